@@ -1,0 +1,74 @@
+"""Argument checks with one error shape: argument, rule, value.
+
+Every check raises ``ValueError("`name` must be <rule>; name[3] = -0.12.")`` for the first offending element.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+
+def check_finite(name: str, value: object) -> None:
+    """Raise unless every element is a finite number."""
+    _check(name, value, "finite", np.isfinite)
+
+
+def check_positive(name: str, value: object) -> None:
+    """Raise unless every element is finite and > 0."""
+    _check(name, value, "positive and finite", lambda x: (x > 0) & np.isfinite(x))
+
+
+def check_non_negative(name: str, value: object) -> None:
+    """Raise unless every element is finite and ≥ 0."""
+    _check(name, value, "non-negative and finite", lambda x: (x >= 0) & np.isfinite(x))
+
+
+def check_increasing(name: str, values: object) -> None:
+    """Raise unless the elements grow strictly."""
+    array = np.asarray(values, dtype=float)
+    bad = np.flatnonzero(~(np.diff(array) > 0))
+    if bad.size:
+        first = int(bad[0])
+        raise ValueError(
+            f"`{name}` must be strictly increasing; "
+            f"{name}[{first}:{first + 2}] = {array[first]:.17g}, {array[first + 1]:.17g}."
+        )
+
+
+def check_integer(name: str, value: object, *, minimum: int) -> None:
+    """Raise unless the value is an integer (not a bool) of at least ``minimum``."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < minimum:
+        raise ValueError(f"`{name}` must be an integer of at least {minimum}; {name} = {value!r}.")
+
+
+def check_one_of(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raise unless the value is one of the choices, and list them."""
+    choices = list(choices)
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"`{name}` must be one of {listed}; {name} = {value!r}.")
+
+
+def check_shape(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
+    """Raise unless the array has this shape; None stands for any length."""
+    fits = array.ndim == len(shape) and all(
+        want is None or got == want for got, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if want is None else str(want) for want in shape)
+        raise ValueError(f"`{name}` must have shape ({wanted}); {name}.shape = {array.shape}.")
+
+
+def _check(name: str, value: object, rule: str, holds: Callable[[np.ndarray], np.ndarray]) -> None:
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"`{name}` must be {rule}; {name} = {value!r}.") from None
+    bad = ~holds(array)
+    if not bad.any():
+        return
+    if array.ndim == 0:
+        raise ValueError(f"`{name}` must be {rule}; {name} = {array:.17g}.")
+    where = tuple(int(index) for index in np.argwhere(bad)[0])
+    place = ", ".join(map(str, where))
+    raise ValueError(f"`{name}` must be {rule}; {name}[{place}] = {array[where]:.17g}.")

@@ -1,0 +1,204 @@
+r"""The thermodynamic speed limit: T ≥ T_SL = W₂²/dissipation, Eqs. (7), (12), (26), (78).
+
+Everything here holds for one time and for whole series alike.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+from jaxtyping import Float64
+
+from speedlimits._checks import check_non_negative
+from speedlimits.trajectory import Trajectory
+
+# Equalities between measured sums hold to this relative precision; beyond it they count as violated.
+ROUNDING = 1e-9
+
+Series = Float64[np.ndarray, "*times"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SpeedLimit:
+    r"""How fast any process could have made the same move with the same dissipation.
+
+    .. math:: T_{SL} = \frac{\mathcal W_2}{\beta^{-1}R}, \qquad
+              \frac{T}{T_{SL}} =
+              \underbrace{\frac{l_\gamma^2}{\mathcal W_2}}_{\text{geometric}} \times
+              \underbrace{\frac{T\,\beta^{-1}R}{l_\gamma^2}}_{\text{pace}}
+
+    *geometric* is 1 for a straight path, *pace* is 1 for constant speed along it; both are at least 1 when
+    the dissipation is that of the path, ∫|v|²dt. All fields broadcast against each other.
+
+    Args:
+        time: T [time], non-negative; flow time, learning rate × step (mobility 1).
+        w2_squared: 𝒲₂, the SQUARED Wasserstein-2 distance between start and end, non-negative.
+        dissipation: β⁻¹R [loss], non-negative; NaN where it is not known.
+        arc_length: l_γ, length of the path; NaN (the default) where there is none, as for noisy ensembles.
+        caveats: reasons, known to whoever measured these numbers, why the limit is not certain.
+
+    Raises:
+        ValueError: if a time, distance, dissipation or length is negative or infinite, or shapes do not
+            broadcast.
+    """
+
+    time: Series
+    w2_squared: Series
+    dissipation: Series
+    arc_length: Series = np.nan  # type: ignore[assignment]
+    caveats: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("time", "w2_squared"):
+            check_non_negative(name, getattr(self, name))
+        for name in ("dissipation", "arc_length"):
+            # NaN says "not known" here, and only here.
+            values = np.asarray(getattr(self, name), dtype=float)
+            check_non_negative(name, np.where(np.isnan(values), 0.0, values))
+        names = ("time", "w2_squared", "dissipation", "arc_length")
+        try:
+            arrays = np.broadcast_arrays(
+                *(np.asarray(getattr(self, name), dtype=np.float64) for name in names)
+            )
+        except ValueError:
+            shapes = ", ".join(f"{name}: {np.shape(getattr(self, name))}" for name in names)
+            raise ValueError(f"the fields of a SpeedLimit must broadcast; shapes are {shapes}.") from None
+        for name, array in zip(names, arrays, strict=True):
+            frozen = array.copy()
+            frozen.setflags(write=False)
+            object.__setattr__(self, name, frozen)
+
+    @property
+    def speed_limit(self) -> Series:
+        """T_SL = 𝒲₂/(β⁻¹R), Eqs. (7), (26), (78) [time]; 0 where nothing moved, NaN where R is not known."""
+        return _ratio(self.w2_squared, self.dissipation, zero_over_zero=0.0)
+
+    @property
+    def inefficiency(self) -> Series:
+        """T/T_SL = Tβ⁻¹R/𝒲₂, Eq. (12); NaN at T = 0, where it is 0/0 and tends to 1 for every smooth path."""
+        return _ratio(self.time * self.dissipation, self.w2_squared, zero_over_zero=np.nan)
+
+    @property
+    def geometric(self) -> Series:
+        """l_γ²/𝒲₂ ≥ 1: what the path loses by not being straight; the paper's (l_γ/l_geo)², Eq. (16)."""
+        return _ratio(self.arc_length**2, self.w2_squared, zero_over_zero=np.nan)
+
+    @property
+    def pace(self) -> Series:
+        """Tβ⁻¹R/l_γ² ≥ 1: what the path loses by not being travelled at constant speed."""
+        return _ratio(self.time * self.dissipation, self.arc_length**2, zero_over_zero=np.nan)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the limit is not certified, one sentence each; empty when it is."""
+        violated = self.speed_limit > self.time * (1 + ROUNDING)
+        shortcut = self.w2_squared > self.arc_length**2 * (1 + ROUNDING)
+        own = (
+            (np.isnan(self.dissipation), "the dissipation is not known"),
+            (violated, "T_SL exceeds T: distance and dissipation are not of one process"),
+            (shortcut, "the arc length is below the distance"),
+        )
+        return self.caveats + tuple(
+            f"{what} (at {_where(self.time, flags)})" for flags, what in own if np.any(flags)
+        )
+
+    @property
+    def certified(self) -> bool:
+        """Whether T_SL is a lower limit on T beyond doubt: nothing stands in `reasons`."""
+        return not self.reasons
+
+    def __len__(self) -> int:
+        """Number of times; one value has none, as any NumPy scalar."""
+        return len(self.time)
+
+    def __getitem__(self, index: int | slice | np.ndarray) -> Self:
+        """The limit at some of the times; the caveats stay."""
+        return type(self)(
+            time=self.time[index],
+            w2_squared=self.w2_squared[index],
+            dissipation=self.dissipation[index],
+            arc_length=self.arc_length[index],
+            caveats=self.caveats,
+        )
+
+    @property
+    def final(self) -> Self:
+        """The limit at the last time."""
+        return self[-1] if self.time.ndim else self
+
+    def verdict(self) -> str:
+        """One sentence on the last time: how far from the fastest possible.
+
+        Returns:
+            For example ``"T = 1, T_SL = 0.24: 4.2 times slower than the limit (geometric 1.49 × pace 2.8)."``
+        """
+        last = self.final
+        sentence = f"T = {last.time:.4g}, T_SL = {last.speed_limit:.4g}"
+        if np.isfinite(last.inefficiency):
+            sentence += f": {last.inefficiency:.3g} times slower than the limit"
+        if np.isfinite(last.geometric):
+            sentence += f" (geometric {last.geometric:.3g} × pace {last.pace:.3g})"
+        if not self.certified:
+            sentence += f"; not certified: {'; '.join(self.reasons)}"
+        return sentence + "."
+
+    def __str__(self) -> str:
+        return self.verdict()
+
+
+def speed_limit(
+    trajectory: Trajectory, *, dissipation: Literal["path", "loss_drop"] = "path", tolerance: float = 0.05
+) -> SpeedLimit:
+    r"""The speed limit of a run, at each of its records.
+
+    Args:
+        trajectory: the run, seen from its start; `Trajectory.from_start` gives other starts.
+        dissipation: what the run spent.
+            ``"path"``: Σ|δ|²/Δt. By Cauchy–Schwarz (ΣΔt)(Σ|δ|²/Δt) ≥ l² ≥ |θ_T − θ_0|² for any optimizer and
+            any step sizes, so this limit always holds.
+            ``"loss_drop"``: ΔL, Eqs. (6), (12), as the paper does. It is the dissipation of a gradient flow;
+            a run with finite steps spends more, by the discretisation share.
+        tolerance: largest discretisation share, in size, at which the run still counts as a flow and its
+            loss-drop limit as certified. The default, 5 %, is ηλ_max/2 at the learning rate 0.1/λ_max.
+
+    Returns:
+        The limit as a series over the records. With ``"loss_drop"``, NaN where the loss stands above its start.
+
+    Raises:
+        ValueError: if ``dissipation`` is neither of the two or ``tolerance`` is negative.
+    """
+    check_non_negative("tolerance", tolerance)
+    caveats: list[str] = []
+    if dissipation == "path":
+        spent = trajectory.path_dissipation
+    elif dissipation == "loss_drop":
+        spent = np.where(trajectory.loss_drop >= 0, trajectory.loss_drop, np.nan)
+        share = trajectory.discretisation_share[-1]
+        if abs(share) > tolerance:
+            caveats.append(
+                f"the loss drop misses the path dissipation by {share:.2%}, more than the {tolerance:.2%} of a flow"
+            )
+    else:
+        raise ValueError(f"`dissipation` must be one of 'path', 'loss_drop'; dissipation = {dissipation!r}.")
+    return SpeedLimit(
+        time=trajectory.times,
+        w2_squared=trajectory.w2_squared,
+        dissipation=spent,
+        arc_length=trajectory.arc_lengths,
+        caveats=tuple(caveats),
+    )
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray, *, zero_over_zero: float) -> Series:
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.asarray(numerator / denominator)
+    ratio = np.where((numerator == 0) & (denominator == 0), zero_over_zero, ratio)
+    # A 0-d array prints and formats like an array; a scalar like a number.
+    return ratio[()]
+
+
+def _where(time: np.ndarray, flags: np.ndarray) -> str:
+    flags = np.broadcast_to(flags, time.shape)
+    first = time[flags][0] if time.ndim else time
+    return f"time {first:.4g}" + (f" and {flags.sum() - 1} later" if flags.sum() > 1 else "")

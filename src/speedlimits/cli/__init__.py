@@ -1,0 +1,1 @@
+"""The command `speedlimits`: one module per subcommand."""

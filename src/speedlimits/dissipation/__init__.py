@@ -1,0 +1,1 @@
+"""Entropy production times temperature, by every route the paper gives."""

@@ -1,0 +1,1 @@
+"""How weights move: the integrators and what they measure on the way."""

@@ -1,0 +1,1 @@
+"""Any training loop becomes a trajectory."""

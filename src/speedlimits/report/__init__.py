@@ -1,0 +1,1 @@
+"""Figures for print and a page for the browser, from trajectories alone."""

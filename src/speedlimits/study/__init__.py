@@ -1,0 +1,1 @@
+"""Ensembles of runs: their configuration, execution and store."""

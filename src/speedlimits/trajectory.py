@@ -1,0 +1,240 @@
+"""What one run leaves behind: everything the speed limit needs, as NumPy arrays over record times."""
+
+import dataclasses
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from speedlimits._checks import (
+    check_finite,
+    check_increasing,
+    check_non_negative,
+    check_shape,
+)
+from speedlimits._files import write_atomically
+from speedlimits.errors import RunFolderError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trajectory:
+    r"""One run seen from its start: the first record is time zero, and all lengths are measured from there.
+
+    Times are flow times, learning rate × step, so the mobility is 1 and the speed limit is
+    T_SL = `w2_squared` / dissipation. All arrays are read-only float64 over the R records unless said.
+
+    Args:
+        times: t since the start [time], strictly increasing from 0.
+        losses: L(θ_t) [loss], finite.
+        w2_squared: |θ_t − θ_0|², the squared Wasserstein-2 distance between two points (§2.2).
+        arc_lengths: l_γ = Σ|δ|, the length of the path so far, Eq. (64).
+        path_dissipation: Σ|δ|²/Δt, the exact discrete form of ∫|v|²dt, Eq. (23) without noise [loss].
+        gradient_norms_squared: |∇L(θ_t)|² [loss/time]; NaN where not measured (the default).
+        gradient_evaluations: full-batch gradients spent so far, int64; zeros by default.
+        test_accuracy: share of test inputs classified correctly; NaN where not measured (the default).
+        weight_traces: values of fixed random weight triples, shape (records, triples, 3), Fig. 1(c).
+        snapshot_records: int64 indices of the records whose weights were kept; any of them can be a start.
+        snapshot_distances_squared: |θ_i − θ_j|² between the kept weights, shape (snapshots, snapshots).
+        start_time: when, in the time of the whole run, this view starts [time].
+
+    Raises:
+        ValueError: naming the field, the rule and the value, if shapes differ, times do not increase from 0,
+            a loss is not finite, or a length is negative, decreasing or non-zero at the start.
+    """
+
+    times: Float64[np.ndarray, " records"]
+    losses: Float64[np.ndarray, " records"]
+    w2_squared: Float64[np.ndarray, " records"]
+    arc_lengths: Float64[np.ndarray, " records"]
+    path_dissipation: Float64[np.ndarray, " records"]
+    gradient_norms_squared: Float64[np.ndarray, " records"] = None  # type: ignore[assignment]
+    gradient_evaluations: Int64[np.ndarray, " records"] = None  # type: ignore[assignment]
+    test_accuracy: Float64[np.ndarray, " records"] = None  # type: ignore[assignment]
+    weight_traces: Float64[np.ndarray, "records triples 3"] = None  # type: ignore[assignment]
+    snapshot_records: Int64[np.ndarray, " snapshots"] = None  # type: ignore[assignment]
+    snapshot_distances_squared: Float64[np.ndarray, "snapshots snapshots"] = None  # type: ignore[assignment]
+    start_time: float = 0.0
+
+    def __post_init__(self) -> None:
+        records = np.size(self.times)
+        defaults = {
+            "gradient_norms_squared": np.full(records, np.nan),
+            "gradient_evaluations": np.zeros(records, dtype=np.int64),
+            "test_accuracy": np.full(records, np.nan),
+            "weight_traces": np.empty((records, 0, 3)),
+            "snapshot_records": np.empty(0, dtype=np.int64),
+            "snapshot_distances_squared": np.empty((0, 0)),
+        }
+        for field in _array_fields():
+            given = getattr(self, field)
+            array = np.array(defaults[field] if given is None else given, dtype=_dtype(field))
+            array.setflags(write=False)
+            object.__setattr__(self, field, array)
+        self._check()
+
+    def _check(self) -> None:
+        if self.times.ndim != 1 or self.times.size == 0:
+            raise ValueError(
+                f"`times` must be a series of at least one record; times.shape = {self.times.shape}."
+            )
+        records, snapshots = self.times.size, self.snapshot_records.size
+        for field in _array_fields():
+            shape = {
+                "weight_traces": (records, None, 3),
+                "snapshot_records": (None,),
+                "snapshot_distances_squared": (snapshots, snapshots),
+            }.get(field, (records,))
+            check_shape(field, getattr(self, field), shape)
+        check_finite("start_time", self.start_time)
+        check_non_negative("times", self.times)
+        check_increasing("times", self.times)
+        check_finite("losses", self.losses)
+        for field in ("times", "w2_squared", "arc_lengths", "path_dissipation"):
+            series = getattr(self, field)
+            check_non_negative(field, series)
+            if series[0] != 0.0:
+                raise ValueError(f"`{field}` must start at zero; {field}[0] = {series[0]:.17g}.")
+        for field in ("arc_lengths", "path_dissipation"):
+            drops = np.flatnonzero(np.diff(getattr(self, field)) < 0)
+            if drops.size:
+                after = int(drops[0]) + 1
+                raise ValueError(f"`{field}` must never decrease; it does at record {after}.")
+        if snapshots:
+            check_increasing("snapshot_records", self.snapshot_records)
+            first, last = self.snapshot_records[[0, -1]]
+            if first < 0 or last >= records:
+                raise ValueError(f"`snapshot_records` must lie in 0…{records - 1}; they span {first}…{last}.")
+
+    def __len__(self) -> int:
+        """Number of records."""
+        return self.times.size
+
+    @property
+    def time(self) -> float:
+        """T, the time of the last record."""
+        return float(self.times[-1])
+
+    @property
+    def loss_drop(self) -> Float64[np.ndarray, " records"]:
+        """ΔL = L(θ_0) − L(θ_t), Eq. (6): the dissipation of a gradient flow [loss]."""
+        return self.losses[0] - self.losses
+
+    @property
+    def discretisation_share(self) -> Float64[np.ndarray, " records"]:
+        """Part of the path dissipation that the loss drop does not show, 1 − ΔL / (Σ|δ|²/Δt).
+
+        Zero for a gradient flow; ηλ/2 for gradient descent along one mode of curvature λ. NaN before the first
+        step. Where training is not gradient descent on `losses` (momentum, minibatches), it holds that too.
+        """
+        share = np.full(len(self), np.nan)
+        np.divide(self.loss_drop, self.path_dissipation, out=share, where=self.path_dissipation > 0)
+        return 1.0 - share
+
+    @property
+    def snapshot_times(self) -> Float64[np.ndarray, " snapshots"]:
+        """Times of the kept weights, since the start of this view [time]."""
+        return self.times[self.snapshot_records]
+
+    def from_start(self, time: float) -> Self:
+        """The same run seen from a later start: the warm-start view (§4, Fig. 1(b)).
+
+        Distances to a later start need its weights, so the view starts at the snapshot nearest to ``time`` and
+        has the snapshots from there on as its records; its `start_time` says where it starts.
+
+        Args:
+            time: wanted start, in the time of the whole run (as `start_time`) [time].
+
+        Returns:
+            A trajectory whose times, lengths and dissipation count from that snapshot.
+
+        Raises:
+            ValueError: if fewer than two snapshots were kept, or ``time`` lies outside them.
+        """
+        kept = self.snapshot_times + self.start_time
+        if kept.size < 2:
+            raise ValueError(f"`from_start` needs at least two snapshots; this trajectory has {kept.size}.")
+        if not kept[0] <= time < kept[-1]:
+            raise ValueError(
+                f"`time` must lie in [{kept[0]:g}, {kept[-1]:g}), the snapshots; time = {time:g}."
+            )
+        first = min(int(np.argmin(np.abs(kept - time))), kept.size - 2)
+        rows = self.snapshot_records[first:]
+        start = rows[0]
+        return dataclasses.replace(
+            self,
+            times=self.times[rows] - self.times[start],
+            losses=self.losses[rows],
+            w2_squared=self.snapshot_distances_squared[first, first:],
+            arc_lengths=self.arc_lengths[rows] - self.arc_lengths[start],
+            path_dissipation=self.path_dissipation[rows] - self.path_dissipation[start],
+            gradient_norms_squared=self.gradient_norms_squared[rows],
+            gradient_evaluations=self.gradient_evaluations[rows] - self.gradient_evaluations[start],
+            test_accuracy=self.test_accuracy[rows],
+            weight_traces=self.weight_traces[rows],
+            snapshot_records=np.arange(rows.size),
+            snapshot_distances_squared=self.snapshot_distances_squared[first:, first:],
+            start_time=self.start_time + float(self.times[start]),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write one NumPy ``.npz`` file, whole or not at all.
+
+        Args:
+            path: the file; replaced if it exists.
+
+        Raises:
+            OSError: what the disk reports.
+        """
+        arrays = {field: getattr(self, field) for field in _array_fields()}
+        write_atomically(
+            Path(path),
+            lambda file: np.savez_compressed(
+                file, allow_pickle=False, schema=SCHEMA, start_time=self.start_time, **arrays
+            ),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote; nothing in the file is executed.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The trajectory, equal bit for bit.
+
+        Raises:
+            RunFolderError: if the file is missing, truncated or not a trajectory.
+        """
+        path = Path(path)
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+                contents = {name: archive[name] for name in archive.files}
+        except FileNotFoundError:
+            raise RunFolderError(f"`path` must be a saved trajectory; {path} does not exist.") from None
+        except (ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+            raise RunFolderError(f"`path` must be a saved trajectory; {path} is damaged ({error}).") from None
+        missing = {"schema", "start_time", *_array_fields()} - contents.keys()
+        if missing:
+            raise RunFolderError(f"`path` must be a saved trajectory; {path} lacks {sorted(missing)[0]!r}.")
+        if (schema := int(contents["schema"])) != SCHEMA:
+            raise RunFolderError(
+                f"`path` must be a trajectory of schema {SCHEMA}; {path} has schema {schema}."
+            )
+        return cls(
+            **{field: contents[field] for field in _array_fields()}, start_time=float(contents["start_time"])
+        )
+
+
+def _array_fields() -> list[str]:
+    return [field.name for field in dataclasses.fields(Trajectory) if field.name != "start_time"]
+
+
+def _dtype(field: str) -> type:
+    return np.int64 if field in {"gradient_evaluations", "snapshot_records"} else np.float64

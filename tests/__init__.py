@@ -1,0 +1,1 @@
+"""Tests mirror src; each test states one fact of physics or use."""

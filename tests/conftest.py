@@ -1,0 +1,12 @@
+"""Shapes in annotations are checked while the tests run, and property tests are reproducible."""
+
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# Before any module of the package is imported: every annotated shape is then checked on every call.
+_hook = install_import_hook("speedlimits", "beartype.beartype")
+_hook.__enter__()
+
+# The same examples on every run: a failure anywhere is a failure everywhere.
+settings.register_profile("reproducible", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("reproducible")
