@@ -1,5 +1,7 @@
 """Shapes in annotations are checked while the tests run, and property tests are reproducible."""
 
+import jaxtyping
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -10,3 +12,11 @@ _hook.__enter__()
 # The same examples on every run: a failure anywhere is a failure everywhere.
 settings.register_profile("reproducible", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("reproducible")
+
+
+@pytest.fixture
+def as_user():
+    """Switch the shape checks off: what a user meets is the package's own error, not the test suite's."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -4,7 +4,7 @@ Everything here holds for one time and for whole series alike.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -57,9 +57,7 @@ class SpeedLimit:
             check_non_negative(name, np.where(np.isnan(values), 0.0, values))
         names = ("time", "w2_squared", "dissipation", "arc_length")
         try:
-            arrays = np.broadcast_arrays(
-                *(np.asarray(getattr(self, name), dtype=np.float64) for name in names)
-            )
+            arrays = np.broadcast_arrays(*(np.asarray(getattr(self, name), dtype=np.float64) for name in names))
         except ValueError:
             shapes = ", ".join(f"{name}: {np.shape(getattr(self, name))}" for name in names)
             raise ValueError(f"the fields of a SpeedLimit must broadcast; shapes are {shapes}.") from None
@@ -98,9 +96,7 @@ class SpeedLimit:
             (violated, "T_SL exceeds T: distance and dissipation are not of one process"),
             (shortcut, "the arc length is below the distance"),
         )
-        return self.caveats + tuple(
-            f"{what} (at {_where(self.time, flags)})" for flags, what in own if np.any(flags)
-        )
+        return self.caveats + tuple(f"{what} (at {_where(self.time, flags)})" for flags, what in own if np.any(flags))
 
     @property
     def certified(self) -> bool:
@@ -111,7 +107,7 @@ class SpeedLimit:
         """Number of times; one value has none, as any NumPy scalar."""
         return len(self.time)
 
-    def __getitem__(self, index: int | slice | np.ndarray) -> Self:
+    def __getitem__(self, index: int | slice | np.ndarray) -> "SpeedLimit":
         """The limit at some of the times; the caveats stay."""
         return type(self)(
             time=self.time[index],
@@ -122,7 +118,7 @@ class SpeedLimit:
         )
 
     @property
-    def final(self) -> Self:
+    def final(self) -> "SpeedLimit":
         """The limit at the last time."""
         return self[-1] if self.time.ndim else self
 

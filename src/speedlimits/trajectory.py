@@ -5,7 +5,6 @@ import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -80,9 +79,7 @@ class Trajectory:
 
     def _check(self) -> None:
         if self.times.ndim != 1 or self.times.size == 0:
-            raise ValueError(
-                f"`times` must be a series of at least one record; times.shape = {self.times.shape}."
-            )
+            raise ValueError(f"`times` must be a series of at least one record; times.shape = {self.times.shape}.")
         records, snapshots = self.times.size, self.snapshot_records.size
         for field in _array_fields():
             shape = {
@@ -141,7 +138,7 @@ class Trajectory:
         """Times of the kept weights, since the start of this view [time]."""
         return self.times[self.snapshot_records]
 
-    def from_start(self, time: float) -> Self:
+    def from_start(self, time: float) -> "Trajectory":
         """The same run seen from a later start: the warm-start view (§4, Fig. 1(b)).
 
         Distances to a later start need its weights, so the view starts at the snapshot nearest to ``time`` and
@@ -160,9 +157,7 @@ class Trajectory:
         if kept.size < 2:
             raise ValueError(f"`from_start` needs at least two snapshots; this trajectory has {kept.size}.")
         if not kept[0] <= time < kept[-1]:
-            raise ValueError(
-                f"`time` must lie in [{kept[0]:g}, {kept[-1]:g}), the snapshots; time = {time:g}."
-            )
+            raise ValueError(f"`time` must lie in [{kept[0]:g}, {kept[-1]:g}), the snapshots; time = {time:g}.")
         first = min(int(np.argmin(np.abs(kept - time))), kept.size - 2)
         rows = self.snapshot_records[first:]
         start = rows[0]
@@ -200,7 +195,7 @@ class Trajectory:
         )
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "Trajectory":
         """Read what `save` wrote; nothing in the file is executed.
 
         Args:
@@ -224,12 +219,8 @@ class Trajectory:
         if missing:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} lacks {sorted(missing)[0]!r}.")
         if (schema := int(contents["schema"])) != SCHEMA:
-            raise RunFolderError(
-                f"`path` must be a trajectory of schema {SCHEMA}; {path} has schema {schema}."
-            )
-        return cls(
-            **{field: contents[field] for field in _array_fields()}, start_time=float(contents["start_time"])
-        )
+            raise RunFolderError(f"`path` must be a trajectory of schema {SCHEMA}; {path} has schema {schema}.")
+        return cls(**{field: contents[field] for field in _array_fields()}, start_time=float(contents["start_time"]))
 
 
 def _array_fields() -> list[str]:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.linalg import expm
-from tests.cases import LinearProblem
 
 from speedlimits.theory import ntk
+from tests.cases import LinearProblem
 
 EIGENVALUES = np.array([5.0, 1.0, 0.3, 0.01, 0.0])
 TIMES = np.array([0.0, 1e-3, 0.4, 3.0, 200.0])
@@ -96,6 +96,7 @@ def test_discrete_forms_are_those_of_gradient_descent(problem):
         ([np.nan], [1.0], [1.0], r"`eigenvalues` must be non-negative and finite; eigenvalues\[0\] = nan"),
     ],
 )
+@pytest.mark.usefixtures("as_user")
 def test_bad_input_is_named(eigenvalues, residual, times, message):
     """Argument, rule and value stand in the error."""
     with pytest.raises(ValueError, match=message):

@@ -128,9 +128,7 @@ def discrete_w2_squared(eigenvalues: Modes, residual: Modes, steps: Times, learn
     return (1.0 - powers) ** 2 @ (residual[moving] ** 2 / rates)
 
 
-def discrete_path_dissipation(
-    eigenvalues: Modes, residual: Modes, steps: Times, learning_rate: float
-) -> Times:
+def discrete_path_dissipation(eigenvalues: Modes, residual: Modes, steps: Times, learning_rate: float) -> Times:
     r"""Exact path dissipation Σ|δ|²/η of gradient descent with a finite step on a quadratic loss.
 
     .. math:: \sum_n |\theta_{n+1}-\theta_n|^2/\eta = \sum_k \Delta_k^2\,\frac{1-q_k^{2N}}{2-\eta\lambda_k},
