@@ -5,8 +5,10 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+import tests.typecheck  # noqa: F401  (the hook finds it by name)
+
 # Before any module of the package is imported: every annotated shape is then checked on every call.
-_hook = install_import_hook("speedlimits", "beartype.beartype")
+_hook = install_import_hook("speedlimits", "tests.typecheck.typecheck")
 _hook.__enter__()
 
 # The same examples on every run: a failure anywhere is a failure everywhere.

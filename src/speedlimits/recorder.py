@@ -1,1 +1,336 @@
-"""Any training loop becomes a trajectory."""
+"""Any torch training loop becomes a trajectory: two lines in the loop, with any optimizer."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from speedlimits._checks import check_finite, check_integer, check_non_negative
+from speedlimits.bound import SpeedLimit, speed_limit
+from speedlimits.errors import DivergenceError
+from speedlimits.trajectory import Trajectory, distances_squared
+
+Weights = nn.Module | Tensor | Iterable[Tensor]
+
+# Records wait on the device in batches of this size before they are read to the host.
+BATCH = 1000
+MEASURED = ("loss", "w2_squared", "arc_length", "path_dissipation", "gradient_norm_squared")
+
+
+class Recorder:
+    r"""Measures a path through weight space while any loop, with any optimizer, walks it.
+
+    Attached to an optimizer, it adds up every single step; `record` may then be called as rarely as you like::
+
+        recorder = Recorder().attach(optimizer)
+        for x, y in batches:
+            loss = criterion(model(x), y)
+            recorder.record(loss=loss)          # the loss of the current weights: before optimizer.step()
+            ...
+        print(recorder.speed_limit())
+
+    By hand, for loops without a torch optimizer, it measures from record to record::
+
+        recorder = Recorder()
+        recorder.record(time=step * learning_rate, loss=loss, model=model)
+
+    The first record is the start. Arc length Σ|δ| and path dissipation Σ|δ|²/Δt are summed in float64 on the
+    weights' own device; nothing is read to the host but every thousandth record, and the kept weights. By
+    Cauchy–Schwarz T ≥ |Δθ|²/(Σ|δ|²/Δt) for any optimizer and any steps.
+
+    Memory: four copies of the weights, and one more on the host for each kept snapshot.
+
+    Args:
+        snapshot_growth: weights are kept at the first and last record, and whenever time has grown by this factor
+            since the last kept ones: log-spaced possible later starts. None keeps only first and last.
+        triples: number of fixed random weight triples to trace, Fig. 1(c).
+        generator: draws those triples; by default one of seed 0.
+
+    Raises:
+        ValueError: if ``snapshot_growth`` is not above 1 or ``triples`` is negative.
+    """
+
+    def __init__(
+        self,
+        *,
+        snapshot_growth: float | None = 2.0,
+        triples: int = 6,
+        generator: np.random.Generator | None = None,
+    ) -> None:
+        if snapshot_growth is not None and not snapshot_growth > 1:
+            raise ValueError(f"`snapshot_growth` must be above 1, or None; snapshot_growth = {snapshot_growth}.")
+        check_integer("triples", triples, minimum=0)
+        self._growth = snapshot_growth
+        self._triples = triples
+        self._generator = np.random.default_rng(0) if generator is None else generator
+        self._attached = False
+        self._handles: list[Any] = []
+        self._weights: list[Tensor] = []
+        self._origin = self._time = self._step_size = 0.0
+        self._steps = 0
+        self._host: list[dict[str, Any]] = []
+        self._waiting: list[tuple[dict[str, Any], Tensor]] = []
+        self._snapshots: dict[int, list[Tensor]] = {}
+
+    def attach(
+        self, optimizer: torch.optim.Optimizer, *, time_step: Callable[[], float] | float | None = None
+    ) -> "Recorder":
+        """Measure every step this optimizer takes, through its step hooks.
+
+        Args:
+            optimizer: any; all weights it holds are measured.
+            time_step: Δt of the coming step [time], a number or a function without arguments. By default the
+                learning rate, which must then be the same in all parameter groups.
+
+        Returns:
+            This recorder.
+
+        Raises:
+            ValueError: if this recorder is in use already, or the groups' learning rates differ.
+        """
+        if self._weights:
+            raise ValueError("`attach` must come first and once; this recorder is in use already.")
+        read = time_step if callable(time_step) else lambda: _learning_rate(optimizer, time_step)
+        read()
+        self._attached = True
+        self._weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        self._handles = [
+            optimizer.register_step_pre_hook(lambda *_: self._before_step(read())),
+            optimizer.register_step_post_hook(lambda *_: self._after_step()),
+        ]
+        return self
+
+    def detach(self) -> None:
+        """Take the hooks off the optimizer; what was measured stays."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    @torch.no_grad()
+    def record(
+        self,
+        *,
+        loss: float | Tensor,
+        time: float | None = None,
+        model: Weights | None = None,
+        test_accuracy: float = math.nan,
+        gradient_norm_squared: float | Tensor = math.nan,
+        gradient_evaluations: int | None = None,
+    ) -> None:
+        """Write one record of the current weights; the first is the start.
+
+        Args:
+            loss: L at the current weights [loss]; on the full training set, if the loss-drop limit is wanted. A
+                tensor is not read to the host here.
+            time: flow time, the sum of the learning rates so far [time]. Known, and left out, when attached; an
+                attached record at which no time has passed since the one before replaces nothing and is dropped.
+            model: the weights: a module (those that require gradients), a tensor, or several. Known, and left out,
+                when attached.
+            test_accuracy: if it was measured here.
+            gradient_norm_squared: |∇L|² here, if it was measured; when attached, by default that of the gradients
+                which the optimizer finds at its next step.
+            gradient_evaluations: gradients spent so far; by default the number of steps measured.
+
+        Raises:
+            ValueError: if time does not grow, the weights changed their shapes, the loss is a number that is not
+                finite, or an argument is missing or superfluous.
+        """
+        if not isinstance(loss, Tensor):
+            check_finite("loss", loss)
+        if self._attached:
+            if time is not None or model is not None:
+                raise ValueError("`time` and `model` must be left out of `record` when attached: they are known.")
+            if self._rows and self._time == self._last_time:
+                return
+        else:
+            self._walk_to(time, model)
+        if not self._rows:
+            self._start()
+        measured = (
+            loss,
+            _squared_distance(self._weights, self._first),
+            self._arc_length,
+            self._path_dissipation,
+            gradient_norm_squared,
+        )
+        device = self._arc_length.device
+        values = [torch.as_tensor(value, dtype=torch.float64).to(device).reshape(1) for value in measured]
+        row = {
+            "time": self._time,
+            "gradient_evaluations": self._steps if gradient_evaluations is None else gradient_evaluations,
+            "test_accuracy": test_accuracy,
+        }
+        self._waiting.append((row, torch.cat([*values, self._trace().to(device)])))
+        self._keep(self._rows - 1)
+        if len(self._waiting) >= BATCH:
+            self._read()
+
+    def trajectory(self) -> Trajectory:
+        """What was recorded so far.
+
+        Returns:
+            The trajectory, seen from the first record.
+
+        Raises:
+            ValueError: if nothing was recorded.
+            DivergenceError: if a recorded loss, or the weights at a record, were not finite.
+        """
+        if not self._rows:
+            raise ValueError("`trajectory` needs at least one record; `record` was not called.")
+        self._read()
+        for row in self._host:
+            for name in ("loss", "w2_squared", "path_dissipation"):
+                if not math.isfinite(row[name]):
+                    raise DivergenceError(f"training diverged: `{name}` is {row[name]} at time {row['time']:.6g}.")
+        kept = self._snapshots | {self._rows - 1: self._recorded}
+        # float64 on the host: NumPy knows no bfloat16, and holds every other float exactly so.
+        points = [torch.cat([weight.double().cpu().reshape(-1) for weight in kept[row]]).numpy() for row in kept]
+        return Trajectory.from_records(self._host, list(kept), distances_squared(points), start_time=self._origin)
+
+    def speed_limit(self) -> SpeedLimit:
+        """The limit by path dissipation, valid for any optimizer, at each record: see `speedlimits.speed_limit`."""
+        return speed_limit(self.trajectory())
+
+    @property
+    def _rows(self) -> int:
+        return len(self._host) + len(self._waiting)
+
+    def _start(self) -> None:
+        self._first = _copy(self._weights)
+        self._previous = _copy(self._weights)
+        # Manual records walk from one to the next, so the last recorded weights are the previous ones.
+        self._recorded = _copy(self._weights) if self._attached else self._previous
+        device = self._weights[0].device
+        # Apple's GPUs have no float64: there the sums live on the host.
+        device = torch.device("cpu") if device.type == "mps" else device
+        self._arc_length = torch.zeros((), dtype=torch.float64, device=device)
+        self._path_dissipation = torch.zeros_like(self._arc_length)
+        self._last_kept = 0.0
+        size = sum(weight.numel() for weight in self._weights)
+        self._places = _places(self._generator.integers(size, size=3 * self._triples), self._weights)
+
+    def _walk_to(self, time: float | None, model: Weights | None) -> None:
+        if time is None or model is None:
+            raise ValueError("`time` and `model` must be given to `record` unless the recorder is attached.")
+        check_finite("time", time)
+        weights = _weights_of(model)
+        if not self._weights:
+            check_non_negative("time", time)
+            self._weights, self._origin = weights, time
+            return
+        if [weight.shape for weight in weights] != [weight.shape for weight in self._weights]:
+            raise ValueError("`model` must have the same weights at every record; their shapes changed.")
+        since = time - self._origin
+        if since <= self._time:
+            raise ValueError(
+                f"`time` must grow from record to record; time = {time:.17g} after {self._origin + self._time:.17g}."
+            )
+        self._weights = weights
+        self._add(since - self._time)
+        self._time = since
+
+    def _before_step(self, step_size: float) -> None:
+        check_non_negative("time_step", step_size)
+        self._step_size = step_size
+        if not self._waiting or self._last_time != self._time:
+            return
+        # The gradients at hand are those of the record just made.
+        _, values = self._waiting[-1]
+        gradients = [weight.grad for weight in self._weights if weight.grad is not None]
+        place = MEASURED.index("gradient_norm_squared")
+        values[place] = torch.where(values[place].isnan(), _squared_norm(gradients).to(values.device), values[place])
+
+    @torch.no_grad()
+    def _after_step(self) -> None:
+        # Steps before the first record belong to no path: the start is the first record.
+        if self._rows:
+            self._add(self._step_size)
+            self._time += self._step_size
+
+    def _add(self, step_size: float) -> None:
+        squared = _squared_distance(self._weights, self._previous).to(self._arc_length.device)
+        self._arc_length = self._arc_length + squared.sqrt()
+        # A step of zero time that moves nothing costs nothing; one that moves has no finite dissipation.
+        cost = squared / step_size if step_size > 0 else torch.where(squared > 0, math.inf, 0.0).to(squared)
+        self._path_dissipation = self._path_dissipation + cost
+        torch._foreach_copy_(self._previous, [weight.detach() for weight in self._weights])
+        self._steps += 1
+
+    def _keep(self, row: int) -> None:
+        if self._attached:
+            torch._foreach_copy_(self._recorded, [weight.detach() for weight in self._weights])
+        self._last_time = self._time
+        if row == 0 or (self._growth is not None and self._time >= self._growth * self._last_kept):
+            self._snapshots[row] = [weight.detach().cpu().clone() for weight in self._weights]
+            self._last_kept = self._time
+
+    def _trace(self) -> Tensor:
+        values = torch.zeros(3 * self._triples, dtype=torch.float64)
+        pieces = [
+            (places, self._weights[which].detach().reshape(-1)[offsets]) for which, places, offsets in self._places
+        ]
+        values = values.to(self._arc_length.device)
+        for places, piece in pieces:
+            values[places] = piece.to(values)
+        return values
+
+    def _read(self) -> None:
+        if not self._waiting:
+            return
+        table = torch.stack([values for _, values in self._waiting]).cpu().numpy()
+        for (row, _), values in zip(self._waiting, table, strict=True):
+            trace = values[len(MEASURED) :].reshape(self._triples, 3)
+            self._host.append(row | dict(zip(MEASURED, values, strict=False)) | {"weight_trace": trace})
+        self._waiting = []
+
+
+def _weights_of(model: Weights) -> list[Tensor]:
+    if isinstance(model, nn.Module):
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+    else:
+        weights = [model] if isinstance(model, Tensor) else list(model)
+    if not weights:
+        raise ValueError("`model` must have weights that require gradients; it has none.")
+    return weights
+
+
+def _learning_rate(optimizer: torch.optim.Optimizer, fixed: float | None) -> float:
+    if fixed is not None:
+        return fixed
+    rates = {float(group["lr"]) for group in optimizer.param_groups}
+    if len(rates) != 1:
+        raise ValueError(
+            f"`time_step` must be given where parameter groups differ in learning rate; they have {sorted(rates)}."
+        )
+    return rates.pop()
+
+
+def _copy(weights: list[Tensor]) -> list[Tensor]:
+    return [weight.detach().clone() for weight in weights]
+
+
+def _squared_norm(tensors: list[Tensor]) -> Tensor:
+    norms = torch._foreach_norm(tensors, 2, dtype=torch.float64)
+    return torch.stack([norm.to(norms[0].device) for norm in norms]).square().sum()
+
+
+def _squared_distance(weights: list[Tensor], others: list[Tensor]) -> Tensor:
+    return _squared_norm(list(torch._foreach_sub([weight.detach() for weight in weights], others)))
+
+
+def _places(flat: np.ndarray, weights: list[Tensor]) -> list[tuple[int, Tensor, Tensor]]:
+    """For each weight that is traced: its index, the places in the trace, and the offsets within the weight."""
+    ends = np.cumsum([weight.numel() for weight in weights])
+    which = np.searchsorted(ends, flat, side="right")
+    starts = ends - [weight.numel() for weight in weights]
+    return [
+        (
+            int(index),
+            torch.from_numpy(np.flatnonzero(which == index)).to(weights[index].device),
+            torch.from_numpy((flat - starts[which])[which == index]).to(weights[index].device),
+        )
+        for index in np.unique(which)
+    ]

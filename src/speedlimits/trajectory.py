@@ -2,9 +2,12 @@
 
 import dataclasses
 import io
+import itertools
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -19,6 +22,19 @@ from speedlimits._files import write_atomically
 from speedlimits.errors import RunFolderError
 
 SCHEMA = 1
+
+# One record's key, and the series it becomes.
+COLUMNS = {
+    "time": "times",
+    "loss": "losses",
+    "w2_squared": "w2_squared",
+    "arc_length": "arc_lengths",
+    "path_dissipation": "path_dissipation",
+    "gradient_norm_squared": "gradient_norms_squared",
+    "gradient_evaluations": "gradient_evaluations",
+    "test_accuracy": "test_accuracy",
+    "weight_trace": "weight_traces",
+}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -177,6 +193,38 @@ class Trajectory:
             start_time=self.start_time + float(self.times[start]),
         )
 
+    @classmethod
+    def from_records(
+        cls,
+        records: Sequence[Mapping[str, Any]],
+        snapshot_records: Sequence[int] = (),
+        snapshot_distances_squared: np.ndarray | None = None,
+        *,
+        start_time: float = 0.0,
+    ) -> "Trajectory":
+        """A trajectory from rows, one mapping per record.
+
+        Args:
+            records: rows with the keys of `COLUMNS`; those that have a default may be missing in all rows.
+            snapshot_records: indices of the rows whose weights were kept.
+            snapshot_distances_squared: distances between those, from `distances_squared`.
+            start_time: when the run started, in the caller's time [time].
+
+        Returns:
+            The trajectory.
+        """
+        columns = {
+            field: np.array([record[key] for record in records])
+            for key, field in COLUMNS.items()
+            if records and key in records[0]
+        }
+        return cls(
+            **columns,
+            snapshot_records=np.asarray(snapshot_records, dtype=np.int64),
+            snapshot_distances_squared=snapshot_distances_squared,
+            start_time=start_time,
+        )
+
     def save(self, path: str | Path) -> None:
         """Write one NumPy ``.npz`` file, whole or not at all.
 
@@ -221,6 +269,22 @@ class Trajectory:
         if (schema := int(contents["schema"])) != SCHEMA:
             raise RunFolderError(f"`path` must be a trajectory of schema {SCHEMA}; {path} has schema {schema}.")
         return cls(**{field: contents[field] for field in _array_fields()}, start_time=float(contents["start_time"]))
+
+
+def distances_squared(points: Sequence[np.ndarray]) -> Float64[np.ndarray, "points points"]:
+    """|θ_i − θ_j|² between weight vectors, by differences: a dot-product expansion would cancel to nothing.
+
+    Args:
+        points: flat weight vectors of one length; they are read pair by pair, so any lazy sequence will do.
+
+    Returns:
+        The symmetric matrix, zero on its diagonal.
+    """
+    matrix = np.zeros((len(points), len(points)))
+    for i, j in itertools.combinations(range(len(points)), 2):
+        difference = np.subtract(points[i], points[j], dtype=np.float64)
+        matrix[i, j] = matrix[j, i] = difference @ difference
+    return matrix
 
 
 def _array_fields() -> list[str]:

@@ -1,0 +1,54 @@
+"""One shape for every classification data set: what the networks are given and what they are tested on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and one-hot targets, in original order.
+
+    Args:
+        name: as in the configuration.
+        inputs: training images, standardised with the training images' own mean and deviation.
+        targets: one-hot labels less their mean 1/classes, so that they sum to zero over the classes.
+        labels: training labels.
+        test_inputs: held-out images, on the training images' scale.
+        test_labels: their labels.
+    """
+
+    name: str
+    inputs: Float64[np.ndarray, "samples channels height width"]
+    targets: Float64[np.ndarray, "samples classes"]
+    labels: Int64[np.ndarray, " samples"]
+    test_inputs: Float64[np.ndarray, "held_out channels height width"]
+    test_labels: Int64[np.ndarray, " held_out"]
+
+
+def classification(
+    name: str, images: np.ndarray, labels: np.ndarray, test_images: np.ndarray, test_labels: np.ndarray
+) -> Dataset:
+    """A `Dataset` from raw images and integer labels 0…classes−1.
+
+    Args:
+        name: as in the configuration.
+        images: training images, shape (samples, channels, height, width).
+        labels: their labels.
+        test_images: held-out images.
+        test_labels: their labels.
+
+    Returns:
+        The data set, standardised by one mean and one deviation over all training pixels.
+    """
+    mean, deviation = images.mean(), images.std()
+    classes = int(max(labels.max(), test_labels.max())) + 1
+    return Dataset(
+        name=name,
+        inputs=(images - mean) / deviation,
+        targets=np.eye(classes)[labels] - 1 / classes,
+        labels=labels.astype(np.int64),
+        test_inputs=(test_images - mean) / deviation,
+        test_labels=test_labels.astype(np.int64),
+    )

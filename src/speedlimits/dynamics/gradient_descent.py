@@ -1,0 +1,127 @@
+"""Full-batch gradient descent with a constant learning rate: the paper's method (§4), and exact for what it is."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from speedlimits._checks import check_increasing, check_non_negative, check_positive
+from speedlimits.dynamics.flat import Flat, value_and_gradient
+from speedlimits.dynamics.state import State, at, collect
+from speedlimits.errors import DivergenceError
+from speedlimits.trajectory import Trajectory
+
+Loss = Callable[[Flat], Tensor]
+
+
+def init(loss: Loss, theta0: Flat) -> State:
+    """The start: θ_0, with one gradient evaluated there."""
+    value, gradient = value_and_gradient(loss, theta0)
+    zero = torch.zeros((), dtype=torch.float64, device=theta0.device)
+    return State(
+        step=0,
+        time=0.0,
+        displacement=torch.zeros_like(theta0, dtype=torch.float64),
+        loss=value.double(),
+        gradient=gradient,
+        arc_length=zero,
+        path_dissipation=zero.clone(),
+        gradient_evaluations=1,
+    )
+
+
+def step(loss: Loss, theta0: Flat, state: State, learning_rate: float) -> State:
+    r"""One step, and its share of the exact discrete sums.
+
+    .. math:: \delta = -\eta\nabla L, \qquad l \mathrel{+}= |\delta|, \qquad
+              \beta^{-1}R \mathrel{+}= |\delta|^2/\eta = \eta|\nabla L|^2
+    """
+    displacement = torch.add(state.displacement, state.gradient, alpha=-learning_rate)
+    speed = torch.linalg.vector_norm(state.gradient, dtype=torch.float64)
+    value, gradient = value_and_gradient(loss, at(theta0, displacement))
+    return State(
+        step=state.step + 1,
+        # A product, not a running sum: no drift over 200,000 steps.
+        time=(state.step + 1) * learning_rate,
+        displacement=displacement,
+        loss=value.double(),
+        gradient=gradient,
+        arc_length=state.arc_length + learning_rate * speed,
+        path_dissipation=state.path_dissipation + learning_rate * speed.square(),
+        gradient_evaluations=state.gradient_evaluations + 1,
+    )
+
+
+def integrate(loss: Loss, theta0: Flat, state: State, steps: Iterable[int], *, learning_rate: float) -> Iterator[State]:
+    """Go on from any state, and hand out those at the given step numbers.
+
+    Args:
+        loss: L(θ), a differentiable function of a flat weight vector.
+        theta0: the start of the whole path, which the displacement is measured from.
+        state: where to go on, from `init` or an earlier call; the continuation is the same bit for bit.
+        steps: increasing step numbers; those already behind the state are left out.
+        learning_rate: η [time].
+
+    Yields:
+        The state at each of the steps, the given state first if its own step is among them.
+
+    Raises:
+        DivergenceError: if the loss or its gradient is no longer finite.
+    """
+    for target in steps:
+        if target < state.step:
+            continue
+        while state.step < target:
+            state = step(loss, theta0, state, learning_rate)
+        _check_alive(state, learning_rate)
+        yield state
+
+
+def gradient_descent(loss: Loss, theta0: Flat, times: ArrayLike, *, learning_rate: float) -> Trajectory:
+    r"""Follow :math:`\theta_{k+1} = \theta_k - \eta\nabla L(\theta_k)` and measure the path exactly.
+
+    Args:
+        loss: L(θ), a differentiable function of a flat weight vector, as `FlatLoss`.
+        theta0: where to start.
+        times: wanted record times t = η × step [time], from 0, strictly increasing; each is rounded to a step.
+        learning_rate: η [time]; 0.1/λ_max stays close to the gradient flow, above 2/λ_max it diverges.
+
+    Returns:
+        The trajectory at those times, each of them a snapshot and so a possible start. Its
+        `path_dissipation` is Σ|δ|²/η, exact for finite η.
+
+    Raises:
+        ValueError: if ``times`` does not increase from 0 or ``learning_rate`` is not positive.
+        DivergenceError: if the loss or its gradient stops being finite.
+    """
+    check_positive("learning_rate", learning_rate)
+    check_non_negative("times", times)
+    check_increasing("times", times)
+    times = np.atleast_1d(np.asarray(times, dtype=float))
+    if times[:1].sum() != 0 or times.size == 0:
+        raise ValueError(f"`times` must start at zero; times[:2] = {times[:2]}.")
+    steps = record_steps(times, learning_rate)
+    return collect(integrate(loss, theta0, init(loss, theta0), steps, learning_rate=learning_rate))
+
+
+def record_steps(times: ArrayLike, learning_rate: float) -> list[int]:
+    """The step numbers nearest to the wanted times, each once."""
+    return np.unique(np.rint(np.asarray(times) / learning_rate)).astype(int).tolist()
+
+
+def whole_steps(time: float, learning_rate: float) -> float:
+    """The largest learning rate, at most the given one, of which ``time`` is a whole number of steps."""
+    # The slack keeps T/η = 1000.0000000001 from becoming 1001 steps.
+    return time / max(1, math.ceil(time / learning_rate * (1 - 1e-12)))
+
+
+def _check_alive(state: State, learning_rate: float) -> None:
+    for name, value in (("loss", state.loss), ("gradient norm", torch.linalg.vector_norm(state.gradient))):
+        if not math.isfinite(value):
+            raise DivergenceError(
+                f"training diverged: the {name} is {float(value)} at time {state.time:.6g} (step {state.step}); "
+                f"`learning_rate` must be smaller, below 2/λ_max; learning_rate = {learning_rate:.6g}."
+            )

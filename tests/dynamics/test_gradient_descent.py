@@ -1,0 +1,152 @@
+"""Gradient descent, against the closed forms of a linear network: Eqs. (13), (66) and their discrete counterparts."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from speedlimits.bound import speed_limit
+from speedlimits.dynamics.gradient_descent import (
+    gradient_descent,
+    init,
+    integrate,
+    record_steps,
+    whole_steps,
+)
+from speedlimits.errors import DivergenceError
+from speedlimits.theory import ntk
+from tests.cases import LinearProblem
+
+EIGENVALUES = np.array([4.0, 1.5, 0.5, 0.1])
+TIMES = np.array([0.0, 0.25, 1.0, 2.0])
+
+
+@pytest.fixture
+def problem() -> LinearProblem:
+    return LinearProblem.draw(EIGENVALUES, np.random.default_rng(1))
+
+
+def linear_loss(problem: LinearProblem):
+    jacobian, targets = torch.from_numpy(problem.jacobian), torch.from_numpy(problem.targets)
+    return lambda theta: 0.5 * (jacobian @ theta - targets).square().sum()
+
+
+def start(problem: LinearProblem) -> torch.Tensor:
+    return torch.zeros(problem.jacobian.shape[1], dtype=torch.float64)
+
+
+def measured(problem: LinearProblem, steps: int) -> np.ndarray:
+    """(W, ΔL, l) at every time, by gradient descent with so many steps in all."""
+    trajectory = gradient_descent(linear_loss(problem), start(problem), TIMES, learning_rate=TIMES[-1] / steps)
+    return np.array([trajectory.w2_squared, trajectory.loss_drop, trajectory.arc_lengths])
+
+
+def exact(problem: LinearProblem) -> np.ndarray:
+    arguments = problem.eigenvalues, problem.residual, TIMES
+    return np.array([ntk.w2_squared(*arguments), ntk.dissipation(*arguments), ntk.arc_length(*arguments)])
+
+
+def test_fine_integration_meets_the_closed_forms(problem):
+    """Eqs. (13, with ½) and (66) to 1e-8: four step sizes, their error powers η, η², η³ extrapolated away."""
+    table = [measured(problem, steps) for steps in (400, 800, 1600, 3200)]
+    for order in (1, 2, 3):
+        table = [(2**order * fine - coarse) / (2**order - 1) for coarse, fine in itertools.pairwise(table)]
+    np.testing.assert_allclose(table[0], exact(problem), rtol=1e-8, atol=0)
+
+
+def test_error_falls_as_the_learning_rate(problem):
+    """The distance to the flow shrinks as η¹ in W, ΔL and l alike (fitted slope)."""
+    steps = np.array([200, 400, 800, 1600])
+    errors = np.array([np.abs(measured(problem, n)[:, -1] / exact(problem)[:, -1] - 1) for n in steps])
+    for quantity in errors.T:
+        slope = np.polyfit(np.log(1 / steps), np.log(quantity), 1)[0]
+        assert slope == pytest.approx(1.0, abs=0.15)
+
+
+def test_discrete_sums_are_exact(problem):
+    """Distance and path dissipation equal the closed forms of finite steps to rounding, at η·λ_max = 1.6."""
+    learning_rate = 0.4
+    times = learning_rate * np.array([0, 1, 5, 40])
+    run = gradient_descent(linear_loss(problem), start(problem), times, learning_rate=learning_rate)
+    arguments = problem.eigenvalues, problem.residual, np.array([0.0, 1, 5, 40]), learning_rate
+    np.testing.assert_allclose(run.w2_squared, ntk.discrete_w2_squared(*arguments), rtol=1e-12)
+    np.testing.assert_allclose(run.path_dissipation, ntk.discrete_path_dissipation(*arguments), rtol=1e-12)
+
+
+def test_discretisation_share_is_half_the_scaled_curvature():
+    """Along one mode, 1 − ΔL/(Σ|δ|²/η) = ηλ/2 at every step: Σ|δ|²/η = Δ²(1−q^2N)/(2−ηλ)."""
+    problem = LinearProblem.draw(np.array([3.0]), np.random.default_rng(2))
+    run = gradient_descent(linear_loss(problem), start(problem), [0.0, 0.1, 0.2], learning_rate=0.1)
+    assert run.discretisation_share[1:] == pytest.approx(0.1 * 3.0 / 2, rel=1e-12)
+
+
+def test_path_limit_holds_at_any_learning_rate(problem):
+    """T_SL ≤ T by the path dissipation, even where the steps are nearly unstable."""
+    for learning_rate in (1e-3, 0.1, 0.49):
+        times = learning_rate * np.arange(60)
+        run = gradient_descent(linear_loss(problem), start(problem), times, learning_rate=learning_rate)
+        limit = speed_limit(run)
+        assert limit.certified
+        assert (limit.geometric[1:] >= 1 - 1e-12).all()
+        assert (limit.pace[1:] >= 1 - 1e-12).all()
+
+
+def test_limit_tends_to_time_at_the_start(problem):
+    """T_SL → T as T → 0: a short enough path is straight and of constant speed."""
+    run = gradient_descent(linear_loss(problem), start(problem), [0, 1e-6], learning_rate=1e-8)
+    assert speed_limit(run, dissipation="loss_drop").inefficiency[-1] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_going_on_from_a_state_changes_no_bit(problem):
+    """A path cut in two and continued is the same path."""
+    loss, theta0 = linear_loss(problem), start(problem)
+    whole = list(integrate(loss, theta0, init(loss, theta0), [0, 7, 20], learning_rate=0.01))
+    resumed = list(integrate(loss, theta0, whole[1], [0, 7, 20], learning_rate=0.01))
+    assert resumed[0] is whole[1]
+    assert resumed[-1].record() == whole[-1].record()
+    assert torch.equal(resumed[-1].displacement, whole[-1].displacement)
+
+
+def test_single_precision_keeps_the_distance():
+    """float32 weights, 4,000 steps far below their rounding: |Δθ|² keeps 1e-6, the displacement being float64."""
+    problem = LinearProblem.draw(np.array([1.0, 0.5]), np.random.default_rng(3))
+    jacobian, targets = (torch.from_numpy(array).float() for array in (problem.jacobian, problem.targets))
+    base = 1000 * torch.ones(problem.jacobian.shape[1])
+
+    def loss(theta: torch.Tensor) -> torch.Tensor:
+        return 0.5 * (jacobian @ (theta - base) - targets).square().sum()
+
+    run = gradient_descent(loss, base, [0.0, 4e-6], learning_rate=1e-9)
+    # 1000 + 4e-6 rounds to 1000 in float32: the loss never changes, the displacement is T·∇L(θ_0).
+    force = problem.jacobian.T @ problem.targets
+    assert run.w2_squared[-1] == pytest.approx((4e-6) ** 2 * force @ force, rel=1e-6)
+
+
+def test_divergence_is_named(problem):
+    """Above 2/λ_max the loss leaves the finite numbers; the error names the argument, the rule and the value."""
+    with pytest.raises(DivergenceError, match=r"`learning_rate` must be smaller.*learning_rate = 5\."):
+        gradient_descent(linear_loss(problem), start(problem), [0, 5000], learning_rate=5.0)
+
+
+@pytest.mark.parametrize(
+    ("times", "learning_rate", "message"),
+    [
+        ([0, -1.0], 0.1, r"`times` must be non-negative"),
+        ([0.1, 1.0], 0.1, r"`times` must start at zero"),
+        ([0, 1.0, 1.0], 0.1, r"`times` must be strictly increasing"),
+        ([0, 1.0], 0.0, r"`learning_rate` must be positive and finite; learning_rate = 0"),
+    ],
+)
+def test_bad_input_is_named(problem, times, learning_rate, message):
+    """Argument, rule and value stand in the error."""
+    with pytest.raises(ValueError, match=message):
+        gradient_descent(linear_loss(problem), start(problem), times, learning_rate=learning_rate)
+
+
+def test_time_is_a_whole_number_of_steps():
+    """η shrinks, never grows, until the final time is hit exactly; a whole number of steps stays as it is."""
+    assert whole_steps(1.0, 0.3) == 0.25
+    assert whole_steps(1.0, 0.001) == 0.001
+    assert whole_steps(0.1, 5.0) == 0.1
+    assert record_steps([0, 0.001, 0.5, 1.0], 0.25) == [0, 2, 4]

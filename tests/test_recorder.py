@@ -1,0 +1,257 @@
+"""The recorder, against loops whose path is known and against the integrators."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from speedlimits.dynamics.flat import FlatLoss
+from speedlimits.dynamics.gradient_descent import gradient_descent
+from speedlimits.errors import DivergenceError
+from speedlimits.models.fcn import FCN
+from speedlimits.recorder import Recorder
+
+
+def network(seed: int = 0, dtype: torch.dtype = torch.float64) -> FCN:
+    return FCN(5, 3, width=7, depth=2, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def data(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(9)
+    return (
+        torch.randn(20, 5, generator=generator, dtype=dtype),
+        torch.randn(20, 3, generator=generator, dtype=dtype),
+    )
+
+
+def half_squared(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return 0.5 * (outputs - targets).square().sum()
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, record, every: int = 1) -> None:
+    """A loop as users write it."""
+    inputs, targets = (tensor.to(next(model.parameters()).dtype) for tensor in data())
+    for step in range(steps + 1):
+        optimizer.zero_grad()
+        loss = half_squared(model(inputs), targets)
+        if step % every == 0:
+            record(step, loss)
+        if step < steps:
+            loss.backward()
+            optimizer.step()
+
+
+def test_attached_recorder_meets_the_integrator():
+    """Plain SGD on the full batch IS gradient descent: the recorder and the integrator agree to rounding."""
+    model, rate = network(), 2e-3
+    loss = FlatLoss(model, *data())
+    expected = gradient_descent(loss, loss.initial, rate * np.arange(51), learning_rate=rate)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    recorder = Recorder().attach(optimizer)
+    train(model, optimizer, 50, lambda _, loss: recorder.record(loss=loss))
+    found = recorder.trajectory()
+    for field in ("times", "losses", "w2_squared", "arc_lengths", "path_dissipation"):
+        np.testing.assert_allclose(getattr(found, field), getattr(expected, field), rtol=1e-11, atol=1e-15)
+    # The last record sees no step, hence no gradient.
+    np.testing.assert_allclose(found.gradient_norms_squared[:-1], expected.gradient_norms_squared[:-1], rtol=1e-11)
+    assert found.gradient_evaluations.tolist() == list(range(51))
+
+
+def test_manual_and_attached_agree_when_every_step_is_recorded():
+    """The path through all points is the same, whoever walks it."""
+    runs = []
+    for attached in (True, False):
+        model = network()
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        recorder = Recorder().attach(optimizer) if attached else Recorder()
+
+        def record(step, loss, model=model, recorder=recorder, attached=attached):
+            where = {} if attached else {"time": 1e-3 * step, "model": model}
+            recorder.record(loss=loss, **where)
+
+        train(model, optimizer, 20, record)
+        runs.append(recorder.trajectory())
+    for field in ("losses", "w2_squared", "arc_lengths", "path_dissipation", "snapshot_distances_squared"):
+        np.testing.assert_allclose(getattr(runs[0], field), getattr(runs[1], field), rtol=1e-10, atol=1e-18)
+
+
+def test_sparse_records_keep_every_step():
+    """Attached, arc length and dissipation count every step, however rarely the loop records."""
+    dense, sparse = Recorder(), Recorder()
+    for recorder, every in ((dense, 1), (sparse, 10)):
+        model = network()
+        optimizer = torch.optim.SGD(model.parameters(), lr=4e-3, momentum=0.9)
+        recorder.attach(optimizer)
+        train(model, optimizer, 40, lambda _, loss, r=recorder: r.record(loss=loss), every)
+    assert len(sparse.trajectory()) == 5
+    for field in ("arc_lengths", "path_dissipation", "w2_squared"):
+        np.testing.assert_array_equal(
+            getattr(sparse.trajectory(), field), getattr(dense.trajectory(), field)[::10], err_msg=field
+        )
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop"])
+def test_limit_holds_for_any_optimizer(name):
+    """T ≥ |Δθ|²/(Σ|δ|²/Δt) by Cauchy–Schwarz: certified, with geometric ≥ 1 and pace ≥ 1."""
+    model = network(1)
+    optimizer = getattr(torch.optim, name)(model.parameters(), lr=3e-3)
+    recorder = Recorder().attach(optimizer)
+    train(model, optimizer, 60, lambda _, loss: recorder.record(loss=loss))
+    limit = recorder.speed_limit()
+    assert limit.certified
+    assert (limit.geometric[1:] >= 1 - 1e-12).all()
+    assert (limit.pace[1:] >= 1 - 1e-12).all()
+
+
+def test_learning_rate_schedule_sets_the_time():
+    """Time is the sum of the learning rates of the steps taken, zero ones included."""
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: k / 4)
+    recorder = Recorder().attach(optimizer)
+
+    def record(step, loss):
+        recorder.record(loss=loss)
+        if step:
+            scheduler.step()
+
+    train(model, optimizer, 4, record)
+    # The four steps had 0, 1/4, 2/4 and 3/4 of 1e-3; after the first no time had passed: no new record.
+    np.testing.assert_allclose(recorder.trajectory().times, [0, 0.25e-3, 0.75e-3, 1.5e-3])
+    assert recorder.speed_limit().certified
+
+
+def test_warm_start_is_the_path_from_its_snapshot():
+    """`from_start` at a kept snapshot equals a recording that begins there."""
+    model, rate = network(), 1e-3
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    recorder = Recorder(snapshot_growth=1.001).attach(optimizer)
+    late = {}
+
+    def record(step, loss):
+        recorder.record(loss=loss)
+        if step == 12:
+            late["model"] = copy.deepcopy(model)
+
+    train(model, optimizer, 30, record)
+    warm = recorder.trajectory().from_start(12 * rate)
+    assert warm.start_time == pytest.approx(12 * rate)
+    optimizer = torch.optim.SGD(late["model"].parameters(), lr=rate)
+    fresh = Recorder().attach(optimizer)
+    train(late["model"], optimizer, 18, lambda _, loss: fresh.record(loss=loss))
+    expected = fresh.trajectory()
+    for field in ("times", "losses", "w2_squared", "arc_lengths", "path_dissipation"):
+        np.testing.assert_allclose(getattr(warm, field), getattr(expected, field), rtol=1e-9, atol=1e-15)
+
+
+def test_weight_traces_are_the_weights():
+    """Fig. 1(c): the traced values are fixed weights of the model, first and last."""
+    model = network()
+    initial = torch.cat([weight.detach().reshape(-1).clone() for weight in model.parameters()])
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
+    recorder = Recorder(triples=50, generator=np.random.default_rng(4)).attach(optimizer)
+    train(model, optimizer, 5, lambda _, loss: recorder.record(loss=loss))
+    final = torch.cat([weight.detach().reshape(-1) for weight in model.parameters()])
+    places = np.random.default_rng(4).integers(initial.numel(), size=150)
+    traces = recorder.trajectory().weight_traces.reshape(6, 150)
+    np.testing.assert_array_equal(traces[0], initial.numpy()[places])
+    np.testing.assert_array_equal(traces[-1], final.numpy()[places])
+
+
+def test_half_precision_weights_are_summed_in_double():
+    """Sums over float32 weights carry float64 digits: they equal NumPy's on the same numbers."""
+    weight = torch.ones(100_000)
+    recorder = Recorder(triples=0)
+    recorder.record(time=0.0, loss=1.0, model=weight)
+    moved = weight + 1e-3 * torch.randn(100_000, generator=torch.Generator().manual_seed(0))
+    recorder.record(time=1.0, loss=0.5, model=moved)
+    expected = np.sum((moved.numpy().astype(np.float64) - 1.0) ** 2)
+    assert recorder.trajectory().w2_squared[-1] == pytest.approx(expected, rel=1e-12)
+
+
+def test_records_survive_many_batches():
+    """More records than wait on the device at once come out complete and in order."""
+    weight = torch.zeros(2, dtype=torch.float64)
+    recorder = Recorder(triples=1, snapshot_growth=None)
+    for k in range(2_345):
+        recorder.record(time=float(k), loss=float(-k), model=weight + k)
+    run = recorder.trajectory()
+    np.testing.assert_array_equal(run.losses, -np.arange(2345.0))
+    np.testing.assert_allclose(run.w2_squared, 2 * np.arange(2345.0) ** 2)
+    assert run.snapshot_records.tolist() == [0, 2344]
+
+
+def test_detached_recorder_measures_no_more():
+    """After `detach` steps leave no trace."""
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    recorder = Recorder().attach(optimizer)
+    train(model, optimizer, 2, lambda _, loss: recorder.record(loss=loss))
+    before = recorder.trajectory()
+    recorder.detach()
+    train(model, optimizer, 2, lambda *_: None)
+    assert recorder.trajectory().arc_lengths[-1] == before.arc_lengths[-1]
+
+
+def test_divergence_is_named():
+    """A loss that is not finite is found when the records are read, with its time."""
+    recorder = Recorder()
+    weight = torch.zeros(3)
+    recorder.record(time=0.0, loss=torch.tensor(1.0), model=weight)
+    recorder.record(time=0.5, loss=torch.tensor(math.nan), model=weight + 1)
+    with pytest.raises(DivergenceError, match=r"training diverged: `loss` is nan at time 0\.5"):
+        recorder.trajectory()
+
+
+def test_motion_without_time_has_no_limit():
+    """A step of zero length in time that moves the weights costs infinite dissipation, and is named."""
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    recorder = Recorder().attach(optimizer, time_step=iter([1e-3, 0.0, 1e-3, 1e-3]).__next__)
+    train(model, optimizer, 3, lambda _, loss: recorder.record(loss=loss))
+    with pytest.raises(DivergenceError, match="`path_dissipation` is inf"):
+        recorder.trajectory()
+
+
+@pytest.mark.parametrize(
+    ("calls", "message"),
+    [
+        ([{"loss": 1.0}], "`time` and `model` must be given"),
+        ([{"loss": math.nan, "time": 0.0, "model": torch.zeros(2)}], "`loss` must be finite; loss = nan"),
+        ([{"loss": 1.0, "time": -1.0, "model": torch.zeros(2)}], "`time` must be non-negative and finite; time = -1"),
+        ([{"loss": 1.0, "time": 1.0, "model": torch.zeros(2)}] * 2, r"`time` must grow.*time = 1 after 1"),
+        (
+            [{"loss": 1.0, "time": float(k), "model": torch.zeros(2 + k)} for k in range(2)],
+            "`model` must have the same weights",
+        ),
+        ([{"loss": 1.0, "time": 0.0, "model": nn.ReLU()}], "`model` must have weights that require gradients"),
+    ],
+)
+def test_bad_records_are_named(calls, message):
+    """Argument, rule and value stand in the error."""
+    recorder = Recorder()
+    for call in calls[:-1]:
+        recorder.record(**call)
+    with pytest.raises(ValueError, match=message):
+        recorder.record(**calls[-1])
+
+
+def test_bad_attachments_are_named():
+    """Different learning rates have no common time; a recorder is attached once; times come from the optimizer."""
+    model = network()
+    first, second, *_ = model.parameters()
+    two_rates = torch.optim.SGD([{"params": [first], "lr": 0.1}, {"params": [second], "lr": 0.2}])
+    with pytest.raises(ValueError, match=r"`time_step` must be given.*\[0\.1, 0\.2\]"):
+        Recorder().attach(two_rates)
+    recorder = Recorder().attach(two_rates, time_step=0.1)
+    with pytest.raises(ValueError, match="`attach` must come first and once"):
+        recorder.attach(two_rates, time_step=0.1)
+    with pytest.raises(ValueError, match="must be left out"):
+        recorder.record(loss=1.0, time=0.0)
+    with pytest.raises(ValueError, match="needs at least one record"):
+        recorder.trajectory()
+    with pytest.raises(ValueError, match="`snapshot_growth` must be above 1"):
+        Recorder(snapshot_growth=1.0)
