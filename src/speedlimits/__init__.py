@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from speedlimits.dynamics.gradient_descent import gradient_descent
     from speedlimits.recorder import Recorder
     from speedlimits.study.config import StudyConfig
+    from speedlimits.study.folder import load_run
     from speedlimits.study.run import run_study
-    from speedlimits.study.store import load_run
 
 __version__ = "0.1.0"
 
@@ -35,7 +35,7 @@ _ON_DEMAND = {
     "Recorder": "speedlimits.recorder",
     "StudyConfig": "speedlimits.study.config",
     "gradient_descent": "speedlimits.dynamics.gradient_descent",
-    "load_run": "speedlimits.study.store",
+    "load_run": "speedlimits.study.folder",
     "run_study": "speedlimits.study.run",
 }
 

@@ -17,6 +17,19 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         OSError: whatever the disk reports (full, read-only); the old file, if any, is untouched.
     """
+    try:
+        _write_and_rename(path, write)
+    except OSError as error:
+        # A failed write names no file; whoever reads the error needs one.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write UTF-8 text through `write_atomically`."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def _write_and_rename(path: Path, write: Callable[[BinaryIO], object]) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -30,11 +43,6 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write UTF-8 text through `write_atomically`."""
-    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _umask() -> int:

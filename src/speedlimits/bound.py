@@ -8,17 +8,20 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
+from numpy.typing import ArrayLike
 
 from speedlimits._checks import check_non_negative
 from speedlimits.trajectory import Trajectory
 
-# Equalities between measured sums hold to this relative precision; beyond it they count as violated.
+# Sums in float64 hold their inequalities to this relative precision.
 ROUNDING = 1e-9
 
 Series = Float64[np.ndarray, "*times"]
+# One time gives a number, many give a series.
+Values = Series | np.float64
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, init=False)
 class SpeedLimit:
     r"""How fast any process could have made the same move with the same dissipation.
 
@@ -36,6 +39,7 @@ class SpeedLimit:
         dissipation: β⁻¹R [loss], non-negative; NaN where it is not known.
         arc_length: l_γ, length of the path; NaN (the default) where there is none, as for noisy ensembles.
         caveats: reasons, known to whoever measured these numbers, why the limit is not certain.
+        tolerance: relative error of the numbers; T_SL ≤ T and l² ≥ 𝒲₂ count as violated beyond it.
 
     Raises:
         ValueError: if a time, distance, dissipation or length is negative or infinite, or shapes do not
@@ -45,52 +49,65 @@ class SpeedLimit:
     time: Series
     w2_squared: Series
     dissipation: Series
-    arc_length: Series = np.nan  # type: ignore[assignment]
-    caveats: tuple[str, ...] = ()
+    arc_length: Series
+    caveats: tuple[str, ...]
+    tolerance: float
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        time: ArrayLike,
+        w2_squared: ArrayLike,
+        dissipation: ArrayLike,
+        arc_length: ArrayLike = np.nan,
+        caveats: tuple[str, ...] = (),
+        tolerance: float = ROUNDING,
+    ) -> None:
+        given = {"time": time, "w2_squared": w2_squared, "dissipation": dissipation, "arc_length": arc_length}
         for name in ("time", "w2_squared"):
-            check_non_negative(name, getattr(self, name))
+            check_non_negative(name, given[name])
         for name in ("dissipation", "arc_length"):
             # NaN says "not known" here, and only here.
-            values = np.asarray(getattr(self, name), dtype=float)
+            values = np.asarray(given[name], dtype=np.float64)
             check_non_negative(name, np.where(np.isnan(values), 0.0, values))
-        names = ("time", "w2_squared", "dissipation", "arc_length")
+        check_non_negative("tolerance", tolerance)
         try:
-            arrays = np.broadcast_arrays(*(np.asarray(getattr(self, name), dtype=np.float64) for name in names))
+            arrays = np.broadcast_arrays(*(np.asarray(values, dtype=np.float64) for values in given.values()))
         except ValueError:
-            shapes = ", ".join(f"{name}: {np.shape(getattr(self, name))}" for name in names)
+            shapes = ", ".join(f"{name}: {np.shape(values)}" for name, values in given.items())
             raise ValueError(f"the fields of a SpeedLimit must broadcast; shapes are {shapes}.") from None
-        for name, array in zip(names, arrays, strict=True):
+        for name, array in zip(given, arrays, strict=True):
             frozen = array.copy()
             frozen.setflags(write=False)
             object.__setattr__(self, name, frozen)
+        object.__setattr__(self, "caveats", tuple(caveats))
+        object.__setattr__(self, "tolerance", tolerance)
 
     @property
-    def speed_limit(self) -> Series:
+    def speed_limit(self) -> Values:
         """T_SL = 𝒲₂/(β⁻¹R), Eqs. (7), (26), (78) [time]; 0 where nothing moved, NaN where R is not known."""
         return _ratio(self.w2_squared, self.dissipation, zero_over_zero=0.0)
 
     @property
-    def inefficiency(self) -> Series:
+    def inefficiency(self) -> Values:
         """T/T_SL = Tβ⁻¹R/𝒲₂, Eq. (12); NaN at T = 0, where it is 0/0 and tends to 1 for every smooth path."""
         return _ratio(self.time * self.dissipation, self.w2_squared, zero_over_zero=np.nan)
 
     @property
-    def geometric(self) -> Series:
+    def geometric(self) -> Values:
         """l_γ²/𝒲₂ ≥ 1: what the path loses by not being straight; the paper's (l_γ/l_geo)², Eq. (16)."""
         return _ratio(self.arc_length**2, self.w2_squared, zero_over_zero=np.nan)
 
     @property
-    def pace(self) -> Series:
+    def pace(self) -> Values:
         """Tβ⁻¹R/l_γ² ≥ 1: what the path loses by not being travelled at constant speed."""
         return _ratio(self.time * self.dissipation, self.arc_length**2, zero_over_zero=np.nan)
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the limit is not certified, one sentence each; empty when it is."""
-        violated = self.speed_limit > self.time * (1 + ROUNDING)
-        shortcut = self.w2_squared > self.arc_length**2 * (1 + ROUNDING)
+        violated = self.speed_limit > self.time * (1 + self.tolerance)
+        shortcut = self.w2_squared > self.arc_length**2 * (1 + self.tolerance)
         own = (
             (np.isnan(self.dissipation), "the dissipation is not known"),
             (violated, "T_SL exceeds T: distance and dissipation are not of one process"),
@@ -100,7 +117,7 @@ class SpeedLimit:
 
     @property
     def certified(self) -> bool:
-        """Whether T_SL is a lower limit on T beyond doubt: nothing stands in `reasons`."""
+        """Whether T_SL is a lower limit on T, to within the tolerance: nothing stands in `reasons`."""
         return not self.reasons
 
     def __len__(self) -> int:
@@ -115,6 +132,7 @@ class SpeedLimit:
             dissipation=self.dissipation[index],
             arc_length=self.arc_length[index],
             caveats=self.caveats,
+            tolerance=self.tolerance,
         )
 
     @property
@@ -161,14 +179,19 @@ def speed_limit(
         The limit as a series over the records. With ``"loss_drop"``, NaN where the loss stands above its start.
 
     Raises:
-        ValueError: if ``dissipation`` is neither of the two or ``tolerance`` is negative.
+        ValueError: if ``dissipation`` is neither of the two or ``tolerance`` not in [0, 1).
     """
     check_non_negative("tolerance", tolerance)
+    if tolerance >= 1:
+        raise ValueError(f"`tolerance` must be below 1; tolerance = {tolerance}.")
     caveats: list[str] = []
+    error = ROUNDING
     if dissipation == "path":
         spent = trajectory.path_dissipation
     elif dissipation == "loss_drop":
         spent = np.where(trajectory.loss_drop >= 0, trajectory.loss_drop, np.nan)
+        # A dissipation too small by the share s makes T_SL too large by 1/(1 − s).
+        error = max(ROUNDING, tolerance / (1 - tolerance))
         share = trajectory.discretisation_share[-1]
         if abs(share) > tolerance:
             caveats.append(
@@ -182,10 +205,11 @@ def speed_limit(
         dissipation=spent,
         arc_length=trajectory.arc_lengths,
         caveats=tuple(caveats),
+        tolerance=error,
     )
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray, *, zero_over_zero: float) -> Series:
+def _ratio(numerator: Values, denominator: Values, *, zero_over_zero: float) -> Values:
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.asarray(numerator / denominator)
@@ -194,7 +218,7 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray, *, zero_over_zero: fl
     return ratio[()]
 
 
-def _where(time: np.ndarray, flags: np.ndarray) -> str:
+def _where(time: np.ndarray, flags: ArrayLike) -> str:
     flags = np.broadcast_to(flags, time.shape)
     first = time[flags][0] if time.ndim else time
     return f"time {first:.4g}" + (f" and {flags.sum() - 1} later" if flags.sum() > 1 else "")

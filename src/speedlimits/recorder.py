@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from speedlimits._checks import check_finite, check_integer, check_non_negative
 from speedlimits.bound import SpeedLimit, speed_limit
+from speedlimits.dynamics.meter import PathMeter, copy, overwrite, squared_norm
 from speedlimits.errors import DivergenceError
 from speedlimits.trajectory import Trajectory, distances_squared
 
@@ -149,21 +150,16 @@ class Recorder:
             self._walk_to(time, model)
         if not self._rows:
             self._start()
-        measured = (
-            loss,
-            _squared_distance(self._weights, self._first),
-            self._arc_length,
-            self._path_dissipation,
-            gradient_norm_squared,
-        )
-        device = self._arc_length.device
-        values = [torch.as_tensor(value, dtype=torch.float64).to(device).reshape(1) for value in measured]
+        meter = self._meter
+        distance = meter.w2_squared(self._weights)
+        measured = (loss, distance, meter.arc_length, meter.path_dissipation, gradient_norm_squared)
+        values = [torch.as_tensor(value, dtype=torch.float64).to(meter.device).reshape(1) for value in measured]
         row = {
             "time": self._time,
             "gradient_evaluations": self._steps if gradient_evaluations is None else gradient_evaluations,
             "test_accuracy": test_accuracy,
         }
-        self._waiting.append((row, torch.cat([*values, self._trace().to(device)])))
+        self._waiting.append((row, torch.cat([*values, meter.trace(self._weights)])))
         self._keep(self._rows - 1)
         if len(self._waiting) >= BATCH:
             self._read()
@@ -199,18 +195,10 @@ class Recorder:
         return len(self._host) + len(self._waiting)
 
     def _start(self) -> None:
-        self._first = _copy(self._weights)
-        self._previous = _copy(self._weights)
-        # Manual records walk from one to the next, so the last recorded weights are the previous ones.
-        self._recorded = _copy(self._weights) if self._attached else self._previous
-        device = self._weights[0].device
-        # Apple's GPUs have no float64: there the sums live on the host.
-        device = torch.device("cpu") if device.type == "mps" else device
-        self._arc_length = torch.zeros((), dtype=torch.float64, device=device)
-        self._path_dissipation = torch.zeros_like(self._arc_length)
-        self._last_kept = 0.0
         size = sum(weight.numel() for weight in self._weights)
-        self._places = _places(self._generator.integers(size, size=3 * self._triples), self._weights)
+        self._meter = PathMeter(self._weights, self._generator.integers(size, size=3 * self._triples))
+        self._recorded = copy(self._weights)
+        self._last_kept = 0.0
 
     def _walk_to(self, time: float | None, model: Weights | None) -> None:
         if time is None or model is None:
@@ -230,6 +218,7 @@ class Recorder:
             )
         self._weights = weights
         self._add(since - self._time)
+        # Not the sum of the differences: no drift over many records.
         self._time = since
 
     def _before_step(self, step_size: float) -> None:
@@ -241,41 +230,25 @@ class Recorder:
         _, values = self._waiting[-1]
         gradients = [weight.grad for weight in self._weights if weight.grad is not None]
         place = MEASURED.index("gradient_norm_squared")
-        values[place] = torch.where(values[place].isnan(), _squared_norm(gradients).to(values.device), values[place])
+        values[place] = torch.where(values[place].isnan(), squared_norm(gradients).to(values.device), values[place])
 
     @torch.no_grad()
     def _after_step(self) -> None:
         # Steps before the first record belong to no path: the start is the first record.
         if self._rows:
             self._add(self._step_size)
-            self._time += self._step_size
 
     def _add(self, step_size: float) -> None:
-        squared = _squared_distance(self._weights, self._previous).to(self._arc_length.device)
-        self._arc_length = self._arc_length + squared.sqrt()
-        # A step of zero time that moves nothing costs nothing; one that moves has no finite dissipation.
-        cost = squared / step_size if step_size > 0 else torch.where(squared > 0, math.inf, 0.0).to(squared)
-        self._path_dissipation = self._path_dissipation + cost
-        torch._foreach_copy_(self._previous, [weight.detach() for weight in self._weights])
+        self._meter.add(self._weights, step_size)
+        self._time += step_size
         self._steps += 1
 
     def _keep(self, row: int) -> None:
-        if self._attached:
-            torch._foreach_copy_(self._recorded, [weight.detach() for weight in self._weights])
+        overwrite(self._recorded, self._weights)
         self._last_time = self._time
         if row == 0 or (self._growth is not None and self._time >= self._growth * self._last_kept):
             self._snapshots[row] = [weight.detach().cpu().clone() for weight in self._weights]
             self._last_kept = self._time
-
-    def _trace(self) -> Tensor:
-        values = torch.zeros(3 * self._triples, dtype=torch.float64)
-        pieces = [
-            (places, self._weights[which].detach().reshape(-1)[offsets]) for which, places, offsets in self._places
-        ]
-        values = values.to(self._arc_length.device)
-        for places, piece in pieces:
-            values[places] = piece.to(values)
-        return values
 
     def _read(self) -> None:
         if not self._waiting:
@@ -288,6 +261,7 @@ class Recorder:
 
 
 def _weights_of(model: Weights) -> list[Tensor]:
+    weights: list[Tensor]
     if isinstance(model, nn.Module):
         weights = [weight for weight in model.parameters() if weight.requires_grad]
     else:
@@ -306,31 +280,3 @@ def _learning_rate(optimizer: torch.optim.Optimizer, fixed: float | None) -> flo
             f"`time_step` must be given where parameter groups differ in learning rate; they have {sorted(rates)}."
         )
     return rates.pop()
-
-
-def _copy(weights: list[Tensor]) -> list[Tensor]:
-    return [weight.detach().clone() for weight in weights]
-
-
-def _squared_norm(tensors: list[Tensor]) -> Tensor:
-    norms = torch._foreach_norm(tensors, 2, dtype=torch.float64)
-    return torch.stack([norm.to(norms[0].device) for norm in norms]).square().sum()
-
-
-def _squared_distance(weights: list[Tensor], others: list[Tensor]) -> Tensor:
-    return _squared_norm(list(torch._foreach_sub([weight.detach() for weight in weights], others)))
-
-
-def _places(flat: np.ndarray, weights: list[Tensor]) -> list[tuple[int, Tensor, Tensor]]:
-    """For each weight that is traced: its index, the places in the trace, and the offsets within the weight."""
-    ends = np.cumsum([weight.numel() for weight in weights])
-    which = np.searchsorted(ends, flat, side="right")
-    starts = ends - [weight.numel() for weight in weights]
-    return [
-        (
-            int(index),
-            torch.from_numpy(np.flatnonzero(which == index)).to(weights[index].device),
-            torch.from_numpy((flat - starts[which])[which == index]).to(weights[index].device),
-        )
-        for index in np.unique(which)
-    ]

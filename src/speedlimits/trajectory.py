@@ -218,12 +218,10 @@ class Trajectory:
             for key, field in COLUMNS.items()
             if records and key in records[0]
         }
-        return cls(
-            **columns,
-            snapshot_records=np.asarray(snapshot_records, dtype=np.int64),
-            snapshot_distances_squared=snapshot_distances_squared,
-            start_time=start_time,
-        )
+        if snapshot_distances_squared is not None:
+            columns["snapshot_records"] = np.asarray(snapshot_records, dtype=np.int64)
+            columns["snapshot_distances_squared"] = snapshot_distances_squared
+        return cls(**columns, start_time=start_time)
 
     def save(self, path: str | Path) -> None:
         """Write one NumPy ``.npz`` file, whole or not at all.

@@ -26,6 +26,7 @@ class State:
         time: t since the start [time].
         displacement: y = θ_t − θ_0, float64.
         loss: L(θ_t), 0-d float64 [loss].
+        initial_loss: L(θ_0), 0-d float64 [loss].
         gradient: ∇L(θ_t), in the model's dtype.
         arc_length: Σ|δ| so far, 0-d float64.
         path_dissipation: Σ|δ|²/Δt so far, 0-d float64 [loss].
@@ -36,6 +37,7 @@ class State:
     time: float
     displacement: Float64[Tensor, " parameters"]
     loss: Scalar
+    initial_loss: Scalar
     gradient: Flat
     arc_length: Scalar
     path_dissipation: Scalar

@@ -1,0 +1,46 @@
+"""`speedlimits report`: draw a finished run again, as a page and as a figure."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from speedlimits.study.folder import Run, load_run
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write report.html and overview.png of a finished run into its folder."""
+
+    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """Run folder."""
+
+    def __call__(self) -> None:
+        """Write them."""
+        print(f"Report: {write_report(self.directory, load_run(self.directory))}")
+
+
+def write_report(directory: Path, run: Run) -> Path:
+    """Write the page and the figure.
+
+    Args:
+        directory: where to.
+        run: the finished run.
+
+    Returns:
+        Where the page lies.
+    """
+    # Late: the plotting libraries take a second to import.
+    from speedlimits.report import figures
+    from speedlimits.report.curves import warm_views
+    from speedlimits.report.page import write_page
+
+    members = [run.trajectories[seed] for seed in run.config.seeds]
+    warm = warm_views(members, run.config.warm_start * members[0].time)
+    title = f"{run.config.model} on {run.config.dataset}, n = {run.config.samples}, {len(members)} seeds"
+    figures.save(figures.overview(members, warm, title), directory / "overview.png")
+    page = directory / "report.html"
+    write_page(page, run.summary, run.provenance, dataclasses.asdict(run.config), members)
+    return page

@@ -1,0 +1,119 @@
+"""`speedlimits run`: train an ensemble, measure its speed limit, write the run folder and its report."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from speedlimits.cli.report import write_report
+from speedlimits.cli.show import print_summary
+from speedlimits.study.config import StudyConfig
+from speedlimits.study.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Run:
+    """Train an ensemble of networks and measure how far from its speed limit it learned."""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Run folder to write: new or empty."""
+    resume: bool = False
+    """Go on with the interrupted run in that folder."""
+    force: bool = False
+    """Replace the run in that folder."""
+    workers: int | None = None
+    """Processes side by side, one thread each; by default one for each core."""
+    config_file: Annotated[Path | None, tyro.conf.arg(name="config", metavar="FILE")] = None
+    """TOML file to take the study from; options given beside it win."""
+    config: StudyConfig = field(default_factory=StudyConfig)
+
+    def __call__(self) -> None:
+        """Run the study and report on it."""
+        # Late: torch takes seconds to import, and a wrong option should be refused at once.
+        from speedlimits.study.run import run_study
+
+        with _Bars(self.config.seeds) as bars:
+            run = run_study(
+                self.config,
+                self.out,
+                resume=self.resume,
+                force=self.force,
+                workers=self.workers,
+                progress=lambda event: bars.update(event.seed, event.share, event.loss),
+            )
+        print_summary(run)
+        page = write_report(self.out, run)
+        print(f"Report: {page}")
+
+
+def default_config(arguments: Sequence[str]) -> StudyConfig:
+    """What the options start from: a TOML file, the run to be resumed, or the defaults.
+
+    Args:
+        arguments: the command line; only ``--config``, ``--out`` and ``--resume`` are looked at.
+
+    Returns:
+        The configuration that the remaining options change.
+
+    Raises:
+        ValueError: if the file is unreadable or against the rules.
+        RunFolderError: if there is no run to resume.
+    """
+    if list(arguments[:1]) != ["run"] or {"-h", "--help"} & set(arguments):
+        return StudyConfig()
+    if (file := _value(arguments, "--config")) is not None:
+        return StudyConfig.read(file)
+    if "--resume" in arguments and (out := _value(arguments, "--out")) is not None:
+        return RunFolder.open(out).config
+    return StudyConfig()
+
+
+def _value(arguments: Sequence[str], option: str) -> str | None:
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+        if argument == option:
+            return following
+        if argument.startswith(f"{option}="):
+            return argument.removeprefix(f"{option}=")
+    return None
+
+
+class _Bars:
+    """One progress bar over all members on stderr, with the loss of the member that moved last."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._shares = dict.fromkeys(seeds, 0.0)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=Console(file=sys.stderr),
+        )
+        self._task = self._progress.add_task("", total=len(self._shares), detail="")
+
+    def __enter__(self) -> "_Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Stopping what never started would print an empty line.
+        if self._progress.live.is_started:
+            self._progress.stop()
+
+    def update(self, seed: int, share: float, loss: float | None) -> None:
+        """Show that a member has moved on."""
+        # Not before there is something to show: an error on the way here shall stand alone.
+        self._progress.start()
+        self._shares[seed] = share
+        done = sum(value >= 1 for value in self._shares.values())
+        self._progress.update(
+            self._task,
+            completed=sum(self._shares.values()),
+            description=f"{done}/{len(self._shares)} networks",
+            detail="" if loss is None else f"seed {seed}: loss {loss:.4g}",
+        )

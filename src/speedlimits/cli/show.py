@@ -1,0 +1,88 @@
+"""`speedlimits show`: the numbers of a finished run, for a reader or as JSON."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from speedlimits.report.page import COLUMNS, number
+from speedlimits.study.folder import Run, load_run
+
+
+@dataclass(frozen=True)
+class Show:
+    """Print the numbers of a finished run."""
+
+    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """Run folder."""
+    json: bool = False
+    """Print summary.json as one JSON object instead of a table."""
+
+    def __call__(self) -> None:
+        """Print them."""
+        run = load_run(self.directory)
+        if self.json:
+            print(json.dumps(run.summary))
+        else:
+            print_summary(run)
+
+
+def print_summary(run: Run) -> None:
+    """Print one table of all members, their mean and deviation, and the verdict.
+
+    Args:
+        run: the finished run.
+    """
+    summary = run.summary
+    table = Table(
+        title=f"{summary['model']} on {summary['dataset']}, n = {summary['samples']}, "
+        f"{summary['parameters']:,} weights, T = {summary['time']:.4g} ({summary['method']})",
+        title_justify="left",
+    )
+    table.add_column("seed")
+    for _, heading, _, _ in COLUMNS:
+        table.add_column(heading.replace("<sub>", "_").replace("</sub>", ""), justify="right", no_wrap=True)
+    for member in summary["members"]:
+        table.add_row(str(member["seed"]), *_cells(member))
+    table.add_section()
+    table.add_row("mean", *_cells(summary["mean"]), style="bold")
+    table.add_row("± std", *_cells(summary["std"]))
+    console = Console()
+    # Piped, a table must not be folded to 80 columns.
+    console = console if console.is_terminal else Console(width=200)
+    console.print(table)
+    for line in verdict(summary):
+        print(line)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    return [number(row[key], form) for key, _, _, form in COLUMNS]
+
+
+def verdict(summary: Mapping[str, Any]) -> list[str]:
+    """What a reader should take home, in two or three lines.
+
+    Args:
+        summary: contents of ``summary.json``.
+
+    Returns:
+        The lines.
+    """
+    mean, std, warm = summary["mean"], summary["std"], summary["warm_start"]
+    lines = [
+        f"{number(mean['inefficiency'], '.3g')} ± {number(std['inefficiency'], '.2g')} times slower than "
+        f"thermodynamics allows: T = {summary['time']:.4g}, T_SL = {number(mean['speed_limit'], '.3g')}."
+    ]
+    if warm["mean"]["start_time"]:
+        lines.append(
+            f"From t0 = {warm['mean']['start_time']:.3g} on: {number(warm['mean']['inefficiency'], '.3g')} ± "
+            f"{number(warm['std']['inefficiency'], '.2g')} times."
+        )
+    share = f"discretisation share {number(mean['discretisation_share'], '.2%')}"
+    lines.append(f"Certified; {share}." if summary["certified"] else f"Not certified: {'; '.join(summary['reasons'])}.")
+    return lines

@@ -1,0 +1,92 @@
+"""Adds up a path through weight space, point by point, on the weights' own device in float64."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+Weights = Sequence[Tensor]
+
+
+class PathMeter:
+    r"""Length and dissipation of the polygon through the points it is shown, and the distance from the first.
+
+    .. math:: l = \sum|\delta|, \qquad \beta^{-1}R = \sum|\delta|^2/\Delta t, \qquad \mathcal W_2 = |\theta-\theta_0|^2
+
+    Nothing is read to the host. Memory: two copies of the weights.
+
+    Args:
+        start: θ_0, as the list of tensors a model holds.
+        traced: indices into the concatenation of those tensors, whose values `trace` gives.
+    """
+
+    def __init__(self, start: Weights, traced: np.ndarray) -> None:
+        self._first = copy(start)
+        self._previous = copy(start)
+        self._traced = _places(traced, start)
+        self._size = traced.size
+        device = start[0].device
+        # Apple's GPUs have no float64: there the sums live on the host.
+        self.device = torch.device("cpu") if device.type == "mps" else device
+        self.arc_length: Float64[Tensor, ""] = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.path_dissipation: Float64[Tensor, ""] = torch.zeros_like(self.arc_length)
+
+    def add(self, weights: Weights, step_size: float) -> None:
+        """Walk on to these weights in the time Δt = ``step_size``.
+
+        A step of zero time that moves nothing costs nothing; one that moves has no finite dissipation.
+        """
+        squared = _squared_distance(weights, self._previous).to(self.device)
+        self.arc_length = self.arc_length + squared.sqrt()
+        cost = squared / step_size if step_size > 0 else torch.where(squared > 0, math.inf, 0.0).to(squared)
+        self.path_dissipation = self.path_dissipation + cost
+        overwrite(self._previous, weights)
+
+    def w2_squared(self, weights: Weights) -> Float64[Tensor, ""]:
+        """|θ − θ_0|²."""
+        return _squared_distance(weights, self._first).to(self.device)
+
+    def trace(self, weights: Weights) -> Float64[Tensor, " traced"]:
+        """The traced values of these weights."""
+        values = torch.zeros(self._size, dtype=torch.float64, device=self.device)
+        for which, places, offsets in self._traced:
+            values[places.to(self.device)] = weights[which].detach().reshape(-1)[offsets].to(values)
+        return values
+
+
+def squared_norm(tensors: Weights) -> Float64[Tensor, ""]:
+    """Σ|x|² over tensors, summed in float64."""
+    norms = torch._foreach_norm(list(tensors), 2, dtype=torch.float64)
+    return torch.stack([norm.to(norms[0].device) for norm in norms]).square().sum()
+
+
+def copy(weights: Weights) -> list[Tensor]:
+    """Detached copies."""
+    return [weight.detach().clone() for weight in weights]
+
+
+def overwrite(old: Weights, new: Weights) -> None:
+    """Write the new values into the old tensors."""
+    torch._foreach_copy_(list(old), [weight.detach() for weight in new])
+
+
+def _squared_distance(weights: Weights, others: Weights) -> Tensor:
+    return squared_norm(torch._foreach_sub([weight.detach() for weight in weights], list(others)))
+
+
+def _places(flat: np.ndarray, weights: Weights) -> list[tuple[int, Tensor, Tensor]]:
+    """For each weight that is traced: its index, the places in the trace, and the offsets within the weight."""
+    ends = np.cumsum([weight.numel() for weight in weights])
+    which = np.searchsorted(ends, flat, side="right")
+    starts = ends - [weight.numel() for weight in weights]
+    return [
+        (
+            int(index),
+            torch.from_numpy(np.flatnonzero(which == index)).to(weights[index].device),
+            torch.from_numpy((flat - starts[which])[which == index]).to(weights[index].device),
+        )
+        for index in np.unique(which)
+    ]

@@ -1,0 +1,134 @@
+"""Figures for print, by matplotlib: one function a panel, and an overview of all of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d.axes3d import Axes3D
+
+from speedlimits._files import write_atomically
+from speedlimits.report.curves import Band, band, limit_band
+from speedlimits.trajectory import Trajectory
+
+# Okabe and Ito's colours: distinct to every kind of colour vision.
+COLD, WARM, ACCURACY, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
+TRIPLES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
+STYLE: dict[Any, Any] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+}
+
+
+def overview(cold: Sequence[Trajectory], warm: Sequence[Trajectory], title: str) -> Figure:
+    """Loss and accuracy, speed limit, inefficiency with its factors, and weight triplets, on one sheet.
+
+    Args:
+        cold: the members from initialisation.
+        warm: the same members from a later start; empty leaves the warm curves out.
+        title: above all panels.
+
+    Returns:
+        The figure, not bound to any window.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 7.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+        loss_and_accuracy(figure.add_subplot(2, 2, 1), cold)
+        speed_limits(figure.add_subplot(2, 2, 2), cold, warm)
+        inefficiencies(figure.add_subplot(2, 2, 3), cold, warm)
+        axes = figure.add_subplot(2, 2, 4, projection="3d")
+        assert isinstance(axes, Axes3D)
+        weight_triples(axes, cold[0])
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write the figure as PNG, whole or not at all.
+
+    Args:
+        figure: from this module.
+        path: the file.
+
+    Raises:
+        OSError: what the disk reports.
+    """
+    write_atomically(Path(path), lambda file: figure.savefig(file, format="png", dpi=150))
+
+
+def loss_and_accuracy(axes: Axes, cold: Sequence[Trajectory]) -> None:
+    """Panel (a) of Fig. 1: the loss on the left scale, held-out accuracy on the right."""
+    _draw(axes, band(cold, lambda run: run.losses), COLD, "training loss")
+    axes.set(xscale="log", yscale="log", xlabel="flow time $t$", ylabel=r"loss $\frac{1}{2}\sum(f-y)^2$")
+    axes.set_title("Loss and held-out accuracy")
+    axes.yaxis.label.set_color(COLD)
+    right = axes.twinx()
+    _draw(right, band(cold, lambda run: run.test_accuracy), ACCURACY, "accuracy")
+    right.set_ylim(0, 1)
+    right.set_ylabel("accuracy", color=ACCURACY)
+    right.spines["right"].set_visible(True)
+
+
+def speed_limits(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> None:
+    """Panel (b) of Fig. 1: T_SL against T, from initialisation and from the warm start."""
+    curves = [(limit_band(cold, "speed_limit"), COLD, "from initialisation")]
+    if warm:
+        curves.append((limit_band(warm, "speed_limit"), WARM, f"from $t_0$ = {warm[0].start_time:.3g}"))
+    span = np.array([curves[0][0].times[0], curves[0][0].times[-1]])
+    axes.plot(span, span, color=GREY, linewidth=1, linestyle="--", label="$T_{SL}=T$: as fast as possible")
+    for curve, colour, label in curves:
+        _draw(axes, curve, colour, label)
+    axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="speed limit $T_{SL}$")
+    axes.set_title("Speed limit: the least time physics allows")
+    axes.legend(loc="upper left")
+
+
+def inefficiencies(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> None:
+    """T/T_SL over time and its two exact factors, geometric × pace."""
+    _draw(axes, limit_band(cold, "inefficiency"), COLD, "$T/T_{SL}$")
+    _draw(axes, limit_band(cold, "geometric"), COLD, "geometric: the path bends", linestyle=":")
+    _draw(axes, limit_band(cold, "pace"), COLD, "pace: the speed varies", linestyle="--")
+    if warm:
+        _draw(axes, limit_band(warm, "inefficiency"), WARM, f"$T/T_{{SL}}$ from $t_0$ = {warm[0].start_time:.3g}")
+    axes.axhline(1, color=GREY, linewidth=1)
+    axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="times slower than the limit")
+    axes.yaxis.set_major_formatter("{x:.3g}")
+    axes.yaxis.set_minor_formatter("{x:.2g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.set_title("Inefficiency = geometric × pace")
+    axes.legend(loc="upper left")
+
+
+def weight_triples(axes: Axes3D, run: Trajectory) -> None:
+    """Panel (c) of Fig. 1: how a few random weight triples move, each from the origin."""
+    for k, path in enumerate(np.moveaxis(run.weight_traces, 1, 0)):
+        moved = path - path[0]
+        colour = TRIPLES[k % len(TRIPLES)]
+        axes.plot(*moved.T, color=colour, linewidth=1.3)
+        axes.scatter(*moved[-1], color=colour, s=9)
+    axes.set_title("Paths of random weight triples")
+    axes.set(xlabel="$Δw_1$", ylabel="$Δw_2$", zlabel="$Δw_3$")
+    axes.locator_params(nbins=4)
+    axes.tick_params(labelsize=7, pad=-2)
+    axes.set_box_aspect(None, zoom=0.86)  # pyright: ignore[reportArgumentType]  (the stub says int)
+
+
+def _draw(axes: Axes, curve: Band, colour: str, label: str, linestyle: str = "-") -> None:
+    axes.plot(curve.times, curve.mean, color=colour, label=label, linestyle=linestyle)
+    axes.fill_between(
+        curve.times, curve.mean - curve.std, curve.mean + curve.std, color=colour, alpha=0.18, linewidth=0
+    )

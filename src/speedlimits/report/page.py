@@ -1,0 +1,91 @@
+"""One self-contained HTML page about a study: opens from disk, needs no network."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import plotly.io
+import plotly.offline
+
+from speedlimits._files import write_text_atomically
+from speedlimits.report import interactive
+from speedlimits.report.curves import warm_views
+from speedlimits.trajectory import Trajectory
+
+# (key of summary.json, heading, tooltip, format) of the table's columns.
+COLUMNS = (
+    ("loss_initial", "L(0)", "training loss ½Σ(f−y)² at the start", ".4g"),
+    ("loss_final", "L(T)", "training loss at the end", ".4g"),
+    ("dissipation", "ΔL", "loss drop: dissipation of the flow, Eq. (6)", ".4g"),
+    ("w2_squared", "|Δθ|²", "squared distance between first and last weights", ".4g"),
+    ("speed_limit", "T<sub>SL</sub>", "least time physics allows, Eq. (7)", ".4g"),
+    ("inefficiency", "T/T<sub>SL</sub>", "times slower than the limit, Eq. (12)", ".3g"),
+    ("geometric", "geometric", "(path length)²/|Δθ|²: what bends cost", ".3g"),
+    ("pace", "pace", "what varying speed costs", ".3g"),
+    ("discretisation_share", "share", "part of the path dissipation that finite steps add to ΔL", ".2%"),
+    ("test_accuracy", "accuracy", "on the held-out images", ".1%"),
+)
+
+
+def write_page(
+    path: str | Path,
+    summary: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    config: Mapping[str, Any],
+    trajectories: Sequence[Trajectory],
+) -> None:
+    """Write ``report.html``, whole or not at all.
+
+    Args:
+        path: the file.
+        summary: contents of ``summary.json``.
+        provenance: contents of ``provenance.json``.
+        config: the study's configuration as a mapping.
+        trajectories: the members, in the order of the summary.
+
+    Raises:
+        ValueError: if there are no members, or they were recorded at different times.
+        OSError: what the disk reports.
+    """
+    if not trajectories:
+        raise ValueError("`trajectories` must hold at least one member; it is empty.")
+    warm = warm_views(trajectories, config["warm_start"] * trajectories[0].time)
+    panels = {
+        "speed_limits": interactive.speed_limits(trajectories, warm),
+        "inefficiencies": interactive.inefficiencies(trajectories, warm),
+        "loss": interactive.loss_and_accuracy(trajectories),
+        "triples": interactive.weight_triples(trajectories[0]),
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("speedlimits.report"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["number"] = number
+    page = environment.get_template("report.html.j2").render(
+        summary=summary,
+        provenance=provenance,
+        config=config,
+        columns=COLUMNS,
+        warm=warm[0] if warm else None,
+        plotly_js=plotly.offline.get_plotlyjs(),
+        panels={
+            name: plotly.io.to_html(
+                figure, full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True}
+            )
+            for name, figure in panels.items()
+        },
+    )
+    write_text_atomically(Path(path), page)
+
+
+def number(value: float | None, form: str = ".4g") -> str:
+    """A number for a reader; a dash where there is none.
+
+    Args:
+        value: or None.
+        form: a format specification.
+
+    Returns:
+        The text.
+    """
+    return "–" if value is None else format(value, form)

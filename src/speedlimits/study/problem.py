@@ -1,0 +1,98 @@
+"""From a configuration to what is trained: the data, the network, its loss and its accuracy."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from speedlimits._checks import check_one_of
+from speedlimits.data.dataset import Dataset
+from speedlimits.data.digits import digits
+from speedlimits.dynamics.flat import Flat, FlatLoss
+from speedlimits.models.fcn import ACTIVATIONS, FCN
+from speedlimits.study.config import StudyConfig
+
+DATASETS: dict[str, Callable[[int], Dataset]] = {"digits": digits}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One member's training problem.
+
+    Args:
+        loss: L(θ) on the training images.
+        theta0: the initial weights, drawn from the member's seed.
+        accuracy: share of held-out images classified correctly at θ.
+    """
+
+    loss: FlatLoss
+    theta0: Flat
+    accuracy: Callable[[Flat], float]
+
+
+def fcn(config: StudyConfig, dataset: Dataset, generator: torch.Generator) -> nn.Module:
+    """The network that `StudyConfig` calls ``fcn``."""
+    return FCN(
+        int(np.prod(dataset.inputs.shape[1:])),
+        dataset.targets.shape[1],
+        width=config.width,
+        depth=config.depth,
+        activation=config.activation,
+        generator=generator,
+        dtype=getattr(torch, config.dtype),
+    )
+
+
+MODELS: dict[str, Callable[[StudyConfig, Dataset, torch.Generator], nn.Module]] = {"fcn": fcn}
+
+
+def check(config: StudyConfig) -> Dataset:
+    """The study's data, once every name in its configuration is known to stand for something.
+
+    Args:
+        config: the study.
+
+    Returns:
+        The data set.
+
+    Raises:
+        ValueError: if the data set, model, activation or device is unknown, or there are too few samples.
+    """
+    check_one_of("dataset", config.dataset, DATASETS)
+    check_one_of("model", config.model, MODELS)
+    check_one_of("activation", config.activation, ACTIVATIONS)
+    try:
+        torch.empty(0, device=config.device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"`device` must be usable by torch; device = {config.device!r} ({reason})") from None
+    return DATASETS[config.dataset](config.samples)
+
+
+def build(config: StudyConfig, seed: int) -> Problem:
+    """The training problem of one member.
+
+    Args:
+        config: the study.
+        seed: of the member's initial weights.
+
+    Returns:
+        The problem, on the configuration's device and in its dtype.
+
+    Raises:
+        ValueError: if a name is unknown or the data set has fewer samples than asked for.
+    """
+    dataset = check(config)
+    kind = {"dtype": getattr(torch, config.dtype), "device": config.device}
+    model = MODELS[config.model](config, dataset, torch.Generator().manual_seed(seed)).to(config.device)
+    loss = FlatLoss(model, torch.as_tensor(dataset.inputs, **kind), torch.as_tensor(dataset.targets, **kind))
+    test_inputs = torch.as_tensor(dataset.test_inputs, **kind)
+    test_labels = torch.as_tensor(dataset.test_labels, device=config.device)
+
+    def accuracy(theta: Flat) -> float:
+        with torch.no_grad():
+            return float((loss.outputs(theta, test_inputs).argmax(1) == test_labels).double().mean())
+
+    return Problem(loss, loss.initial, accuracy)

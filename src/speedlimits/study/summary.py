@@ -1,0 +1,97 @@
+"""The numbers of a study: each member's speed limit at the end, their mean and deviation, certified or not."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from speedlimits.bound import SpeedLimit, speed_limit
+from speedlimits.study.config import StudyConfig
+from speedlimits.trajectory import Trajectory
+
+SCHEMA = 1
+
+
+def summarise(
+    config: StudyConfig, members: Sequence[Mapping[str, Any]], trajectories: Sequence[Trajectory]
+) -> dict[str, Any]:
+    """The contents of ``summary.json``.
+
+    Args:
+        config: the study.
+        members: each member's facts, as `MemberStore.member` gives them.
+        trajectories: their runs, in the same order.
+
+    Returns:
+        A JSON object. ``dissipation`` is the loss drop, Eq. (6), and ``speed_limit``, ``inefficiency``,
+        ``geometric`` and ``pace`` belong to it; ``path_speed_limit`` is that of the exact ``path_dissipation``.
+        ``std`` is over the members (n − 1), zero for one. Where a number does not exist (0/0), it is null.
+    """
+    limits = [speed_limit(run, dissipation="loss_drop") for run in trajectories]
+    rows = [_member(facts, run, limit) for facts, run, limit in zip(members, trajectories, limits, strict=True)]
+    warm = [_warm(config, facts, run) for facts, run in zip(members, trajectories, strict=True)]
+    reasons = [
+        f"seed {facts['seed']}: {reason}"
+        for facts, limit in zip(members, limits, strict=True)
+        for reason in limit.final.reasons
+    ]
+    return {
+        "schema": SCHEMA,
+        "dataset": config.dataset,
+        "model": config.model,
+        "samples": config.samples,
+        "parameters": members[0]["parameters"],
+        "method": config.method,
+        "time": trajectories[0].time,
+        "members": rows,
+        "mean": _over(rows, np.mean),
+        "std": _over(rows, lambda values: np.std(values, ddof=1) if len(values) > 1 else 0.0),
+        "warm_start": {
+            "members": warm,
+            "mean": _over(warm, np.mean),
+            "std": _over(warm, lambda values: np.std(values, ddof=1) if len(values) > 1 else 0.0),
+        },
+        "certified": not reasons,
+        "reasons": reasons,
+    }
+
+
+def _member(facts: Mapping[str, Any], run: Trajectory, limit: SpeedLimit) -> dict[str, Any]:
+    return {
+        "seed": facts["seed"],
+        "loss_initial": float(run.losses[0]),
+        "loss_final": float(run.losses[-1]),
+        "dissipation": float(run.loss_drop[-1]),
+        "path_dissipation": float(run.path_dissipation[-1]),
+        "discretisation_share": _number(run.discretisation_share[-1]),
+        "w2_squared": float(run.w2_squared[-1]),
+        "arc_length": float(run.arc_lengths[-1]),
+        **_limit(limit),
+        "path_speed_limit": _number(speed_limit(run).final.speed_limit),
+        "gradient_evaluations": int(run.gradient_evaluations[-1]) + facts["sharpness_gradient_evaluations"],
+        "learning_rate": facts["learning_rate"],
+        "sharpness_initial": facts["sharpness_initial"],
+        "test_accuracy": _number(run.test_accuracy[-1]),
+    }
+
+
+def _warm(config: StudyConfig, facts: Mapping[str, Any], run: Trajectory) -> dict[str, Any]:
+    view = run.from_start(config.warm_start * run.time)
+    limit = speed_limit(view, dissipation="loss_drop")
+    return {"seed": facts["seed"], "start_time": view.start_time, "time": view.time, **_limit(limit)}
+
+
+def _limit(limit: SpeedLimit) -> dict[str, float | None]:
+    final = limit.final
+    return {name: _number(getattr(final, name)) for name in ("speed_limit", "inefficiency", "geometric", "pace")}
+
+
+def _over(rows: Sequence[Mapping[str, Any]], reduce: Any) -> dict[str, float | None]:
+    numbers = [key for key in rows[0] if key != "seed"]
+    values = {key: [row[key] for row in rows] for key in numbers}
+    return {key: None if None in column else _number(reduce(column)) for key, column in values.items()}
+
+
+def _number(value: Any) -> float | None:
+    # JSON knows neither NaN nor infinity.
+    return float(value) if np.isfinite(value) else None

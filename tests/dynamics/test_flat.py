@@ -1,0 +1,110 @@
+"""A model as one function of a flat vector, and its sharpness."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from speedlimits.dynamics.flat import FlatLoss, value_and_gradient
+from speedlimits.dynamics.sharpness import sharpness
+from speedlimits.models.fcn import FCN
+
+
+def problem(**options) -> FlatLoss:
+    model = FCN(6, 3, width=5, depth=2, generator=torch.Generator().manual_seed(0), **options)
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(11, 6, generator=generator, dtype=torch.float64)
+    return FlatLoss(model, inputs, torch.randn(11, 3, generator=generator, dtype=torch.float64))
+
+
+def test_gradient_is_that_of_the_model():
+    """The flat loss and gradient are those of the model's own backward pass."""
+    loss = problem()
+    expected = 0.5 * (loss.model(loss.inputs) - loss.targets).square().sum()
+    expected.backward()
+    value, gradient = value_and_gradient(loss, loss.initial)
+    assert float(value) == float(expected.detach())
+    torch.testing.assert_close(gradient, torch.cat([w.grad.reshape(-1) for w in loss.model.parameters()]))
+
+
+def test_model_is_left_alone():
+    """Evaluating elsewhere writes nothing to the model's own weights."""
+    loss = problem()
+    before = loss.initial.clone()
+    value_and_gradient(loss, loss.initial + 1.0)
+    assert torch.equal(torch.cat([w.detach().reshape(-1) for w in loss.model.parameters()]), before)
+
+
+def test_named_weights_are_views():
+    """θ by names shares θ's memory, and concatenates to it."""
+    loss = problem()
+    named = loss.named(loss.initial)
+    assert [tuple(w.shape) for w in named.values()] == [tuple(w.shape) for w in loss.model.parameters()]
+    assert next(iter(named.values())).data_ptr() == loss.initial.data_ptr()
+
+
+def test_frozen_weights_do_not_move():
+    """Weights that ask for no gradient are no part of θ."""
+    model = FCN(6, 3, width=5, depth=1, generator=torch.Generator().manual_seed(0))
+    model.layers[0].weight.requires_grad_(False)
+    assert FlatLoss(model, torch.zeros(1, 6), torch.zeros(1, 3)).initial.numel() == 15
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (nn.ReLU(), "it has no trainable weights"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()), "must have weights of one dtype on one device"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Dropout()), r"1 is a Dropout in training mode \(call model\.eval\(\)\)"),
+        (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), "1 is a BatchNorm1d in training mode"),
+    ],
+)
+def test_models_that_are_no_functions_are_named(model, message):
+    """A flow needs one loss function: what would make it another at every call is refused."""
+    with pytest.raises(ValueError, match=message):
+        FlatLoss(model, torch.zeros(1, 2), torch.zeros(1, 2))
+
+
+def test_sharpness_is_the_largest_eigenvalue():
+    """Power iteration against the dense Hessian's eigenvalues, to its tolerance and from below."""
+    loss = problem()
+    hessian = torch.autograd.functional.hessian(loss, loss.initial)
+    largest = float(torch.linalg.eigvalsh(hessian).abs().max())
+    found = sharpness(loss, loss.initial, generator=torch.Generator().manual_seed(2), tolerance=1e-6)
+    assert found.converged
+    assert found.value == pytest.approx(largest, rel=1e-4)
+    assert found.value <= largest * (1 + 1e-12)
+    assert found.gradient_evaluations % 2 == 0
+
+
+def test_sharpness_sees_negative_curvature():
+    """|λ|_max counts: a saddle's steepest direction sets the stable step whatever its sign."""
+    curvature = torch.tensor([1.0, -7.0, 3.0], dtype=torch.float64)
+    found = sharpness(
+        lambda theta: 0.5 * (curvature * theta.square()).sum(),
+        torch.zeros(3, dtype=torch.float64),
+        generator=torch.Generator().manual_seed(0),
+        tolerance=1e-9,
+    )
+    assert found.value == pytest.approx(7.0, rel=1e-6)
+
+
+def test_flat_losses_have_no_sharpness():
+    """A loss without curvature has λ = 0, whether autograd knows its gradient to be constant or not."""
+    theta = torch.zeros(3, dtype=torch.float64)
+    for loss in (lambda t: t.sum(), lambda t: (t * 1.0).sum() + 0 * t.square().sum()):
+        assert sharpness(loss, theta, generator=torch.Generator().manual_seed(0)).value == 0.0
+
+
+def test_sharpness_that_has_not_converged_says_so():
+    """Stopped at its maximum of products, the estimate is marked."""
+    curvature = torch.from_numpy(np.linspace(0.99, 1.0, 50))
+    found = sharpness(
+        lambda theta: 0.5 * (curvature * theta.square()).sum(),
+        torch.zeros(50, dtype=torch.float64),
+        generator=torch.Generator().manual_seed(0),
+        tolerance=1e-12,
+        max_iterations=3,
+    )
+    assert not found.converged
+    assert found.gradient_evaluations == 6

@@ -1,0 +1,144 @@
+"""Figures and page: the right numbers in, nothing asked of the network."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from speedlimits import StudyConfig, Trajectory
+from speedlimits.report import figures
+from speedlimits.report.curves import band, limit_band, warm_views
+from speedlimits.report.page import write_page
+from speedlimits.study.summary import summarise
+from speedlimits.trajectory import distances_squared
+
+
+def member(seed: int, records: int = 60) -> Trajectory:
+    """A smooth path in three dimensions with a loss that falls as its energy is spent."""
+    times = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, records - 1)])
+    rates = np.array([3.0, 1.0, 0.2]) * (1 + 0.1 * seed)
+    points = 1 - np.exp(-np.outer(times, rates))
+    steps = np.diff(points, axis=0)
+    spent = np.concatenate([[0.0], np.cumsum((steps**2).sum(axis=1) / np.diff(times))])
+    kept = sorted({*range(0, records, 5), records - 1})
+    return Trajectory(
+        times=times,
+        losses=10.0 - spent,
+        w2_squared=(points**2).sum(axis=1),
+        arc_lengths=np.concatenate([[0.0], np.cumsum(np.linalg.norm(steps, axis=1))]),
+        path_dissipation=spent,
+        test_accuracy=0.9 * times,
+        weight_traces=np.stack([points, -points], axis=1),
+        snapshot_records=np.array(kept),
+        snapshot_distances_squared=distances_squared(list(points[kept])),
+    )
+
+
+RUNS = [member(0), member(1), member(2)]
+CONFIG = StudyConfig(seeds=(0, 1, 2), warm_start=0.05)
+FACTS = {"parameters": 3, "learning_rate": 1e-3, "sharpness_initial": 3.0, "sharpness_gradient_evaluations": 8}
+SUMMARY = summarise(CONFIG, [FACTS | {"seed": seed} for seed in range(3)], RUNS)
+
+
+def write(path, summary=SUMMARY, runs=RUNS) -> str:
+    write_page(path, summary, {"python": "3"}, vars(CONFIG), runs)
+    return path.read_text()
+
+
+def test_band_is_mean_and_deviation():
+    """A band is NumPy's mean and n − 1 deviation at each record, the 0/0 at the start left out."""
+    values = np.array([run.losses for run in RUNS])[:, 1:]
+    found = band(RUNS, lambda run: run.losses)
+    np.testing.assert_allclose(found.mean, values.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(found.std, values.std(axis=0, ddof=1), rtol=1e-12)
+    assert band(RUNS[:1], lambda run: run.losses).std.max() == 0
+
+
+def test_band_leaves_out_what_is_not_a_number():
+    """One member without a value does not take the others' with it; none leaves a gap."""
+    gaps = iter([np.array([0.0, np.nan, np.nan]), np.array([0.0, 4.0, np.nan])])
+    run = member(0, 3)
+    found = band([run, run], lambda _: next(gaps))
+    assert found.mean[0] == 4.0
+    assert np.isnan(found.mean[1])
+
+
+def test_factors_multiply_to_the_inefficiency():
+    """The drawn curves obey inefficiency = geometric × pace for one member."""
+    total, bends, pace = (limit_band(RUNS[:1], name).mean for name in ("inefficiency", "geometric", "pace"))
+    np.testing.assert_allclose(total, bends * pace, rtol=1e-12)
+    assert (total >= 1 - 1e-12).all()
+
+
+def test_members_must_share_their_times():
+    """Averages over members recorded at different times would mean nothing."""
+    with pytest.raises(ValueError, match=r"`trajectories` must have common times; those of trajectories\[1\] differ"):
+        band([member(0), member(0, 50)], lambda run: run.losses)
+
+
+def test_thinning_keeps_the_ends():
+    """A long series keeps its first and last point."""
+    curve = band(RUNS, lambda run: run.losses)
+    thin = curve.thinned(7)
+    assert thin.times.size == 7
+    assert (thin.times[0], thin.times[-1]) == (curve.times[0], curve.times[-1])
+
+
+def test_overview_is_a_picture(tmp_path):
+    """The overview is written as one PNG, with and without warm curves."""
+    for warm in ([], warm_views(RUNS, 0.05)):
+        figures.save(figures.overview(RUNS, warm, "title"), tmp_path / "overview.png")
+        assert (tmp_path / "overview.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["overview.png"]
+
+
+def test_page_holds_the_numbers_and_stands_alone(tmp_path):
+    """Verdict, table and four panels are in the page; nothing in it is loaded from elsewhere."""
+    page = write(tmp_path / "report.html")
+    assert f"{SUMMARY['mean']['inefficiency']:.3g} times slower than thermodynamics allows" in page
+    assert page.count('class="plotly-graph-div"') == 4
+    assert page.count("<tr>") == 1 + 3 + 2
+    outside = page.replace("\n", " ")
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.(?:https?:)?//", outside)
+    assert len(page) < 8e6
+
+
+def test_page_escapes_what_it_is_given(tmp_path):
+    """A configuration is text, not markup."""
+    page = write(tmp_path / "report.html", SUMMARY | {"dataset": "<script>alert(1)</script>"})
+    assert "<script>alert(1)" not in page
+
+
+def test_page_says_what_is_missing(tmp_path):
+    """Numbers that do not exist are dashes; a run that is not certified says why."""
+    gaps = SUMMARY["mean"] | {"inefficiency": None, "test_accuracy": None}
+    page = write(
+        tmp_path / "report.html", SUMMARY | {"mean": gaps, "certified": False, "reasons": ["seed 1: the loss rose"]}
+    )
+    assert "not certified" in page
+    assert "seed 1: the loss rose" in page
+    assert "<b>–</b>" in page
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_page_draws_in_a_browser(tmp_path):
+    """In a browser all four panels are drawn: plotly ran, without an error in the console."""
+    write(tmp_path / "report.html")
+    chromium = [
+        *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader"),
+        *("--enable-unsafe-swiftshader", "--disable-background-networking", "--disable-component-update"),
+        *("--disable-sync", "--no-first-run", "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"),
+        *("--virtual-time-budget=10000", "--dump-dom", (tmp_path / "report.html").as_uri()),
+    ]
+    process = subprocess.run(chromium, capture_output=True, text=True, timeout=180, check=True)
+    assert process.stdout.count('class="main-svg"') >= 6
+    assert "gl-container" in process.stdout
+    assert "Uncaught" not in process.stderr
+
+
+def test_summary_is_json():
+    """A summary survives JSON unchanged: no NaN, no NumPy numbers."""
+    assert json.loads(json.dumps(SUMMARY, allow_nan=False)) == SUMMARY
