@@ -35,7 +35,7 @@ def direct(path: np.ndarray) -> np.ndarray:
 
 
 def test_steps_settle_at_their_own_temperature():
-    """Eq. (28): in a well of curvature κ the discrete steps have variance 1/(βκ(1 − κdt/2)), within 4 standard errors."""
+    """Eq. (28): in a well of curvature κ the steps have variance 1/(βκ(1 − κdt/2)), within 4 standard errors."""
     curvature, step, walkers = 2.0, 0.25, 40_000
     rng = np.random.default_rng(3)
     ends = walk(np.zeros((walkers, 1)), lambda theta: -curvature * theta, 40, rng, step)[:, -1]
