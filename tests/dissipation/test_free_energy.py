@@ -28,7 +28,7 @@ def process() -> OrnsteinUhlenbeck:
 
 
 def quadratic_pieces(process: OrnsteinUhlenbeck) -> tuple[float, float, float]:
-    """Ln 𝒵₀, ln 𝒵_∞ and ⟨L(θ(0))⟩, the constant ½|y|² of L dropped from both of the latter."""
+    """The values of ln 𝒵₀, ln 𝒵_∞ and ⟨L(θ(0))⟩, the constant ½|y|² of L dropped from both of the latter."""
     loss_stiffness = process.stiffness - 2 * np.eye(3)
     mean_loss = 0.5 * np.sum(loss_stiffness * process.covariance_start)
     start = ends.log_partition(2 * np.eye(3), np.zeros(3), 0.0, BETA)

@@ -36,6 +36,26 @@ def test_known_answers():
     assert solved.speed_limit.speed_limit == pytest.approx([0.180, 0.382], abs=5e-4)
 
 
+def test_sixth_order_differences_agree():
+    """R at T = 0.2 by the free energies of a wholly different scheme: central differences and a dense exponential."""
+    x = np.linspace(-3.6, 3.6, 300)
+    h = x[1] - x[0]
+    first = sum(np.eye(300, k=k) * c - np.eye(300, k=-k) * c for k, c in ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))) / h
+    second = np.eye(300) * (-49 / 18)
+    second += sum((np.eye(300, k=k) + np.eye(300, k=-k)) * c for k, c in ((1, 3 / 2), (2, -3 / 20), (3, 1 / 90)))
+    slope = 2 * x + 6 * x * (x**2 - 1.2)
+    start = np.exp(-BETA * x**2) / np.sum(np.exp(-BETA * x**2) * h)
+    end = expm(0.2 * (first * slope + second / h**2 / BETA)) @ start
+
+    def free_energy(law: np.ndarray) -> float:
+        return h * np.sum(law * double_well(x) + law * np.log(np.where(law > 1e-14, law, 1.0)) / BETA)
+
+    expected = BETA * (free_energy(start) - free_energy(end))
+    solved = fokker_planck.solve(double_well, TIMES[:1], inverse_temperature=BETA, cells=2000)
+    assert expected == pytest.approx(0.830664, abs=1e-6)
+    assert BETA * solved.free_energy_drop[0] == pytest.approx(expected, abs=1e-5)
+
+
 def test_times_may_come_in_any_order(solution):
     """The appended times come out as when solved for alone: no error accumulates over outputs."""
     alone = fokker_planck.solve(double_well, TIMES[::-1], inverse_temperature=BETA)

@@ -1,4 +1,4 @@
-r"""Dissipation from the ends alone: free energies, entropies and relative entropies, Eqs. (4), (17)-(21), (39), (46).
+r"""Dissipation from the ends alone: free energies, entropies and relative entropies.
 
 The potential is V, the Langevin dynamics is Eq. (1) with η = 1, and β = `inverse_temperature`. Where the paper
 writes R, a pure number, functions here either say `entropy_production` or return the dissipation β⁻¹R [loss].
@@ -22,7 +22,7 @@ Matrix = Float[np.ndarray, "dims dims"]
 
 
 def log_partition(stiffness: Matrix, force: Vector, offset: float, inverse_temperature: float) -> float:
-    r"""Ln 𝒵 of a quadratic potential V = ½θᵀHθ − bᵀθ + V₀, Eqs. (18), (19).
+    r"""Partition function, ln 𝒵, of a quadratic potential V = ½θᵀHθ − bᵀθ + V₀, Eqs. (18), (19).
 
     .. math:: \ln\mathcal Z = \ln\int e^{-\beta V}d\theta
               = \tfrac D2\ln\frac{2\pi}\beta - \tfrac12\ln\det H + \beta\bigl(\tfrac12 b^{\mathsf T}H^{-1}b - V_0\bigr)

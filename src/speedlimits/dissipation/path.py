@@ -1,4 +1,4 @@
-r"""Dissipation along the way: the stochastic velocity and its mean square, Eqs. (5), (22)-(24), (32)-(36), (43)-(48).
+r"""Dissipation along the way: the stochastic velocity and its mean square.
 
 Every law here has a velocity field :math:`v = f - \beta^{-1}\nabla\ln p`, Eq. (36), and dissipates
 :math:`\partial_t(\beta^{-1}R) = \langle|v|^2\rangle`. Closed forms are for Gaussian laws in quadratic potentials

@@ -1,4 +1,4 @@
-r"""Probabilities of whole paths: the Euler–Maruyama measure, forward and backward, Eqs. (27)-(31), (37), (38).
+r"""Probabilities of whole paths: the Euler–Maruyama measure, forward and backward, and the entropy production of one.
 
 One step is :math:`\theta' = \theta + f(\theta)\,dt + d\mathcal B` with :math:`d\mathcal B\sim\mathcal N(0,
 2\beta^{-1}dt)` and the force at the left end, f = −∇V.
@@ -48,7 +48,7 @@ def euler_maruyama_step(
 def log_path_density(
     path: Path, forces: Path, inverse_temperature: float, time_step: float
 ) -> Float[np.ndarray, "*batch"]:
-    r"""Ln p(θ₁ … θ_N | θ₀) of a discrete path, Eqs. (29), (30), (31), with its normalisation.
+    r"""Log density ln p(θ₁ … θ_N | θ₀) of a discrete path, Eqs. (29), (30), (31), with its normalisation.
 
     .. math:: \ln p = \sum_l \Bigl(A_l\,dt - \tfrac D2\ln\frac{4\pi\,dt}\beta\Bigr), \qquad
               A_l = -\frac\beta4\Bigl|\frac{\theta_{l+1}-\theta_l}{dt} - f_l\Bigr|^2
@@ -77,12 +77,12 @@ def log_path_density(
 def log_path_ratio(
     path: Path, forces: Path, inverse_temperature: float, time_step: float
 ) -> Float[np.ndarray, "*batch"]:
-    r"""Ln p[θ|θ₀]/p[θ̃|θ_N] of a path against its reversal, exact for Euler–Maruyama, Eqs. (37), (38).
+    r"""Log ratio ln p[θ|θ₀]/p[θ̃|θ_N] of a path against its reversal, exact for Euler–Maruyama, Eqs. (37), (38).
 
     .. math:: \ln\frac{p}{\tilde p} = \sum_l \frac\beta2(f_l+f_{l+1})\cdot(\theta_{l+1}-\theta_l)
               + \frac{\beta\,dt}4\bigl(|f_{l+1}|^2-|f_l|^2\bigr)
 
-    Its mean is R₁ of Eq. (17): averaged over paths, with ⟨ln p(θ₀) − ln p(θ_N)⟩ added, it is R.
+    Its mean over paths is R₁; with R₀ = ⟨ln p(θ₀) − ln p(θ_N)⟩ added it is R, Eqs. (3), (17).
 
     Args:
         path: θ₀ … θ_N.

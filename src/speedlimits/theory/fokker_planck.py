@@ -121,7 +121,7 @@ def solve(
     cells: int = 1000,
     domain: tuple[float, float] | None = None,
 ) -> FokkerPlanck:
-    r"""Follow the law of Eq. (1), η = 1, from e^{−βV₀}/𝒵₀ under any one-dimensional potential, Eqs. (32)-(36).
+    r"""Follow the law of Eq. (1), η = 1, from e^{−βV₀}/𝒵₀ under any one-dimensional potential, Eqs. (32), (33).
 
     Args:
         potential: V(x) for an array of x [loss], confining.

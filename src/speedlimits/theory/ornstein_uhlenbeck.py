@@ -80,7 +80,7 @@ class OrnsteinUhlenbeck:
         return float(mean @ (0.5 * self.stiffness @ mean - self.force) + 0.5 * np.sum(self.stiffness * covariance))
 
     def dissipation_rate(self, time: float) -> float:
-        r"""∂_t(β⁻¹R) = ⟨|v|²⟩ = −∂_tF, Eqs. (43), (45) [loss/time]."""
+        r"""∂_t(β⁻¹R) = ⟨|v|²⟩ = −∂_tF [loss/time]: the steps Eqs. (40), (41), (42) to Eqs. (43), (45)."""
         return gaussian_velocity_squared(self.stiffness, self.force, *self.law(time), self.inverse_temperature)
 
     def dissipation(self, times: Times) -> Times:
