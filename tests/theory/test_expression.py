@@ -47,6 +47,7 @@ def test_arithmetic(text, expected):
         ("9**9**9", r"as exponents; found '9\*\*9'"),
         ("x**65", "at most 64 in size as exponents; found '65'"),
         ("x**--2", "as exponents"),
+        ("x**'2'", "as exponents"),
         ("9" * 400, "must have numbers below 1e308"),
         ("x**1e999", "as exponents"),
         ("", "must be an expression in x; found ''"),

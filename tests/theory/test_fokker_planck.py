@@ -118,11 +118,33 @@ def test_speed_limit_holds(solution):
     """T_SL ≤ T at every time, on coarse grids too, with both factors at least 1 and no reservation."""
     coarse = fokker_planck.solve(double_well, solution.times, inverse_temperature=BETA, cells=80)
     for limit in (solution.speed_limit, coarse.speed_limit):
-        assert limit.certified
+        assert limit.reasons == limit.caveats
         assert np.all(limit.speed_limit <= limit.time * (1 + 1e-9))
         assert np.all(limit.geometric >= 1 - 1e-9)
         assert np.all(limit.pace >= 1 - 1e-9)
+    assert solution.speed_limit.certified
     assert solution.speed_limit.inefficiency[0] == pytest.approx(1.0, abs=0.01)
+
+
+def test_speed_limit_holds_from_the_first_instant_to_the_last():
+    """T from 1e-9 to 1e9: T_SL → T at first, 2/κ = 1 at last, and rounding never breaks the limit."""
+    times = np.geomspace(1e-9, 1e9, 10)
+    shifted = fokker_planck.solve(lambda x: x**2 + x, times, inverse_temperature=1.0).speed_limit
+    assert shifted.certified
+    assert shifted.speed_limit == pytest.approx(np.tanh(times), rel=2e-3)
+
+
+def test_equilibrium_has_no_limit_to_break():
+    """Where nothing moves T_SL = 0, whatever the rounding."""
+    still = fokker_planck.solve(np.square, np.geomspace(1e-9, 1e6, 16), inverse_temperature=1.0).speed_limit
+    assert still.certified
+    assert np.all(still.speed_limit == 0.0)
+
+
+def test_coarse_cells_are_told():
+    """A wall too steep for the cells: the two routes to R part, and the limit is not certified."""
+    steep = fokker_planck.solve(lambda x: np.exp(x**2), np.array([0.1]), inverse_temperature=1.0)
+    assert steep.speed_limit.caveats == ("the cells are too coarse: dissipation by velocity and by free energy differ",)
 
 
 def order_of(errors: list[float]) -> float:

@@ -88,12 +88,13 @@ def _check(node: ast.expr, text: str, depth: int) -> None:
 
 def _check_exponent(node: ast.expr, text: str) -> None:
     number = node.operand if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else node
-    constant = isinstance(number, ast.Constant) and type(number.value) in {int, float}
-    if not constant or not _number(number.value) <= LARGEST_EXPONENT:
-        raise ValueError(
-            f"`potential` must have numbers of at most {LARGEST_EXPONENT:g} in size as exponents; "
-            f"found {_shown(ast.get_source_segment(text, node) or '')}."
-        )
+    match number:
+        case ast.Constant(value=int() | float() as value) if _number(value) <= LARGEST_EXPONENT:
+            return
+    raise ValueError(
+        f"`potential` must have numbers of at most {LARGEST_EXPONENT:g} in size as exponents; "
+        f"found {_shown(ast.get_source_segment(text, node) or '')}."
+    )
 
 
 def _number(value: int | float) -> float:
@@ -105,7 +106,7 @@ def _number(value: int | float) -> float:
 
 def _value(node: ast.expr, x: np.ndarray) -> np.ndarray | np.float64:
     match node:
-        case ast.Constant(value=number):
+        case ast.Constant(value=int() | float() as number):
             return np.float64(number)
         case ast.UnaryOp(op=op, operand=operand):
             return OPERATORS[type(op)](_value(operand, x))

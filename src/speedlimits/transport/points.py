@@ -62,14 +62,9 @@ def w2_squared_histograms(
     """
     check_finite("edges", edges)
     check_increasing("edges", edges)
-    masses = [_normalised(name, law, edges.size - 1) for name, law in (("start", start), ("end", end))]
-    widths, start_index, start_levels, end_index, end_levels = _common_levels(*masses)
-    left, right = (
-        _positions(edges, masses[0], start_index, start_levels + shift)
-        - _positions(edges, masses[1], end_index, end_levels + shift)
-        for shift in (0.0, widths)
-    )
-    return float(widths @ (left**2 + left * right + right**2)) / 3.0
+    start, end = (_normalised(name, law, edges.size - 1) for name, law in (("start", start), ("end", end)))
+    # Each half from its own end: levels near 1 have no digits left for a small upper tail.
+    return _lower_half(edges, start, end) + _lower_half(-edges[::-1], start[::-1], end[::-1])
 
 
 def w2_squared_densities(
@@ -122,15 +117,26 @@ def _normalised(name: str, weights: np.ndarray, size: int) -> np.ndarray:
     return weights / total
 
 
-def _common_levels(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Cut 0…1 at every cumulative weight of both laws.
+def _lower_half(edges: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
+    """∫(Q₀ − Q₁)² over the levels 0…½."""
+    widths, start_index, start_levels, end_index, end_levels = _common_levels(start, end, 0.5)
+    left, right = (
+        _positions(edges, start, start_index, start_levels + shift)
+        - _positions(edges, end, end_index, end_levels + shift)
+        for shift in (0.0, widths)
+    )
+    return float(widths @ (left**2 + left * right + right**2)) / 3.0
+
+
+def _common_levels(start: np.ndarray, end: np.ndarray, highest: float = 1.0) -> tuple[np.ndarray, ...]:
+    """Cut 0…highest at every cumulative weight of both laws.
 
     Returns the width of each piece and, for each law, the cell it lies in and its depth inside that cell.
     """
     tops = [np.cumsum(law) for law in (start, end)]
     for top in tops:
         top /= top[-1]
-    levels = np.unique(np.concatenate(([0.0], *tops)))
+    levels = np.unique(np.minimum(np.concatenate(([0.0], *tops)), highest))
     widths = np.diff(levels)
     result: list[np.ndarray] = [widths]
     for top in tops:
