@@ -59,6 +59,38 @@ def check_shape(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> 
         raise ValueError(f"`{name}` must have shape ({wanted}); {name}.shape = {array.shape}.")
 
 
+def check_inverse_temperature(name: str, value: object) -> None:
+    """Raise unless every element is > 0; infinity stands for no noise."""
+    _check(name, value, "positive (infinity for no noise)", lambda x: x > 0)
+
+
+def check_covariance(name: str, matrix: np.ndarray, dimension: int, *, definite: bool = False) -> None:
+    """Raise unless the matrix is finite, symmetric and without negative (or, if ``definite``, zero) eigenvalues."""
+    check_shape(name, matrix, (dimension, dimension))
+    check_symmetric(name, matrix)
+    if not dimension:
+        return
+    eigenvalues = np.linalg.eigvalsh(matrix)
+    # A matrix of rank r has the rest of its eigenvalues at rounding level, of either sign.
+    rounding = 8 * dimension * np.finfo(float).eps * np.abs(eigenvalues).max()
+    if definite and eigenvalues[0] <= rounding:
+        raise ValueError(f"`{name}` must be positive definite; its smallest eigenvalue is {eigenvalues[0]:.17g}.")
+    if eigenvalues[0] < -rounding:
+        raise ValueError(f"`{name}` must have no negative eigenvalue; its smallest is {eigenvalues[0]:.17g}.")
+
+
+def check_symmetric(name: str, matrix: np.ndarray) -> None:
+    """Raise unless the square matrix is finite and equals its transpose up to rounding."""
+    check_finite(name, matrix)
+    gap = np.abs(matrix - matrix.T)
+    if gap.max(initial=0.0) > 1e-12 * np.abs(matrix).max(initial=0.0):
+        row, column = sorted(int(index) for index in np.unravel_index(gap.argmax(), gap.shape))
+        raise ValueError(
+            f"`{name}` must be symmetric; {name}[{row}, {column}] = {matrix[row, column]:.17g}, "
+            f"{name}[{column}, {row}] = {matrix[column, row]:.17g}."
+        )
+
+
 def _check(name: str, value: object, rule: str, holds: Callable[[np.ndarray], np.ndarray]) -> None:
     try:
         array = np.asarray(value, dtype=float)

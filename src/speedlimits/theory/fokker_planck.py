@@ -1,0 +1,227 @@
+r"""Langevin dynamics in any one-dimensional potential: the density, dissipation and speed limit at every time.
+
+The Fokker–Planck equation (32), (33) is solved on cells of width h. The current between neighbours has the
+exponential form of Scharfetter & Gummel (1969) and Chang & Cooper (1970), so that the discrete Gibbs law is exactly
+stationary, probability is conserved to rounding, and the discrete free energy never grows. In time each step is
+the L-stable Padé (4, 5) approximant of the exponential, of order 9.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.special import xlogy
+
+from speedlimits._checks import (
+    check_finite,
+    check_increasing,
+    check_integer,
+    check_non_negative,
+    check_positive,
+    check_shape,
+)
+from speedlimits.bound import SpeedLimit
+from speedlimits.theory._cells import Generator, states
+from speedlimits.transport.points import w2_squared_histograms
+
+# Laws are followed down to e^-40 of their largest density: 4e-18, below the rounding of 1.
+DEPTH = 40.0
+# A law that puts more than this share in one cell is not resolved; at an edge, it leaves the domain.
+COARSEST, EDGE = 0.1, 1e-9
+# Routes to the dissipation that part by more than this share tell of a grid too coarse.
+UNRESOLVED = 0.01
+
+Times = Float64[np.ndarray, " times"]
+Field = Float64[np.ndarray, " cells"]
+Potential = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FokkerPlanck:
+    r"""Solution of ∂ₜp = −∂ₓJ, J = −V′p − β⁻¹∂ₓp, at some times, Eqs. (32), (33); made by `solve`.
+
+    Args:
+        inverse_temperature: β [1/loss].
+        edges: of the cells, equally spaced.
+        potential: V at the cell centres [loss].
+        start: probability in each cell at t = 0, of sum 1.
+        times: t [time], as asked for.
+        probabilities: probability in each cell at each time, of sum 1.
+        dissipation: β⁻¹R(t) = ∫₀ᵗ⟨v²⟩ds, Eq. (23), of the piecewise uniform law with the scheme's own currents.
+        arc_length: ∫₀ᵗ√⟨v²⟩ds, the length of the path of laws.
+    """
+
+    inverse_temperature: float
+    edges: Float64[np.ndarray, " edges"]
+    potential: Field
+    start: Field
+    times: Times
+    probabilities: Float64[np.ndarray, "times cells"]
+    dissipation: Times
+    arc_length: Times
+
+    @property
+    def points(self) -> Field:
+        """Cell centres x."""
+        return 0.5 * (self.edges[1:] + self.edges[:-1])
+
+    @property
+    def densities(self) -> Float64[np.ndarray, "times cells"]:
+        """p(x, t) in each cell."""
+        return self.probabilities / np.diff(self.edges)
+
+    @property
+    def gibbs(self) -> Field:
+        """Probability of each cell in equilibrium, e^{−βV}/𝒵, Eq. (34)."""
+        return _gibbs(self.potential, self.inverse_temperature)
+
+    @cached_property
+    def free_energies(self) -> Times:
+        r"""F(t) = ⟨V⟩ + β⁻¹⟨ln p⟩ at each time, Eq. (46) [loss]; non-increasing."""
+        return np.array([self._free_energy(law) for law in self.probabilities])
+
+    @property
+    def free_energy_drop(self) -> Times:
+        r"""F(0) − F(t), Eqs. (39), (44): β⁻¹R by another route than `dissipation`, equal up to O(h²) [loss]."""
+        return self._free_energy(self.start) - self.free_energies
+
+    @property
+    def entropy_production(self) -> Times:
+        """R(t), a pure number, Eq. (23)."""
+        return self.inverse_temperature * self.dissipation
+
+    @cached_property
+    def w2_squared(self) -> Times:
+        """𝒲₂ between the start and each time, exact for the piecewise uniform laws."""
+        distances = np.array([w2_squared_histograms(self.edges, self.start, law) for law in self.probabilities])
+        # Moves by rounding alone are no moves.
+        rounding = 1e-12 * (self.edges[-1] - self.edges[0])
+        return np.where(distances > rounding**2, distances, 0.0)
+
+    @property
+    def speed_limit(self) -> SpeedLimit:
+        r"""T_SL(t) = 𝒲₂/(β⁻¹R), Eqs. (7), (26).
+
+        Distance, dissipation and length are all of one path, that of the piecewise uniform laws, so T_SL ≤ T
+        holds on any grid and not only in the limit of a fine one. Where the two routes to the dissipation part
+        by more than 1 %, a caveat says that the cells are too coarse.
+        """
+        gap = np.abs(self.dissipation - self.free_energy_drop)
+        apart = np.max(gap - UNRESOLVED * self.dissipation, initial=0.0) > 1e-9 / self.inverse_temperature
+        return SpeedLimit(
+            time=self.times,
+            w2_squared=self.w2_squared,
+            dissipation=self.dissipation,
+            arc_length=self.arc_length,
+            caveats=("the cells are too coarse: dissipation by velocity and by free energy differ",) * bool(apart),
+        )
+
+    def _free_energy(self, law: np.ndarray) -> float:
+        density = law / np.diff(self.edges)
+        return float(law @ self.potential + np.sum(xlogy(law, density)) / self.inverse_temperature)
+
+
+def solve(
+    potential: Potential,
+    times: Times,
+    *,
+    inverse_temperature: float,
+    start_potential: Potential = np.square,
+    cells: int = 1000,
+    domain: tuple[float, float] | None = None,
+) -> FokkerPlanck:
+    r"""Follow the law of Eq. (1), η = 1, from e^{−βV₀}/𝒵₀ under any one-dimensional potential, Eqs. (32), (33).
+
+    Args:
+        potential: V(x) for an array of x [loss], confining.
+        times: t [time], non-negative, in any order.
+        inverse_temperature: β [1/loss].
+        start_potential: V₀(x) of the start; x² by default, Eq. (18).
+        cells: number of cells; errors fall as its square.
+        domain: lower and upper end; by default wide enough for both Gibbs laws.
+
+    Returns:
+        Densities, free energies, dissipation, distance and speed limit at each time.
+
+    Raises:
+        ValueError: if a potential is not finite or confines nothing, the cells are too coarse for a law, the law
+            reaches an end of the domain, a time is negative, or β is not positive and finite.
+    """
+    check_shape("times", times, (None,))
+    check_non_negative("times", times)
+    check_positive("inverse_temperature", inverse_temperature)
+    check_integer("cells", cells, minimum=10)
+    if domain is None:
+        named = {"potential": potential, "start_potential": start_potential}
+        extents = np.array([_extent(name, each, inverse_temperature) for name, each in named.items()])
+        domain = float(extents[:, 0].min()), float(extents[:, 1].max())
+    check_finite("domain", domain)
+    check_increasing("domain", domain)
+    lower, upper = domain
+    edges = np.linspace(lower, upper, cells + 1)
+    points = 0.5 * (edges[1:] + edges[:-1])
+    values = _evaluated("potential", potential, points)
+    start = _gibbs(_evaluated("start_potential", start_potential, points), inverse_temperature)
+    for law in (start, _gibbs(values, inverse_temperature)):
+        if law.max() > COARSEST:
+            raise ValueError(
+                f"`cells` must be enough that no cell holds more than {COARSEST:.0%} of a law; "
+                f"one of {cells} holds {law.max():.1%}."
+            )
+    generator = Generator(values, inverse_temperature, edges[1] - edges[0])
+    order = np.argsort(times)
+    laws, spent, lengths = np.empty((times.size, cells)), np.empty(times.size), np.empty(times.size)
+    for index, (law, dissipation, length) in zip(order, states(generator, start, times[order]), strict=True):
+        _check_edges(law, lower, upper, float(times[index]))
+        laws[index], spent[index], lengths[index] = law, dissipation, length
+    return FokkerPlanck(
+        inverse_temperature=float(inverse_temperature),
+        edges=edges,
+        potential=values,
+        start=start,
+        times=times.astype(float),
+        probabilities=laws,
+        dissipation=spent,
+        arc_length=lengths,
+    )
+
+
+def _gibbs(potential: np.ndarray, inverse_temperature: float) -> np.ndarray:
+    weights = np.exp(-inverse_temperature * (potential - potential.min()))
+    return weights / weights.sum()
+
+
+def _evaluated(name: str, potential: Potential, points: np.ndarray) -> np.ndarray:
+    values = np.asarray(potential(points), dtype=float)
+    check_shape(name, values, points.shape)
+    check_finite(name, values)
+    return values
+
+
+def _extent(name: str, potential: Potential, inverse_temperature: float) -> tuple[float, float]:
+    """The interval beyond which e^{−βV} is below e^{−DEPTH} of its largest value."""
+    reach = 1.0
+    while reach < 1e9:
+        points = np.linspace(-reach, reach, 20_001)
+        with np.errstate(all="ignore"):
+            values = np.asarray(potential(points), dtype=float)
+        check_shape(name, values, points.shape)
+        # What overflows far out is a wall; what is not a number inside the extent is reported where the cells are.
+        values = np.where(np.isnan(values), np.inf, values)
+        inside = np.flatnonzero(inverse_temperature * values < inverse_temperature * values.min() + DEPTH)
+        # Confined when the outer quarters are empty.
+        if inside.size and points.size // 4 < inside[0] and inside[-1] < 3 * points.size // 4:
+            return float(points[inside[0] - 1]), float(points[inside[-1] + 1])
+        reach *= 2.0
+    raise ValueError(f"`{name}` must confine its law; e^(-β {name}) does not decay within |x| < 5e8.")
+
+
+def _check_edges(law: np.ndarray, lower: float, upper: float, time: float) -> None:
+    for name, share in (("lower", law[0]), ("upper", law[-1])):
+        if share > EDGE:
+            raise ValueError(
+                f"`domain` must hold the law at all times; at time {time:.4g} its {name} cell of "
+                f"{lower:.4g}…{upper:.4g} holds {share:.2g}."
+            )

@@ -1,0 +1,146 @@
+"""Langevin dynamics in a quadratic potential: the law, its free energy, dissipation and speed limit at every time."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+
+from speedlimits._checks import (
+    check_covariance,
+    check_finite,
+    check_inverse_temperature,
+    check_non_negative,
+    check_shape,
+    check_symmetric,
+)
+from speedlimits.bound import SpeedLimit
+from speedlimits.dissipation.free_energy import free_energy, gaussian_entropy
+from speedlimits.dissipation.path import gaussian_rate_terms, gaussian_velocity_squared, time_integral
+from speedlimits.transport.gaussian import w2_squared
+
+Vector = Float[np.ndarray, " dims"]
+Matrix = Float[np.ndarray, "dims dims"]
+Times = Float[np.ndarray, " times"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OrnsteinUhlenbeck:
+    r"""Eq. (1) with η = 1 and V = ½θᵀHθ − bᵀθ, from a Gaussian start: Gaussian at every time.
+
+    .. math:: m(t) = e^{-Ht}m_0 + \phi(H, t)\,b, \quad
+              C(t) = e^{-Ht}C_0e^{-Ht} + 2\beta^{-1}\phi(2H, t), \quad \phi(H, t) = H^{-1}(1-e^{-Ht})
+
+    Args:
+        stiffness: H, symmetric; zero or negative eigenvalues, flat or unstable directions, are allowed [loss].
+        force: b, −∇V at θ = 0 [loss].
+        mean_start: m₀.
+        covariance_start: C₀; without noise it may be singular or zero.
+        inverse_temperature: β [1/loss]; infinity for no noise.
+
+    Raises:
+        ValueError: if H is not symmetric, C₀ not a covariance, β not positive, or the shapes differ.
+    """
+
+    stiffness: Matrix
+    force: Vector
+    mean_start: Vector
+    covariance_start: Matrix
+    inverse_temperature: float
+
+    def __post_init__(self) -> None:
+        check_shape("force", self.force, (None,))
+        check_shape("mean_start", self.mean_start, self.force.shape)
+        check_shape("stiffness", self.stiffness, (self.force.size, self.force.size))
+        check_finite("force", self.force)
+        check_finite("mean_start", self.mean_start)
+        check_symmetric("stiffness", self.stiffness)
+        check_covariance("covariance_start", self.covariance_start, self.force.size)
+        check_inverse_temperature("inverse_temperature", self.inverse_temperature)
+
+    def law(self, time: float) -> tuple[Vector, Matrix]:
+        """Mean and covariance at time t ≥ 0."""
+        check_non_negative("time", time)
+        rates, modes = self._modes
+        decay = np.exp(-rates * time)
+        mean = decay * (modes.T @ self.mean_start) + _relaxation(rates, time) * (modes.T @ self.force)
+        spread = decay[:, None] * (modes.T @ self.covariance_start @ modes) * decay
+        spread += np.diag(2.0 / self.inverse_temperature * _relaxation(2.0 * rates, time))
+        covariance = modes @ spread @ modes.T
+        return modes @ mean, 0.5 * (covariance + covariance.T)
+
+    def free_energy(self, time: float) -> float:
+        r"""F(t) = ⟨V⟩ + β⁻¹⟨ln p⟩, Eq. (46), of the law at time t [loss]."""
+        _, covariance = self.law(time)
+        return free_energy(self.mean_potential(time), gaussian_entropy(covariance), self.inverse_temperature)
+
+    def mean_potential(self, time: float) -> float:
+        r"""⟨V⟩ = ½mᵀHm + ½Tr(HC) − bᵀm at time t [loss]."""
+        mean, covariance = self.law(time)
+        return float(mean @ (0.5 * self.stiffness @ mean - self.force) + 0.5 * np.sum(self.stiffness * covariance))
+
+    def dissipation_rate(self, time: float) -> float:
+        r"""∂_t(β⁻¹R) = ⟨|v|²⟩ = −∂_tF [loss/time]: the steps Eqs. (40), (41), (42) to Eqs. (43), (45)."""
+        return gaussian_velocity_squared(self.stiffness, self.force, *self.law(time), self.inverse_temperature)
+
+    def dissipation(self, times: Times) -> Times:
+        r"""β⁻¹R = F(0) − F(t), Eqs. (39), (44), from the two ends alone [loss].
+
+        Args:
+            times: t [time].
+
+        Returns:
+            β⁻¹R at each time; infinite, with noise, from a start without width.
+
+        Raises:
+            ValueError: if a time is negative or not finite.
+        """
+        return self.free_energy(0.0) - np.array([self.free_energy(time) for time in times.tolist()])
+
+    def path_dissipation(self, times: Times) -> Times:
+        r"""β⁻¹R as the time integral of the three terms of Eqs. (5), (24), (48), by quadrature [loss].
+
+        Args:
+            times: t [time].
+
+        Returns:
+            β⁻¹R at each time: `dissipation` by another route.
+
+        Raises:
+            ValueError: if a time is negative, or the start has no width although there is noise.
+        """
+
+        def rate(time: float) -> float:
+            return sum(gaussian_rate_terms(self.stiffness, self.force, *self.law(time), self.inverse_temperature))
+
+        return time_integral(rate, times)
+
+    def speed_limit(self, times: Times) -> SpeedLimit:
+        r"""The speed limit T_SL(t) = 𝒲₂/(β⁻¹R), Eqs. (7), (26), with the length of the path of laws.
+
+        Args:
+            times: t [time].
+
+        Returns:
+            The limit as a series over the times; its arc length is ∫√⟨|v|²⟩dt.
+
+        Raises:
+            ValueError: if a time is negative, or the start has no width although there is noise.
+        """
+        start = self.law(0.0)
+        return SpeedLimit(
+            time=times,
+            w2_squared=np.array([w2_squared(*start, *self.law(time)) for time in times.tolist()]),
+            dissipation=time_integral(self.dissipation_rate, times),
+            arc_length=time_integral(lambda time: np.sqrt(self.dissipation_rate(time)), times),
+        )
+
+    @cached_property
+    def _modes(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.linalg.eigh(self.stiffness)
+
+
+def _relaxation(rates: np.ndarray, time: float) -> np.ndarray:
+    """(1 − e^{−λt})/λ, and its limit t where λ = 0."""
+    flat = rates == 0
+    return np.where(flat, time, -np.expm1(-rates * time) / np.where(flat, 1.0, rates))
