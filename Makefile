@@ -33,6 +33,10 @@ test: lint  ## lint, then every test but the slow ones
 test-all: lint  ## lint, then every test
 	$(BIN)/python -m pytest
 
+docs: $(STAMP)  ## the documentation as pages in docs/_build/html
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
 format: $(STAMP)  ## rewrite the sources in the project's style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .

@@ -120,7 +120,7 @@ def weight_triples(axes: Axes3D, run: Trajectory) -> None:
         colour = TRIPLES[k % len(TRIPLES)]
         axes.plot(*moved.T, color=colour, linewidth=1.3)
         axes.scatter(*moved[-1], color=colour, s=9)
-    axes.set_title("Paths of random weight triples")
+    axes.set_title("Paths of random weight triples", loc="left")
     axes.set(xlabel="$Δw_1$", ylabel="$Δw_2$", zlabel="$Δw_3$")
     axes.locator_params(nbins=4)
     axes.tick_params(labelsize=7, pad=-2)

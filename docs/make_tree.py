@@ -1,0 +1,83 @@
+"""Write docs/tree.md: one sentence for every file, Python's own taken from their docstrings.
+
+Run: python docs/make_tree.py [--check]
+"""
+
+import argparse
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TREE = ROOT / "docs" / "tree.md"
+
+# What cannot say it itself; a folder stands for all files in it.
+SENTENCES = {
+    ".ci/run": "Continuous integration: installs a browser if it can, then `make test`.",
+    ".gitignore": "What git leaves alone.",
+    ".pre-commit-config.yaml": "The checks before each commit, from the project's own environment.",
+    "CHANGELOG.md": "What changed for users.",
+    "CITATION.cff": "How to cite the paper and this software.",
+    "CONTRIBUTING.md": "How to work on it.",
+    "EQUATIONS.md": "A row per equation of the paper: where it is, what proves it, whether it is misprinted.",
+    "LICENSE": "Apache-2.0.",
+    "Makefile": "Every command a developer needs; `make` lists them.",
+    "README.md": "What it is, how to try it, how to use it.",
+    "constraints.txt": "The versions it is tested with, torch first.",
+    "docs/api.md": "The API, from the docstrings.",
+    "docs/demo.png": "The picture in README, drawn by `make demo`.",
+    "docs/equations.md": "EQUATIONS.md as a page.",
+    "docs/index.md": "The front page of the documentation.",
+    "docs/run-folder.md": "What lies in a run folder and what each number means.",
+    "docs/tree.md": "This list.",
+    "pyproject.toml": "Packaging, dependencies with their reasons, and the settings of all tools.",
+    "src/speedlimits/py.typed": "Marks the package as typed.",
+    "src/speedlimits/report/templates/report.html.j2": "The page that `report/page.py` fills.",
+}
+
+
+def tracked() -> list[str]:
+    """All files under version control."""
+    command = ["git", "-C", str(ROOT), "ls-files"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return sorted(name for name in set(listed) if (ROOT / name).exists())
+
+
+def sentence(name: str) -> str:
+    """What a file is."""
+    for entry, text in SENTENCES.items():
+        if name == entry or (entry.endswith("/") and name.startswith(entry)):
+            return text
+    if name.endswith(".py"):
+        doc = ast.get_docstring(ast.parse((ROOT / name).read_text(encoding="utf-8")))
+        if doc:
+            return " ".join(doc.split("\n\n")[0].split())
+    raise SystemExit(f"{name} has no sentence: give it a docstring, or a line in docs/make_tree.py")
+
+
+def render() -> str:
+    """The text of docs/tree.md."""
+    lines = ["# Every file and what it is", "", "Written by `python docs/make_tree.py`; a test keeps it current.", ""]
+    folder = None
+    for name in sorted(tracked(), key=lambda name: (str(Path(name).parent), name)):
+        if str(Path(name).parent) != folder:
+            folder = str(Path(name).parent)
+            lines += ["", f"## {'/' if folder == '.' else folder + '/'}", ""]
+        lines.append(f"- `{Path(name).name}`: {sentence(name)}")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write the list, or only compare it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail if docs/tree.md is not current")
+    text = render()
+    if not parser.parse_args().check:
+        TREE.write_text(text, encoding="utf-8")
+    elif not TREE.exists() or TREE.read_text(encoding="utf-8") != text:
+        sys.exit("docs/tree.md is not current: run python docs/make_tree.py")
+
+
+if __name__ == "__main__":
+    main()
