@@ -129,6 +129,16 @@ def test_divergence_is_named(problem):
         gradient_descent(linear_loss(problem), start(problem), [0, 5000], learning_rate=5.0)
 
 
+def test_automatic_learning_rate_follows_the_curvature(problem):
+    """`auto` is 0.1/λ_max, shortened to divide the last time; what λ_max cost is counted."""
+    run = gradient_descent(linear_loss(problem), start(problem), [0.0, 0.05, 1.0])
+    # λ_max = 4, estimated from below: 40 steps of 0.025, or one fewer.
+    assert run.times[1] == pytest.approx(0.05, rel=0.3)
+    assert 39 <= 1.0 / (run.times[1] / 2) <= 41
+    assert run.gradient_evaluations[0] > 1
+    assert run.discretisation_share[-1] < 0.05
+
+
 @pytest.mark.parametrize(
     ("times", "learning_rate", "message"),
     [

@@ -21,7 +21,6 @@ from speedlimits.study.store import MemberStore
 
 # Wall seconds between checkpoints. When they fall changes nothing but how much a killed run repeats.
 CHECKPOINT_SECONDS = 2.0
-STABLE_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,12 @@ def choose_plan(config: StudyConfig, measured: dict[int, Sharpness]) -> Plan:
         The plan.
     """
     values = {seed: found.value for seed, found in measured.items()}
-    wanted = config.learning_rate
-    if wanted == "auto":
-        # A flat loss has no scale; any step does.
-        wanted = STABLE_SHARE / max(values.values()) if max(values.values()) > 0 else config.time / config.records
+    if config.learning_rate == "auto":
+        learning_rate = gradient_descent.stable_learning_rate(max(values.values()), config.time)
+    else:
+        learning_rate = gradient_descent.whole_steps(config.time, config.learning_rate)
     return Plan(
-        learning_rate=gradient_descent.whole_steps(config.time, float(wanted)),
+        learning_rate=learning_rate,
         sharpness=values,
         sharpness_gradients={seed: found.gradient_evaluations for seed, found in measured.items()},
     )
