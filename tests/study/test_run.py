@@ -106,8 +106,12 @@ def test_killed_run_resumes_to_the_same_bits(tmp_path):
     config = StudyConfig(samples=250, width=32, seeds=(0, 1), time=0.3, records=200, snapshots=10)
     run_study(config, tmp_path / "whole")
     (tmp_path / "config.toml").write_text(config.to_toml())
+    # A checkpoint at every record: the kill falls well after the first and well before the end.
+    environment = os.environ | {"SPEEDLIMITS_CHECKPOINT_SECONDS": "0"}
     command = [sys.executable, "-m", "speedlimits.cli.main", "run", "--out", str(tmp_path / "cut")]
-    process = subprocess.Popen([*command, "--config", str(tmp_path / "config.toml")], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--config", str(tmp_path / "config.toml")], stderr=subprocess.DEVNULL, env=environment
+    )
     checkpoint = tmp_path / "cut" / "members" / "seed-00000" / "checkpoint.safetensors"
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:

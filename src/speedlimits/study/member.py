@@ -1,5 +1,6 @@
 """Train one member of a study from where its folder stands to the end, recording on the way."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from speedlimits.study.schedule import record_times, snapshot_records
 from speedlimits.study.store import MemberStore
 
 # Wall seconds between checkpoints. When they fall changes nothing but how much a killed run repeats.
-CHECKPOINT_SECONDS = 2.0
+CHECKPOINT_SECONDS = float(os.environ.get("SPEEDLIMITS_CHECKPOINT_SECONDS", "2"))
 
 
 @dataclass(frozen=True)
