@@ -19,6 +19,9 @@ from speedlimits.trajectory import Trajectory
 COLD, WARM, ACCURACY, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
 TRIPLES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
+# The formats of `save`: pixels, and two that scale.
+SUFFIXES = (".png", ".pdf", ".svg")
+
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -58,16 +61,32 @@ def overview(cold: Sequence[Trajectory], warm: Sequence[Trajectory], title: str)
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write the figure as PNG, whole or not at all.
+    """Write the figure, whole or not at all.
 
     Args:
-        figure: from this module.
+        figure: from this package.
+        path: the file; its suffix is one of `SUFFIXES` and gives the format.
+
+    Raises:
+        ValueError: if the suffix is another.
+        OSError: what the disk reports.
+    """
+    check_suffix("path", path)
+    write_atomically(Path(path), lambda file: figure.savefig(file, format=Path(path).suffix[1:], dpi=150))
+
+
+def check_suffix(name: str, path: str | Path) -> None:
+    """Raise unless a figure can be written under this name.
+
+    Args:
+        name: of the argument, for the error.
         path: the file.
 
     Raises:
-        OSError: what the disk reports.
+        ValueError: if its suffix is not one of `SUFFIXES`.
     """
-    write_atomically(Path(path), lambda file: figure.savefig(file, format="png", dpi=150))
+    if Path(path).suffix not in SUFFIXES:
+        raise ValueError(f"`{name}` must end in one of {', '.join(SUFFIXES)}; {name} = {str(path)!r}.")
 
 
 def loss_and_accuracy(axes: Axes, cold: Sequence[Trajectory]) -> None:
