@@ -150,6 +150,18 @@ class Trajectory:
         return 1.0 - share
 
     @property
+    def interval_certificates(self) -> Float64[np.ndarray, " intervals"]:
+        """How far loss drop and path dissipation are apart between one record and the next, relative to the latter.
+
+        Zero for a gradient flow. The whole run's gap is mostly that of its first moments, where most of the loss is
+        spent; this one shows every interval alike. NaN where nothing was dissipated.
+        """
+        spent, fallen = np.diff(self.path_dissipation), -np.diff(self.losses)
+        gaps = np.full(len(self) - 1, np.nan)
+        np.divide(np.abs(fallen - spent), spent, out=gaps, where=spent > 0)
+        return gaps
+
+    @property
     def snapshot_times(self) -> Float64[np.ndarray, " snapshots"]:
         """Times of the kept weights, since the start of this view [time]."""
         return self.times[self.snapshot_records]

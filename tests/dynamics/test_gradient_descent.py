@@ -14,6 +14,7 @@ from speedlimits.dynamics.gradient_descent import (
     record_steps,
     whole_steps,
 )
+from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.errors import DivergenceError
 from speedlimits.theory import ntk
 from tests.cases import LinearProblem
@@ -99,13 +100,16 @@ def test_limit_tends_to_time_at_the_start(problem):
 
 
 def test_going_on_from_a_state_changes_no_bit(problem):
-    """A path cut in two and continued is the same path."""
+    """A path cut in two, its state stored as arrays and continued, is the same path."""
     loss, theta0 = linear_loss(problem), start(problem)
-    whole = list(integrate(loss, theta0, init(loss, theta0), [0, 7, 20], learning_rate=0.01))
-    resumed = list(integrate(loss, theta0, whole[1], [0, 7, 20], learning_rate=0.01))
-    assert resumed[0] is whole[1]
-    assert resumed[-1].record() == whole[-1].record()
-    assert torch.equal(resumed[-1].displacement, whole[-1].displacement)
+    begin = init(loss, theta0)
+    whole = list(integrate(loss, theta0, begin, [0, 7, 20], learning_rate=0.01))
+    middle = from_arrays(begin, to_arrays(whole[0][0]))
+    resumed = list(integrate(loss, theta0, middle, [0, 7, 20], learning_rate=0.01))
+    assert [state.step for state, _ in whole] == [7, 20]
+    assert [state.step for state, _ in resumed] == [20]
+    assert resumed[0][1][0].record() == whole[1][1][0].record()
+    assert torch.equal(resumed[0][0].displacement, whole[1][0].displacement)
 
 
 def test_single_precision_keeps_the_distance():

@@ -49,7 +49,7 @@ def test_linear_network_follows_its_closed_form(tmp_path):
     """End to end: a linear network on real digits is Eq. (13) with finite steps, from its own spectrum."""
     import torch
 
-    config = StudyConfig(samples=30, depth=0, seeds=(5,), time=1.0, records=40, snapshots=5)
+    config = StudyConfig(samples=30, depth=0, seeds=(5,), time=1.0, method="gd", records=40, snapshots=5)
     run = run_study(config, tmp_path / "linear").trajectories[5]
     member = json.loads((tmp_path / "linear" / "members" / "seed-00005" / "member.json").read_text())
     data = digits(30)
@@ -146,7 +146,7 @@ def test_killed_worker_is_named_and_its_work_goes_on(tmp_path):
 
 def test_divergence_names_the_seed(tmp_path):
     """A learning rate far above 2/λ_max: the error names it, and no summary is written."""
-    config = StudyConfig(samples=20, depth=0, seeds=(4,), time=10.0, learning_rate=1.0, records=10)
+    config = StudyConfig(samples=20, depth=0, seeds=(4,), time=10.0, method="gd", learning_rate=1.0, records=10)
     with pytest.raises(DivergenceError, match=r"seed 4: training diverged: .*`learning_rate` must be smaller"):
         run_study(config, tmp_path / "run")
     assert not (tmp_path / "run" / "summary.json").exists()

@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from speedlimits.report.page import COLUMNS, number
+from speedlimits.report.page import COLUMNS, agreement, number
 from speedlimits.study.folder import Run, load_run
 
 
@@ -83,6 +83,9 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
             f"From t0 = {warm['mean']['start_time']:.3g} on: {number(warm['mean']['inefficiency'], '.3g')} ± "
             f"{number(warm['std']['inefficiency'], '.2g')} times."
         )
-    share = f"discretisation share {number(mean['discretisation_share'], '.2%')}"
-    lines.append(f"Certified; {share}." if summary["certified"] else f"Not certified: {'; '.join(summary['reasons'])}.")
+    lines.append(
+        f"Certified: {agreement(summary)}."
+        if summary["certified"]
+        else f"Not certified: {'; '.join(summary['reasons'])}."
+    )
     return lines

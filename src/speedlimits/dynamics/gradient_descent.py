@@ -1,8 +1,10 @@
 """Full-batch gradient descent with a constant learning rate: the paper's method (§4), and exact for what it is."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch import Tensor
 from speedlimits._checks import check_increasing, check_non_negative, check_positive
 from speedlimits.dynamics.flat import Flat, value_and_gradient
 from speedlimits.dynamics.sharpness import sharpness
-from speedlimits.dynamics.state import State, at, collect
+from speedlimits.dynamics.state import Displacement, Point, Scalar, at, collect
 from speedlimits.errors import DivergenceError
 from speedlimits.trajectory import Trajectory
 
@@ -23,6 +25,41 @@ Loss = Callable[[Flat], Tensor]
 EXPLOSION = 1e3
 # η·λ_max at which gradient descent stays within 5 % of the flow's dissipation along every mode.
 STABLE_SHARE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Where the descent stands; its sums stay on the device, so that a step costs no transfer to the host.
+
+    Args:
+        step: number of steps taken.
+        time: t since the start [time].
+        displacement: y = θ_t − θ_0.
+        loss: L(θ_t) [loss].
+        initial_loss: L(θ_0) [loss].
+        gradient: ∇L(θ_t), in the model's dtype.
+        arc_length: Σ|δ| so far.
+        path_dissipation: Σ|δ|²/η so far [loss].
+        gradient_evaluations: gradients spent so far.
+    """
+
+    step: int
+    time: float
+    displacement: Displacement
+    loss: Scalar
+    initial_loss: Scalar
+    gradient: Flat
+    arc_length: Scalar
+    path_dissipation: Scalar
+    gradient_evaluations: int
+
+    def point(self) -> Point:
+        """This state as a point of the path."""
+        shared = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(Point) if hasattr(self, field.name)
+        }
+        speed = torch.linalg.vector_norm(self.gradient, dtype=torch.float64)
+        return Point(**shared, gradient_norm_squared=speed.square())
 
 
 def init(loss: Loss, theta0: Flat) -> State:
@@ -65,29 +102,31 @@ def step(loss: Loss, theta0: Flat, state: State, learning_rate: float) -> State:
     )
 
 
-def integrate(loss: Loss, theta0: Flat, state: State, steps: Iterable[int], *, learning_rate: float) -> Iterator[State]:
-    """Go on from any state, and hand out those at the given step numbers.
+def integrate(
+    loss: Loss, theta0: Flat, state: State, steps: Iterable[int], *, learning_rate: float
+) -> Iterator[tuple[State, list[Point]]]:
+    """Go on from any state, and stop at the given step numbers.
 
     Args:
         loss: L(θ), a differentiable function of a flat weight vector.
         theta0: the start of the whole path, which the displacement is measured from.
         state: where to go on, from `init` or an earlier call; the continuation is the same bit for bit.
-        steps: increasing step numbers; those already behind the state are left out.
+        steps: increasing step numbers; those not beyond the state are left out.
         learning_rate: η [time].
 
     Yields:
-        The state at each of the steps, the given state first if its own step is among them.
+        The state at each of the steps, and the same as a point to record.
 
     Raises:
-        DivergenceError: if at a record the loss or its gradient is not finite, or the loss a thousandfold its start.
+        DivergenceError: if there the loss or its gradient is not finite, or the loss a thousandfold its start.
     """
     for target in steps:
-        if target < state.step:
+        if target <= state.step:
             continue
         while state.step < target:
             state = step(loss, theta0, state, learning_rate)
         _check_alive(state, learning_rate)
-        yield state
+        yield state, [state.point()]
 
 
 def gradient_descent(
@@ -123,7 +162,8 @@ def gradient_descent(
         state = dataclasses.replace(state, gradient_evaluations=spent)
     check_positive("learning_rate", learning_rate)
     steps = record_steps(times, learning_rate)
-    return collect(integrate(loss, theta0, state, steps, learning_rate=learning_rate))
+    walk = integrate(loss, theta0, state, steps, learning_rate=learning_rate)
+    return collect(itertools.chain([state.point()], *(points for _, points in walk)))
 
 
 def stable_learning_rate(sharpness: float, time: float) -> float:

@@ -23,7 +23,7 @@ COLUMNS = (
     ("inefficiency", "T/T<sub>SL</sub>", "times slower than the limit, Eq. (12)", ".3g"),
     ("geometric", "geometric", "(path length)²/|Δθ|²: what bends cost", ".3g"),
     ("pace", "pace", "what varying speed costs", ".3g"),
-    ("discretisation_share", "share", "part of the path dissipation that finite steps add to ΔL", ".2%"),
+    ("discretisation_share", "share", "part of the path dissipation that the loss drop misses", ".2%"),
     ("test_accuracy", "accuracy", "on the held-out images", ".1%"),
 )
 
@@ -61,6 +61,7 @@ def write_page(
         loader=jinja2.PackageLoader("speedlimits.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["number"] = number
+    environment.filters["agreement"] = agreement
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         provenance=provenance,
@@ -76,6 +77,20 @@ def write_page(
         },
     )
     write_text_atomically(Path(path), page)
+
+
+def agreement(summary: Mapping[str, Any]) -> str:
+    """How closely the members are gradient flows, in words.
+
+    Args:
+        summary: contents of ``summary.json``.
+
+    Returns:
+        For example ``"loss drop and path dissipation agree within 0.048 % (5 % is allowed)"``.
+    """
+    worst = max(member["certificate"] or 0.0 for member in summary["members"])
+    found, allowed = (f"{100 * share:.2g} %" for share in (worst, summary["tolerance"]))
+    return f"loss drop and path dissipation agree within {found} ({allowed} is allowed)"
 
 
 def number(value: float | None, form: str = ".4g") -> str:

@@ -36,10 +36,12 @@ class StudyConfig:
     """One member for each: its seed for the initial weights."""
     time: float = 1.0
     """T, flow time to train for: learning rate × steps, for the loss ½Σ(f−y)²."""
-    method: str = "gd"
-    """How to follow the gradient flow: gd, full-batch gradient descent."""
+    method: str = "rkc2"
+    """How to follow the gradient flow: rkc2, stabilised Runge–Kutta; gd, full-batch gradient descent."""
+    rtol: float = 1e-4
+    """Local error of rkc2, relative to the distance travelled; 1e-2 or 1e-3 for networks with kinks (relu)."""
     learning_rate: float | Literal["auto"] = "auto"
-    """η of gradient descent; auto is 0.1/λ_max, the largest over the members."""
+    """η of gd; auto is 0.1/λ_max, the largest over the members."""
     dtype: Literal["float32", "float64"] = "float64"
     """Precision of the network; sums and distances are float64 always."""
     device: str = "cpu"
@@ -64,8 +66,14 @@ class StudyConfig:
         ):
             check_integer(key, getattr(self, key), minimum=minimum)
         check_positive("time", self.time)
+        check_positive("rtol", self.rtol)
         if self.learning_rate != "auto":
             check_positive("learning_rate", self.learning_rate)
+            if self.method != "gd":
+                raise ValueError(
+                    f"`learning_rate` must be 'auto' unless `method` is 'gd'; learning_rate = {self.learning_rate}, "
+                    f"method = {self.method!r}."
+                )
         check_one_of("dtype", self.dtype, ("float32", "float64"))
         for key in ("dataset", "model", "activation", "method", "device"):
             if not isinstance(getattr(self, key), str):

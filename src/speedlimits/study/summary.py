@@ -11,6 +11,11 @@ from speedlimits.trajectory import Trajectory
 
 SCHEMA = 1
 
+# Largest discretisation share with which a run still counts as a flow: ηλ_max/2 at gradient descent's 0.1/λ_max; for
+# integrators of the flow ten times their tolerance.
+DESCENT_TOLERANCE = 0.05
+FLOW_TOLERANCE = 10.0
+
 
 def summarise(
     config: StudyConfig, members: Sequence[Mapping[str, Any]], trajectories: Sequence[Trajectory]
@@ -27,7 +32,8 @@ def summarise(
         ``geometric`` and ``pace`` belong to it; ``path_speed_limit`` is that of the exact ``path_dissipation``.
         ``std`` is over the members (n − 1), zero for one. Where a number does not exist (0/0), it is null.
     """
-    limits = [speed_limit(run, dissipation="loss_drop") for run in trajectories]
+    tolerance = DESCENT_TOLERANCE if config.method == "gd" else min(FLOW_TOLERANCE * config.rtol, 0.5)
+    limits = [speed_limit(run, dissipation="loss_drop", tolerance=tolerance) for run in trajectories]
     rows = [_member(facts, run, limit) for facts, run, limit in zip(members, trajectories, limits, strict=True)]
     warm = [_warm(config, facts, run) for facts, run in zip(members, trajectories, strict=True)]
     reasons = [
@@ -51,6 +57,7 @@ def summarise(
             "mean": _over(warm, np.mean),
             "std": _over(warm, lambda values: np.std(values, ddof=1) if len(values) > 1 else 0.0),
         },
+        "tolerance": tolerance,
         "certified": not reasons,
         "reasons": reasons,
     }
@@ -64,15 +71,22 @@ def _member(facts: Mapping[str, Any], run: Trajectory, limit: SpeedLimit) -> dic
         "dissipation": float(run.loss_drop[-1]),
         "path_dissipation": float(run.path_dissipation[-1]),
         "discretisation_share": _number(run.discretisation_share[-1]),
+        "certificate": _certificate(run),
+        "certificate_worst_interval": _number(np.nanmax(run.interval_certificates, initial=0.0)),
         "w2_squared": float(run.w2_squared[-1]),
         "arc_length": float(run.arc_lengths[-1]),
         **_limit(limit),
         "path_speed_limit": _number(speed_limit(run).final.speed_limit),
         "gradient_evaluations": int(run.gradient_evaluations[-1]) + facts["sharpness_gradient_evaluations"],
-        "learning_rate": facts["learning_rate"],
+        "learning_rate": facts.get("learning_rate"),
         "sharpness_initial": facts["sharpness_initial"],
         "test_accuracy": _number(run.test_accuracy[-1]),
     }
+
+
+def _certificate(run: Trajectory) -> float | None:
+    drop = run.loss_drop[-1]
+    return float(abs(drop - run.path_dissipation[-1]) / abs(drop)) if drop != 0 else None
 
 
 def _warm(config: StudyConfig, facts: Mapping[str, Any], run: Trajectory) -> dict[str, Any]:
