@@ -134,5 +134,7 @@ def test_bad_input_is_named(fields, message):
 @pytest.mark.usefixtures("as_user")
 def test_unknown_dissipation_is_named():
     """The choices are listed."""
-    with pytest.raises(ValueError, match=r"`dissipation` must be one of 'path', 'loss_drop'; dissipation = 'entropy'"):
+    with pytest.raises(
+        ValueError, match=r"`dissipation` must be one of 'path', 'loss_drop', 'averaged'; dissipation = 'entropy'"
+    ):
         speed_limit(polygon(np.ones((2, 1)), np.ones(2)), dissipation="entropy")

@@ -142,7 +142,9 @@ def test_diverged_run_is_one_line(tmp_path, capfd):
     assert main(arguments) == 1
     error = capfd.readouterr().err.splitlines()[-1]
     assert "training diverged" in error
-    assert "`learning_rate` must be smaller, below 2/λ_max; learning_rate = 5." in error
+    assert (
+        "`learning_rate` must be smaller, below 2/λ_max (2(1 + μ)/λ_max with momentum μ); learning_rate = 5." in error
+    )
     assert main([*arguments, "--force", "--debug"]) == 1
     assert "Traceback" in capfd.readouterr().err
 
