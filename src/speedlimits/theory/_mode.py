@@ -24,14 +24,18 @@ def moved_and_spent(pull: Values, advance: Values, mean: Values) -> tuple[Values
     Returns:
         𝒲₂/σ₀ = a²m²/σ₀ + (1 − √v)², and 2β(F(0) − F(t)) = E(1 + u)m²/σ₀ + Eu + ln v with E = 1 − (1 − a)².
     """
-    end = 1.0 / (1.0 + pull)
     relaxed = advance * (2.0 - advance)
     # 1 − v and v, each on its own: the one may be tiny, or the other.
-    narrowing = relaxed * pull * end
-    variance = (1.0 - advance) ** 2 + relaxed * end
+    narrowing = relaxed * pull / (1.0 + pull)
+    variance = variance_ratio(pull, advance)
     moved = advance**2 * mean + (narrowing / (1.0 + np.sqrt(variance))) ** 2
     spent = relaxed * (1.0 + pull) * mean + narrowing * pull - _log_excess(narrowing, variance)
     return moved, spent
+
+
+def variance_ratio(pull: Values, advance: Values) -> Values:
+    """The variance on the way in units of the start's, v = (1 − a)² + E/(1 + u)."""
+    return (1.0 - advance) ** 2 + advance * (2.0 - advance) / (1.0 + pull)
 
 
 def _log_excess(narrowing: Values, variance: Values) -> np.ndarray:
