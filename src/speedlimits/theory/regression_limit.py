@@ -121,7 +121,7 @@ def speed_limit(
         ValueError: if a parameter breaks its rule or the shapes do not broadcast.
 
     Note:
-        Erratum 79: the printed denominator makes T_SL 2 to 13 times too large at the paper's parameters; see
+        Erratum 79: the printed denominator makes T_SL too large, by 1 + αλ for β → ∞ and 1 + 2αλ for β → 0; see
         `dissipation`.
     """
     moved, spent = _moved_and_spent(weight_decay, inverse_temperature, aspect_ratio, teacher_variance, time)
