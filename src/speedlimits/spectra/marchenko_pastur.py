@@ -46,7 +46,7 @@ def quadrature(aspect_ratio: Float[np.ndarray, "*points"], *, spacing: float = 0
     check_positive("spacing", spacing)
     y = np.arange(LOW, HIGH, spacing).reshape(-1, *[1] * np.ndim(aspect_ratio))
     root = np.sqrt(aspect_ratio)
-    # γ₋ = (1 − √γ)² and s − γ₋ = 4√γ sin²(t/2), each without cancellation.
-    nodes = ((1.0 - aspect_ratio) / (1.0 + root)) ** 2 + 4.0 * root / (1.0 + np.exp(-2.0 * y))
+    # γ₋ + 4√γ sin²(t/2): a sum of squares, where 1 + γ − 2√γ cos t would cancel.
+    nodes = (1.0 - root) ** 2 + 4.0 * root / (1.0 + np.exp(-2.0 * y))
     weights = 2.0 / np.pi * spacing / np.cosh(y) ** 3 / nodes
     return Quadrature(nodes, weights, np.maximum(0.0, 1.0 - 1.0 / aspect_ratio))
