@@ -87,33 +87,33 @@ def draw(count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def by_quad(points: dict[str, np.ndarray]) -> np.ndarray:
-    """T_SL of Eq. (79), corrected, point by point: the same integrals, in the same variable t of s = s(cos t)."""
-    limits = []
-    for decay, beta, ratio, alpha in zip(*(values.tolist() for values in points.values()), strict=True):
+    """T_SL of Eq. (79), corrected, point by point: the same integrals, in the same angle t, as adaptive quadrature."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IntegrationWarning)
+        columns = (values.tolist() for values in points.values())
+        return np.array([limit_by_quad(*point) for point in zip(*columns, strict=True)])
 
-        def average(term: Callable[[float], float], ratio: float = ratio) -> float:
-            def integrand(t: float) -> float:
-                s = (1.0 - math.sqrt(ratio)) ** 2 + 4.0 * math.sqrt(ratio) * math.sin(0.5 * t) ** 2
-                return 2.0 / math.pi * math.sin(t) ** 2 / s * term(s)
 
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", IntegrationWarning)
-                return quad(integrand, 0.0, math.pi, epsabs=0.0, epsrel=1e-10, limit=200)[0]
+def limit_by_quad(decay: float, beta: float, ratio: float, alpha: float) -> float:
+    """T_SL at one point."""
+    root, edge = math.sqrt(ratio), (1.0 - math.sqrt(ratio)) ** 2
 
-        pull = beta / (ratio * decay)
+    def moved(u: float) -> float:
+        width = math.sqrt(1.0 + u)
+        return alpha * (u / (1.0 + u)) ** 2 + (u / (width * (1.0 + width))) ** 2 / decay
 
-        def moved(s: float, pull: float = pull, decay: float = decay, alpha: float = alpha) -> float:
-            u = pull * s
-            root = math.sqrt(1.0 + u)
-            return alpha * (u / (1.0 + u)) ** 2 + (u / (root * (1.0 + root))) ** 2 / decay
+    def spent(u: float) -> float:
+        narrowing = u * u * (0.5 - u / 3.0 + u * u / 4.0) if u < 1e-4 else u - math.log1p(u)
+        return narrowing + alpha * decay * u * u / (1.0 + u)
 
-        def spent(s: float, pull: float = pull, signal: float = alpha * decay) -> float:
-            u = pull * s
-            width = u * u * (0.5 - u / 3.0 + u * u / 4.0) if u < 1e-4 else u - math.log1p(u)
-            return width + signal * u * u / (1.0 + u)
+    def average(term: Callable[[float], float]) -> float:
+        def integrand(t: float) -> float:
+            s = edge + 4.0 * root * math.sin(0.5 * t) ** 2
+            return 2.0 / math.pi * math.sin(t) ** 2 / s * term(beta / (ratio * decay) * s)
 
-        limits.append(average(moved) / (0.5 * ratio / beta * average(spent)))
-    return np.array(limits)
+        return quad(integrand, 0.0, math.pi, epsabs=0.0, epsrel=1e-10, limit=200)[0]
+
+    return average(moved) / (0.5 * ratio / beta * average(spent))
 
 
 def curves(modes: int, times: int, repeats: int) -> dict[str, Any]:

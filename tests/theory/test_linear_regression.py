@@ -72,7 +72,7 @@ def test_every_time_is_that_of_ornstein_uhlenbeck(dims, samples, rate):
 
 
 def test_simulation_follows_the_law():
-    """Euler–Maruyama with the drift of Eq. (74): means, covariances and ⟨V⟩ − ⟨V⟩₀ within 4 standard errors."""
+    """Euler–Maruyama with the drift of Eq. (74): mean, covariance and ⟨V⟩ within 4 standard errors."""
     problem = draw(2, 3)
     eta, beta = problem.mobility, problem.inverse_temperature
     rng = np.random.default_rng(1)
@@ -233,6 +233,8 @@ def test_bad_times_and_teachers_are_named():
             method(np.array([1.0, -1.0]))
     with pytest.raises(ValueError, match=rf"`time` {rule}; time = nan\."):
         problem.law(np.nan)
+    with pytest.raises(ValueError, match=rf"`time` {rule}; time = -1\."):
+        problem.free_energy(-1.0)
     with pytest.raises(
         ValueError, match=r"`teacher_variance` must be non-negative and finite; teacher_variance = -1\."
     ):

@@ -43,7 +43,7 @@ def _log_excess(narrowing: Values, variance: Values) -> np.ndarray:
     ratio = narrowing / (2.0 - narrowing)
     square = ratio * ratio
     tail = np.zeros_like(square)
-    for order in (13, 11, 9, 7, 5, 3):
+    for order in (11, 9, 7, 5, 3):
         tail = square * (1.0 / order + tail)
     series = ratio * (narrowing + 2.0 * tail)
     return np.where(narrowing < SERIES_BELOW, series, -np.log(variance) - narrowing)

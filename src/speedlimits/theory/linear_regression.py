@@ -155,6 +155,7 @@ class LinearRegression:
         Raises:
             ValueError: if t is negative or NaN.
         """
+        check_time("time", time)
         dims = len(self.inputs)
         loss = 0.5 * (np.sum(self.targets**2) + self._variance_start * np.sum(self.inputs**2))
         start = loss - 0.5 * dims / self.inverse_temperature * np.log(2.0 * np.pi * self._variance_start)
@@ -175,7 +176,7 @@ class LinearRegression:
         return self._variance_start * self._moved_and_spent(times)[0]
 
     def dissipation(self, times: Times) -> Times:
-        r"""Dissipation in units of the time's own rate, ηβ⁻¹R = η(F(0) − F(t)); Eqs. (76), (77) at t = ∞, η = 1/n.
+        r"""Dissipation as the bound takes it, ηβ⁻¹R = η(F(0) − F(t)); Eqs. (76), (77) at t = ∞, η = 1/n.
 
         Args:
             times: t [time], from 0 to infinity, in any order.

@@ -20,6 +20,14 @@ from speedlimits.theory._mode import moved_and_spent
 # One value gives a number, arrays of parameters give an array of their common shape.
 Values = Float64[np.ndarray, "*points"] | np.float64
 
+RULES = {
+    "weight_decay": check_positive,
+    "inverse_temperature": check_positive,
+    "aspect_ratio": check_positive,
+    "teacher_variance": check_non_negative,
+    "time": check_time,
+}
+
 # e^{−rt} varies faster with s than the powers that remain at T = ∞.
 SPACING_AT_END, SPACING_ON_THE_WAY = 0.25, 0.05
 # Points in a block per unit of spacing: arrays of 80 kB stay in the processor's cache.
@@ -225,7 +233,6 @@ def limit_wide(
 
 def _moved_and_spent(*parameters: ArrayLike) -> tuple[Values, Values]:
     """𝒲₂ and (nβ)⁻¹R for λ, β, γ, α and t."""
-    check_time("time", parameters[-1])
     arrays = _checked(*parameters)
     flat = np.stack([array.ravel() for array in arrays])
     spacing = SPACING_AT_END if np.isinf(flat[-1]).all() else SPACING_ON_THE_WAY
@@ -251,13 +258,12 @@ def _integrals(parameters: np.ndarray, spacing: float) -> tuple[np.ndarray, np.n
 
 
 def _checked(*parameters: ArrayLike) -> tuple[np.ndarray, ...]:
-    """λ, β, γ, α and whatever follows as arrays of their common shape."""
-    names = ("weight_decay", "inverse_temperature", "aspect_ratio", "teacher_variance", "time")[: len(parameters)]
-    for name, value in zip(names[:3], parameters, strict=False):
-        check_positive(name, value)
-    check_non_negative("teacher_variance", parameters[3])
+    """The parameters, in the order of their rules, as arrays of their common shape."""
+    given = dict(zip(RULES, parameters, strict=False))
+    for name, value in given.items():
+        RULES[name](name, value)
     try:
         return np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in parameters))
     except ValueError:
-        shapes = ", ".join(f"{name}: {np.shape(value)}" for name, value in zip(names, parameters, strict=True))
+        shapes = ", ".join(f"{name}: {np.shape(value)}" for name, value in given.items())
         raise ValueError(f"the parameters must broadcast; shapes are {shapes}.") from None
