@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from speedlimits._checks import check_non_negative
+from speedlimits._checks import check_non_negative, check_time
 from speedlimits.trajectory import Trajectory
 
 # Sums in float64 hold their inequalities to this relative precision.
@@ -34,7 +34,7 @@ class SpeedLimit:
     the dissipation is that of the path, ∫|v|²dt. All fields broadcast against each other.
 
     Args:
-        time: T [time], non-negative; flow time, learning rate × step (mobility 1).
+        time: T [time], non-negative; flow time, learning rate × step (mobility 1). Infinity stands for the end.
         w2_squared: 𝒲₂, the SQUARED Wasserstein-2 distance between start and end, non-negative.
         dissipation: β⁻¹R [loss], non-negative; NaN where it is not known.
         arc_length: l_γ, length of the path; NaN (the default) where there is none, as for noisy ensembles.
@@ -42,8 +42,8 @@ class SpeedLimit:
         tolerance: relative error of the numbers; T_SL ≤ T and l² ≥ 𝒲₂ count as violated beyond it.
 
     Raises:
-        ValueError: if a time, distance, dissipation or length is negative or infinite, or shapes do not
-            broadcast.
+        ValueError: if a distance, dissipation or length is negative or infinite, a time negative, or shapes do
+            not broadcast.
     """
 
     time: Series
@@ -64,8 +64,8 @@ class SpeedLimit:
         tolerance: float = ROUNDING,
     ) -> None:
         given = {"time": time, "w2_squared": w2_squared, "dissipation": dissipation, "arc_length": arc_length}
-        for name in ("time", "w2_squared"):
-            check_non_negative(name, given[name])
+        check_time("time", time)
+        check_non_negative("w2_squared", w2_squared)
         for name in ("dissipation", "arc_length"):
             # NaN says "not known" here, and only here.
             values = np.asarray(given[name], dtype=np.float64)
@@ -91,7 +91,7 @@ class SpeedLimit:
     @property
     def inefficiency(self) -> Values:
         """T/T_SL = Tβ⁻¹R/𝒲₂, Eq. (12); NaN at T = 0, where it is 0/0 and tends to 1 for every smooth path."""
-        return _ratio(self.time * self.dissipation, self.w2_squared, zero_over_zero=np.nan)
+        return _ratio(self._cost, self.w2_squared, zero_over_zero=np.nan)
 
     @property
     def geometric(self) -> Values:
@@ -101,7 +101,13 @@ class SpeedLimit:
     @property
     def pace(self) -> Values:
         """Tβ⁻¹R/l_γ² ≥ 1: what the path loses by not being travelled at constant speed."""
-        return _ratio(self.time * self.dissipation, self.arc_length**2, zero_over_zero=np.nan)
+        return _ratio(self._cost, self.arc_length**2, zero_over_zero=np.nan)
+
+    @property
+    def _cost(self) -> Values:
+        """Tβ⁻¹R; NaN for T = ∞ without dissipation."""
+        with np.errstate(invalid="ignore"):
+            return self.time * self.dissipation
 
     @property
     def reasons(self) -> tuple[str, ...]:
