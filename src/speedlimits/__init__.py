@@ -9,6 +9,7 @@ from speedlimits.trajectory import Trajectory
 if TYPE_CHECKING:
     from speedlimits.dynamics.flat import FlatLoss
     from speedlimits.dynamics.gradient_descent import gradient_descent
+    from speedlimits.dynamics.gradient_flow import gradient_flow
     from speedlimits.recorder import Recorder
     from speedlimits.study.config import StudyConfig
     from speedlimits.study.folder import load_run
@@ -24,6 +25,7 @@ __all__ = [
     "Trajectory",
     "__version__",
     "gradient_descent",
+    "gradient_flow",
     "load_run",
     "run_study",
     "speed_limit",
@@ -35,6 +37,7 @@ _ON_DEMAND = {
     "Recorder": "speedlimits.recorder",
     "StudyConfig": "speedlimits.study.config",
     "gradient_descent": "speedlimits.dynamics.gradient_descent",
+    "gradient_flow": "speedlimits.dynamics.gradient_flow",
     "load_run": "speedlimits.study.folder",
     "run_study": "speedlimits.study.run",
 }

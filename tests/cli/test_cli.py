@@ -95,7 +95,7 @@ def test_options_win_over_the_file(tmp_path, capsys):
         (["run", "--out", "{tmp}/x", "--time", "-1"], 2, "`time` must be positive and finite; time = -1."),
         (["run", "--out", "{tmp}/x", "--dataset", "mnist"], 2, "`dataset` must be one of 'digits'; dataset = 'mnist'."),
         (["run", "--out", "{tmp}/x", "--model", "cnn"], 2, "`model` must be one of 'fcn'; model = 'cnn'."),
-        (["run", "--out", "{tmp}/x", "--method", "sgd"], 2, "`method` must be one of 'gd'; method = 'sgd'."),
+        (["run", "--out", "{tmp}/x", "--method", "sgd"], 2, "`method` must be one of 'gd', 'rkc2'; method = 'sgd'."),
         (["run", "--out", "{tmp}/x", "--activation", "step"], 2, "`activation` must be one of 'erf', 'gelu',"),
         (["run", "--out", "{tmp}/x", "--device", "abacus"], 2, "`device` must be usable by torch; device = 'abacus'"),
         (["run", "--out", "{tmp}/x", "--learning-rate", "fast"], 2, "Error parsing --learning-rate"),
@@ -125,11 +125,26 @@ def test_wrong_usage_is_one_line(tmp_path, capfd, arguments, code, message):
 
 def test_diverged_run_is_one_line(tmp_path, capfd):
     """A learning rate far above 2/λ_max: exit code 1, the rule, the value, and --debug for the traceback."""
-    arguments = ["run", "--out", str(tmp_path / "run"), *TINY, "--depth", "0", "--time", "10", "--learning-rate", "5"]
+    arguments = [
+        "run",
+        "--out",
+        str(tmp_path / "run"),
+        *TINY,
+        "--depth",
+        "0",
+        "--time",
+        "10",
+        "--method",
+        "gd",
+        "--learning-rate",
+        "5",
+    ]
     assert main(arguments) == 1
     error = capfd.readouterr().err.splitlines()[-1]
     assert "training diverged" in error
-    assert "`learning_rate` must be smaller, below 2/λ_max; learning_rate = 5." in error
+    assert (
+        "`learning_rate` must be smaller, below 2/λ_max (2(1 + μ)/λ_max with momentum μ); learning_rate = 5." in error
+    )
     assert main([*arguments, "--force", "--debug"]) == 1
     assert "Traceback" in capfd.readouterr().err
 

@@ -1,5 +1,6 @@
 """Whole studies: against closed forms, interrupted, in parallel, and refused."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,8 +17,9 @@ from speedlimits import StudyConfig, load_run, run_study
 from speedlimits.data.digits import digits
 from speedlimits.errors import DivergenceError, RunFolderError, SpeedLimitsError
 from speedlimits.models.fcn import FCN
+from speedlimits.report.verdict import verdict
 from speedlimits.study.folder import RunFolder
-from speedlimits.theory import ntk
+from speedlimits.theory import heavy_ball
 
 SMALL = StudyConfig(samples=40, width=6, seeds=(0, 3), time=0.02, records=30, snapshots=8)
 
@@ -49,7 +51,7 @@ def test_linear_network_follows_its_closed_form(tmp_path):
     """End to end: a linear network on real digits is Eq. (13) with finite steps, from its own spectrum."""
     import torch
 
-    config = StudyConfig(samples=30, depth=0, seeds=(5,), time=1.0, records=40, snapshots=5)
+    config = StudyConfig(samples=30, depth=0, seeds=(5,), time=1.0, method="gd", records=40, snapshots=5)
     run = run_study(config, tmp_path / "linear").trajectories[5]
     member = json.loads((tmp_path / "linear" / "members" / "seed-00005" / "member.json").read_text())
     data = digits(30)
@@ -61,8 +63,8 @@ def test_linear_network_follows_its_closed_form(tmp_path):
     assert member["sharpness_initial"] == pytest.approx(eigenvalues.max(), rel=1e-2)
     steps = np.rint(run.times / member["learning_rate"])
     arguments = eigenvalues, residual.ravel(), steps, member["learning_rate"]
-    np.testing.assert_allclose(run.w2_squared[1:], ntk.discrete_w2_squared(*arguments)[1:], rtol=1e-10)
-    np.testing.assert_allclose(run.path_dissipation[1:], ntk.discrete_path_dissipation(*arguments)[1:], rtol=1e-10)
+    np.testing.assert_allclose(run.w2_squared[1:], heavy_ball.w2_squared(*arguments)[1:], rtol=1e-10)
+    np.testing.assert_allclose(run.path_dissipation[1:], heavy_ball.path_dissipation(*arguments)[1:], rtol=1e-10)
 
 
 def test_summary_is_that_of_the_series(small):
@@ -146,10 +148,27 @@ def test_killed_worker_is_named_and_its_work_goes_on(tmp_path):
 
 def test_divergence_names_the_seed(tmp_path):
     """A learning rate far above 2/λ_max: the error names it, and no summary is written."""
-    config = StudyConfig(samples=20, depth=0, seeds=(4,), time=10.0, learning_rate=1.0, records=10)
+    config = StudyConfig(samples=20, depth=0, seeds=(4,), time=10.0, method="gd", learning_rate=1.0, records=10)
     with pytest.raises(DivergenceError, match=r"seed 4: training diverged: .*`learning_rate` must be smaller"):
         run_study(config, tmp_path / "run")
     assert not (tmp_path / "run" / "summary.json").exists()
+
+
+def test_large_steps_are_told_from_the_flow(tmp_path):
+    """η close to 2/λ_max: not certified, flagged as at the edge of stability, and the limits that hold are given."""
+    config = StudyConfig(samples=30, depth=0, seeds=(5,), time=1.0, records=40, snapshots=5, method="gd")
+    steepest = run_study(config, tmp_path / "small").summary["members"][0]["sharpness_initial"]
+    config = dataclasses.replace(config, learning_rate=1.96 / steepest, momentum=0.0)
+    summary = run_study(config, tmp_path / "large").summary
+    (member,) = summary["members"]
+    assert summary["edge_of_stability"] == [5]
+    # The learning rate is shortened to divide T; the curvature of a linear network is constant.
+    assert member["stability"] == pytest.approx(member["learning_rate"] * steepest / 2, rel=0.02)
+    assert not summary["certified"]
+    assert 1 <= member["averaged_inefficiency"] < member["path_inefficiency"]
+    text = " ".join(verdict(summary))
+    assert "What holds is the limit of the path itself" in text
+    assert "at the edge of stability: seeds 5" in text
 
 
 def test_warm_start_view_equals_a_run_from_there(small):

@@ -11,6 +11,7 @@ import plotly.offline
 from speedlimits._files import write_text_atomically
 from speedlimits.report import interactive
 from speedlimits.report.curves import warm_views
+from speedlimits.report.verdict import number, verdict
 from speedlimits.trajectory import Trajectory
 
 # (key of summary.json, heading, tooltip, format) of the table's columns.
@@ -23,7 +24,7 @@ COLUMNS = (
     ("inefficiency", "T/T<sub>SL</sub>", "times slower than the limit, Eq. (12)", ".3g"),
     ("geometric", "geometric", "(path length)²/|Δθ|²: what bends cost", ".3g"),
     ("pace", "pace", "what varying speed costs", ".3g"),
-    ("discretisation_share", "share", "part of the path dissipation that finite steps add to ΔL", ".2%"),
+    ("discretisation_share", "share", "part of the path dissipation that the loss drop misses", ".2%"),
     ("test_accuracy", "accuracy", "on the held-out images", ".1%"),
 )
 
@@ -66,6 +67,7 @@ def write_page(
         provenance=provenance,
         config=config,
         columns=COLUMNS,
+        verdict=verdict(summary)[1:],
         warm=warm[0] if warm else None,
         plotly_js=plotly.offline.get_plotlyjs(),
         panels={
@@ -76,16 +78,3 @@ def write_page(
         },
     )
     write_text_atomically(Path(path), page)
-
-
-def number(value: float | None, form: str = ".4g") -> str:
-    """A number for a reader; a dash where there is none.
-
-    Args:
-        value: or None.
-        form: a format specification.
-
-    Returns:
-        The text.
-    """
-    return "–" if value is None else format(value, form)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import tomli_w
 
-from speedlimits._checks import check_integer, check_one_of, check_positive
+from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,14 @@ class StudyConfig:
     """One member for each: its seed for the initial weights."""
     time: float = 1.0
     """T, flow time to train for: learning rate × steps, for the loss ½Σ(f−y)²."""
-    method: str = "gd"
-    """How to follow the gradient flow: gd, full-batch gradient descent."""
+    method: str = "rkc2"
+    """How to follow the gradient flow: rkc2, stabilised Runge–Kutta; gd, full-batch gradient descent."""
+    rtol: float = 1e-4
+    """Local error of rkc2, relative to the distance travelled; 1e-2 or 1e-3 for networks with kinks (relu)."""
     learning_rate: float | Literal["auto"] = "auto"
-    """η of gradient descent; auto is 0.1/λ_max, the largest over the members."""
+    """η of gd; auto makes η/(1 − momentum) 0.1/λ_max, the largest λ_max over the members."""
+    momentum: float = 0.0
+    """μ of gd, heavy-ball momentum; a step then covers the flow time η/(1 − μ)."""
     dtype: Literal["float32", "float64"] = "float64"
     """Precision of the network; sums and distances are float64 always."""
     device: str = "cpu"
@@ -64,8 +68,18 @@ class StudyConfig:
         ):
             check_integer(key, getattr(self, key), minimum=minimum)
         check_positive("time", self.time)
+        check_positive("rtol", self.rtol)
         if self.learning_rate != "auto":
             check_positive("learning_rate", self.learning_rate)
+        check_non_negative("momentum", self.momentum)
+        if not self.momentum < 1:
+            raise ValueError(f"`momentum` must be below 1; momentum = {self.momentum:g}.")
+        for key, default in (("learning_rate", "auto"), ("momentum", 0.0)):
+            if self.method != "gd" and getattr(self, key) != default:
+                raise ValueError(
+                    f"`{key}` must be {default!r} unless `method` is 'gd'; {key} = {getattr(self, key)}, "
+                    f"method = {self.method!r}."
+                )
         check_one_of("dtype", self.dtype, ("float32", "float64"))
         for key in ("dataset", "model", "activation", "method", "device"):
             if not isinstance(getattr(self, key), str):

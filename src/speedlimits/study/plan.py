@@ -10,12 +10,13 @@ class Plan:
     """The learning rate, and the sharpness it was chosen from.
 
     Args:
-        learning_rate: η [time], one for all, so that their record times are the same.
+        learning_rate: η [time] of gradient descent, one for all, so that their record times are the same; None for
+            methods that have none.
         sharpness: |λ|_max at initialisation of each seed [1/time].
         sharpness_gradients: gradients each seed spent on finding it.
     """
 
-    learning_rate: float
+    learning_rate: float | None
     sharpness: dict[int, float]
     sharpness_gradients: dict[int, int]
 

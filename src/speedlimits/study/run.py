@@ -12,7 +12,7 @@ from speedlimits._checks import check_integer, check_one_of
 from speedlimits.dynamics.sharpness import Sharpness
 from speedlimits.study.config import StudyConfig
 from speedlimits.study.folder import Run, RunFolder, load_run
-from speedlimits.study.member import METHODS, choose_plan
+from speedlimits.study.methods import METHODS, choose_plan
 from speedlimits.study.pool import Event, Pool
 from speedlimits.study.problem import check
 from speedlimits.study.provenance import now, provenance

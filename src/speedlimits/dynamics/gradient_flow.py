@@ -1,0 +1,307 @@
+r"""Gradient flow :math:`\dot\theta = -\nabla L(\theta)` by stabilised Runge–Kutta steps.
+
+A plain explicit method is held to steps of 2/λ_max by stability, long after accuracy would allow more. The
+Chebyshev method of `chebyshev` takes steps h with s ≈ 1.25 √(h·λ_max) gradients: the cost of a run grows as √(λ_max T).
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from speedlimits._checks import check_increasing, check_non_negative, check_positive
+from speedlimits.dynamics import chebyshev
+from speedlimits.dynamics.flat import Flat
+from speedlimits.dynamics.force import Force, Loss, spectral_radius
+from speedlimits.dynamics.segment import Segment, monotone
+from speedlimits.dynamics.state import Displacement, Point, Scalar, collect
+from speedlimits.dynamics.step_size import growth, is_kink
+from speedlimits.errors import DivergenceError
+from speedlimits.trajectory import Trajectory
+
+Vector = Float64[Tensor, " parameters"]
+
+# The estimate is of the curvature behind; the path may turn to steeper ground within a step.
+SAFETY = 1.25
+REFRESH = 25
+# Along a kink (the flow may slide on one for long) steps of this share of 1/λ_max are taken whatever their error, as
+# gradient descent close to the flow does: smaller ones would follow a zigzag, not the flow.
+KINK_STEP = 0.1
+# Smallest tolerance that the rounding of the weights leaves attainable.
+FLOOR = {torch.float64: 1e-10, torch.float32: 1e-3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Where the flow stands, at the end of an accepted step.
+
+    Args:
+        time: t since the start [time].
+        displacement: y = θ_t − θ_0.
+        loss: L(θ_t) [loss].
+        initial_loss: L(θ_0) [loss].
+        force: −∇L(θ_t), in float64.
+        direction: last direction of the power iteration for the spectral radius.
+        radius: spectral radius of the Hessian, estimated [1/time].
+        radius_age: steps since that estimate.
+        size: the next step [time].
+        last_error: error of the last step, over its tolerance; 0 where the controller shall not look back.
+        last_size: the last step [time].
+        arc_length: of the path so far.
+        path_dissipation: ∫|v|²dt so far [loss].
+        gradient_evaluations: gradients so far, those of the power iteration included.
+        steps: accepted so far.
+        rejections: steps tried in vain so far.
+        kinks: steps accepted above the tolerance, at kinks of the loss.
+    """
+
+    time: float
+    displacement: Displacement
+    loss: Scalar
+    initial_loss: Scalar
+    force: Vector
+    direction: Vector
+    radius: float
+    radius_age: int
+    size: float
+    last_error: float
+    last_size: float
+    arc_length: float
+    path_dissipation: float
+    gradient_evaluations: int
+    steps: int
+    rejections: int
+    kinks: int
+
+    def point(self) -> Point:
+        """This state as a point of the path."""
+        like = self.displacement
+        return Point(
+            time=self.time,
+            displacement=self.displacement,
+            loss=self.loss,
+            gradient_norm_squared=self.force.dot(self.force),
+            arc_length=like.new_tensor(self.arc_length),
+            path_dissipation=like.new_tensor(self.path_dissipation),
+            averaged_dissipation=like.new_tensor(self.path_dissipation),
+            gradient_evaluations=self.gradient_evaluations,
+        )
+
+
+def init(loss: Loss, theta0: Flat, *, rtol: float) -> State:
+    """The start: one gradient, and the spectral radius there.
+
+    Args:
+        loss: L(θ).
+        theta0: θ_0.
+        rtol: as of `gradient_flow`.
+
+    Returns:
+        The state at time zero.
+
+    Raises:
+        ValueError: if ``rtol`` is below what the weights' precision allows, or θ_0 is a stationary point.
+        DivergenceError: if loss or gradient are not finite there.
+    """
+    floor = FLOOR.get(theta0.dtype, 1e-2)
+    if not floor <= rtol < 1:
+        raise ValueError(f"`rtol` must lie in [{floor:g}, 1) for {theta0.dtype} weights; rtol = {rtol:g}.")
+    force = Force(loss, theta0)
+    zero = torch.zeros_like(theta0, dtype=torch.float64)
+    start = force(zero)
+    speed = float(torch.linalg.vector_norm(start))
+    if not math.isfinite(speed) or not math.isfinite(force.value):
+        raise DivergenceError(f"`loss` and its gradient must be finite at `theta0`; |∇L| = {speed}.")
+    if speed == 0:
+        raise ValueError("`theta0` must not be a stationary point of the loss; |∇L| = 0 there: nothing would move.")
+    value = force.value.double()
+    radius, direction = spectral_radius(force, zero, start, start)
+    # |y| is the distance travelled, so the first step has a relative error of (h·ρ)²/15 or so whatever its size.
+    size = math.sqrt(15 * rtol) / radius if radius > 0 else math.inf
+    return State(
+        time=0.0,
+        displacement=zero,
+        loss=value,
+        initial_loss=value,
+        force=start,
+        direction=direction,
+        radius=radius,
+        radius_age=0,
+        size=size,
+        last_error=0.0,
+        last_size=0.0,
+        arc_length=0.0,
+        path_dissipation=0.0,
+        gradient_evaluations=force.evaluations,
+        steps=0,
+        rejections=0,
+        kinks=0,
+    )
+
+
+def step(loss: Loss, theta0: Flat, state: State, *, end: float, rtol: float) -> tuple[State, Segment]:
+    """One accepted step, at most to the time ``end``.
+
+    The local error is measured against the distance travelled, |error| ≤ rtol·|y|: the same tolerance is then right
+    for the small steps at the start and the large ones later.
+
+    Args:
+        loss: L(θ).
+        theta0: θ_0.
+        state: where the step begins.
+        end: the time not to be passed [time].
+        rtol: the tolerance.
+
+    Returns:
+        The state after the step, and the path between as a cubic.
+
+    Raises:
+        DivergenceError: if no step size makes the loss fall along its gradient, or keeps it finite.
+    """
+    force = Force(loss, theta0)
+    y, start = state.displacement, state.force
+    radius, direction, age = state.radius, state.direction, state.radius_age
+    size, tries = state.size, []
+    while True:
+        # Old news after so many steps, and the first suspect when a step fails.
+        if age >= REFRESH or len(tries) == 1:
+            radius, direction = spectral_radius(force, y, start, direction)
+            age = 0
+        last = state.time + size >= end * (1 - 1e-12)
+        size = end - state.time if last else size
+        following = chebyshev.step(force, y, start, size, chebyshev.stages(size * radius * SAFETY))
+        final = force(following)
+        error = _relative_error(state, following, final, force.value, size, rtol)
+        tries.append((size, error))
+        along_kink = state.last_error > 1 and size * radius <= KINK_STEP and math.isfinite(error)
+        if error <= 1 or along_kink or is_kink(tries):
+            break
+        _check_hope(state, size, torch.finfo(theta0.dtype).eps)
+        size *= min(0.7, max(0.1, 0.8 * error ** (-1 / 3))) if math.isfinite(error) else 0.1
+    # Across a kink the velocities at the ends are not those between: the chord is the better path.
+    ends = (start, final) if error <= 1 else ((following - y) / size,) * 2
+    segment = Segment.between(state.time, size, y, following, *ends)
+    trend = state.last_error if len(tries) == 1 else 0.0
+    proposal = size * growth(error, trend, size, state.last_size)
+    if error > 1 and radius > 0:
+        proposal = max(proposal, KINK_STEP / radius)
+    return State(
+        time=end if last else state.time + size,
+        displacement=following,
+        loss=force.value.double(),
+        initial_loss=state.initial_loss,
+        force=final,
+        direction=direction,
+        radius=radius,
+        radius_age=age + 1,
+        size=proposal,
+        last_error=error,
+        last_size=size,
+        arc_length=state.arc_length + segment.length(),
+        path_dissipation=state.path_dissipation + segment.dissipation(),
+        gradient_evaluations=state.gradient_evaluations + force.evaluations,
+        steps=state.steps + 1,
+        rejections=state.rejections + len(tries) - 1,
+        kinks=state.kinks + (error > 1),
+    ), segment
+
+
+def integrate(
+    loss: Loss, theta0: Flat, state: State, times: Sequence[float], *, rtol: float
+) -> Iterator[tuple[State, list[Point]]]:
+    """Go on from any state to the last of the times.
+
+    Args:
+        loss: L(θ).
+        theta0: the start of the whole path, which the displacement is measured from.
+        state: where to go on, from `init` or an earlier call; the continuation is the same bit for bit.
+        times: increasing record times [time]; those not beyond the state are left out.
+        rtol: the tolerance.
+
+    Yields:
+        The state after each step, and the points at the record times within it.
+
+    Raises:
+        DivergenceError: as `step`.
+    """
+    ahead = [time for time in times if time > state.time]
+    while ahead:
+        before = state
+        state, segment = step(loss, theta0, before, end=times[-1], rtol=rtol)
+        within = [time for time in ahead if time <= state.time]
+        ahead = ahead[len(within) :]
+        yield state, [_between(before, state, segment, time) for time in within]
+
+
+def gradient_flow(loss: Loss, theta0: Flat, times: ArrayLike, *, rtol: float = 1e-4) -> Trajectory:
+    r"""Follow the gradient flow and measure its path.
+
+    Args:
+        loss: L(θ), a differentiable function of a flat weight vector, as `FlatLoss`.
+        theta0: where to start.
+        times: record times t [time], from 0, strictly increasing; they cost no gradients.
+        rtol: local error allowed, relative to the distance travelled. |Δθ|² and T/T_SL come out within about
+            10·rtol for smooth networks; at kinks (ReLU, max-pool) 1e-2 is as good as any.
+
+    Returns:
+        The trajectory at those times, each a snapshot and so a possible start. `path_dissipation` is ∫|v|²dt; how far
+        the loss drop is from it, `discretisation_share`, certifies the accuracy.
+
+    Raises:
+        ValueError: if ``times`` does not increase from 0, ``rtol`` is below what the weights' precision allows, or
+            ``theta0`` is a stationary point.
+        DivergenceError: if the loss stops being finite, or does not fall along its gradient.
+    """
+    check_positive("rtol", rtol)
+    check_non_negative("times", times)
+    check_increasing("times", times)
+    times = np.atleast_1d(np.asarray(times, dtype=float))
+    if times.size == 0 or times[0] != 0:
+        raise ValueError(f"`times` must start at zero; times[:2] = {times[:2]}.")
+    state = init(loss, theta0, rtol=rtol)
+    walk = integrate(loss, theta0, state, times.tolist(), rtol=rtol)
+    return collect(itertools.chain([state.point()], *(points for _, points in walk)))
+
+
+def _between(before: State, after: State, segment: Segment, time: float) -> Point:
+    if time == after.time:
+        return after.point()
+    u = (time - segment.time) / segment.size
+    like = after.displacement
+    slopes = tuple(-segment.size * float(state.force.dot(state.force)) for state in (before, after))
+    speed = float(segment.speed(np.array([u]))[0])
+    dissipation = like.new_tensor(before.path_dissipation + segment.dissipation(u))
+    return Point(
+        time=time,
+        displacement=segment.position(u),
+        loss=like.new_tensor(monotone(u, (float(before.loss), float(after.loss)), (slopes[0], slopes[1]))),
+        gradient_norm_squared=like.new_tensor(speed**2),
+        arc_length=like.new_tensor(before.arc_length + segment.length(u)),
+        path_dissipation=dissipation,
+        averaged_dissipation=dissipation,
+        gradient_evaluations=after.gradient_evaluations,
+    )
+
+
+def _relative_error(state: State, following: Tensor, final: Tensor, value: Tensor, size: float, rtol: float) -> float:
+    """Estimated local error of a step in units of rtol·|y|; infinite where the loss rose or is not finite."""
+    estimate = torch.linalg.vector_norm(chebyshev.error(state.displacement, state.force, following, final, size))
+    found, moved, risen = torch.stack([estimate, following.norm(), value.double() - state.loss]).tolist()
+    falls = risen <= rtol * float(state.initial_loss - state.loss) and moved > 0
+    return found / (rtol * moved) if falls and math.isfinite(found) else math.inf
+
+
+def _check_hope(state: State, size: float, rounding: float) -> None:
+    """Raise if neither time nor loss would show a step smaller than the one that failed."""
+    fall, value = size * float(state.force.dot(state.force)), float(state.loss)
+    if state.time + size == state.time or fall <= rounding * abs(value):
+        raise DivergenceError(
+            f"no step, down to {size:.3g}, makes the loss fall along its gradient at time {state.time:.6g}, loss "
+            f"{value:.6g}: `loss` must be finite and have its own gradient."
+        )
