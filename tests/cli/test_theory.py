@@ -11,6 +11,10 @@ import pytest
 
 from speedlimits.cli.main import main
 
+REGRESSION = [
+    *("linear-regression", "--weight-decay", "0.7", "--inverse-temperature", "3"),
+    *("--aspect-ratio", "0.5", "--teacher-variance", "2"),
+]
 DOUBLE_WELL = ["fokker-planck", "--potential", "x**2 + 1.5*(x**2-1.2)**2", "--inverse-temperature", "2"]
 
 
@@ -33,7 +37,7 @@ def spectrum(tmp_path) -> list[str]:
 
 
 def test_ntk_gives_the_sums_over_modes(spectrum, capsys):
-    """Every key of Eq. (13), with its ½, summed by hand; the factors multiply to the inefficiency."""
+    """Every key, summed by hand; the factors multiply to the inefficiency."""
     found = answer(capsys, *spectrum, "--time", "0.7")
     moved = 9 / 2 * (1 - math.exp(-1.4)) ** 2 + 2 * (1 - math.exp(-0.35)) ** 2
     spent = 0.5 * (9 * (1 - math.exp(-2.8)) + 1 - math.exp(-0.7))
@@ -86,6 +90,54 @@ def test_coarse_cells_are_said(capsys):
     found = answer(capsys, "fokker-planck", "--potential", "exp(x**2)", "--inverse-temperature", "1", "--time", "0.1")
     assert found["certified"] is False
     assert "cells are too coarse" in found["reasons"][0]
+
+
+def test_linear_regression_is_the_limit(capsys):
+    """Without noise, at any λ and α, T_SL → 2 min(1, 1/γ); the printed formula has 2(1 + αλ)."""
+    cold = ["linear-regression", "--weight-decay", "0.7", "--inverse-temperature", "1e14", "--teacher-variance", "2"]
+    for ratio, expected in (("0.5", 2.0), ("4", 0.5)):
+        found = answer(capsys, *cold, "--aspect-ratio", ratio)
+        # The first correction is of order √(λ/β).
+        assert found["speed_limit"] == pytest.approx(expected, rel=1e-6)
+        assert found["time"] is None
+    printed = answer(capsys, *cold, "--aspect-ratio", "0.5", "--as-printed")
+    assert printed["speed_limit"] == pytest.approx(2 * (1 + 2 * 0.7), rel=1e-6)
+    assert printed["as_printed"] is True
+
+
+def test_finite_times_approach_the_end(capsys):
+    """T_SL grows with T from T itself to its value at T = ∞."""
+    found = answer(capsys, *REGRESSION, "--time", "1e-6", "1", "1e9", "inf")
+    first, middle, late, end = found["speed_limit"]
+    assert first == pytest.approx(1e-6, rel=1e-4)
+    assert first < middle < late
+    assert late == pytest.approx(end, rel=1e-12)
+
+
+def test_draws_scatter_about_the_limit(capsys):
+    """Random data of finite size: reproducible, and within 4 standard errors of the limit for 60 × 120."""
+    arguments = [*REGRESSION, "--time", "0.5", "inf", "--dimension", "60", "--samples", "120", "--draws", "20"]
+    found = answer(capsys, *arguments, "--rng-seed", "3")
+    sampled = found["finite_size"]
+    for name in ("w2_squared", "dissipation", "speed_limit"):
+        gap = np.abs(np.subtract(sampled["mean"][name], found[name]))
+        # The bias, of order 1/d, is a quarter of a standard error.
+        assert np.all(gap < 4 * np.array(sampled["standard_error"][name])), name
+    assert {name: sampled[name] for name in ("dimension", "samples", "draws", "rng_seed")} == {
+        "dimension": 60,
+        "samples": 120,
+        "draws": 20,
+        "rng_seed": 3,
+    }
+    assert answer(capsys, *arguments, "--rng-seed", "3") == found
+    assert answer(capsys, *arguments, "--rng-seed", "4")["finite_size"]["mean"] != sampled["mean"]
+
+
+@pytest.mark.parametrize("options", [["--time", "0.1", "inf", "--dimension", "4", "--samples", "8"], ["--as-printed"]])
+def test_linear_regression_is_drawn(tmp_path, capsys, options):
+    """The figure over time, with draws; and that of the misprint, over temperature."""
+    answer(capsys, *REGRESSION, *options, "--plot", str(tmp_path / "regression.png"))
+    assert (tmp_path / "regression.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_tables_show_the_same(spectrum, capsys):
@@ -146,6 +198,21 @@ def test_densities_are_drawn(tmp_path, capsys):
             2,
             "`inverse_temperature` must be positive",
         ),
+        (["linear-regression", *REGRESSION[3:]], 2, "--weight-decay L"),
+        ([*REGRESSION[:-1], "-1"], 2, "`teacher_variance` must be non-negative"),
+        ([*REGRESSION, "--time", "nan"], 2, "`time` must be non-negative"),
+        (
+            [*REGRESSION, "--time", "2", "--as-printed"],
+            2,
+            "`time` must be inf with as_printed, the paper's only one; time = 2",
+        ),
+        ([*REGRESSION, "--dimension", "5"], 2, "`samples` must be an integer of at least 1; samples = None."),
+        ([*REGRESSION, "--dimension", "5", "--samples", "5"], 2, "must be aspect_ratio = 0.5 as nearly as whole"),
+        (
+            [*REGRESSION, "--dimension", "5", "--samples", "10", "--draws", "1"],
+            2,
+            "`draws` must be an integer of at least 2",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(tmp_path, capfd, arguments, code, message):
@@ -186,7 +253,11 @@ def test_theory_needs_no_torch(tmp_path):
     """Every command answers, and draws, where torch cannot be imported."""
     (tmp_path / "one.txt").write_text("1\n")
     file, figure = str(tmp_path / "one.txt"), str(tmp_path / "figure.png")
-    commands = [["ntk", "--eigenvalues", file, "--residual", file, "--time", "1"], [*DOUBLE_WELL, "--time", "1"]]
+    commands = [
+        ["ntk", "--eigenvalues", file, "--residual", file, "--time", "1"],
+        [*DOUBLE_WELL, "--time", "1"],
+        REGRESSION,
+    ]
     code = (
         "import sys\n"
         "class Wall:\n"

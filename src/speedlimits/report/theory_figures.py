@@ -1,6 +1,6 @@
 """Figures of the closed forms, by matplotlib: the speed limit over time, what it is made of, and densities."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -97,6 +97,66 @@ def densities(solution: FokkerPlanck, curve: SpeedLimit, title: str) -> Figure:
     if solution.times.size <= 8:
         left.legend(ncols=2, loc="upper left")
     right.legend()
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def regression(
+    curve: SpeedLimit, asked: SpeedLimit, sampled: Mapping[str, Mapping[str, Times]] | None, title: str
+) -> Figure:
+    """Linear regression over time: the speed limit on the left, distance and dissipation on the right.
+
+    Args:
+        curve: for many weights and samples, over a grid of times.
+        asked: at the times of the user; T = ∞ is a level.
+        sampled: ``"mean"`` and ``"standard_error"`` of draws of finite size at the same times, by quantity; or None.
+        title: above both.
+
+    Returns:
+        The figure, not bound to any window.
+    """
+    figure, (left, right) = _sheet(title, 2)
+    finite = np.isfinite(asked.time)
+    _speed_limit_panel(left, curve, asked[finite])
+    right.plot(curve.time, curve.w2_squared, color=COLD, label=r"squared distance $\mathcal{W}_2$")
+    right.plot(curve.time, curve.dissipation, color=WARM, label="dissipation per sample $(nβ)^{-1}R$")
+    curves = list(right.lines)
+    for axes, name, colour in ((left, "speed_limit", COLD), (right, "w2_squared", COLD), (right, "dissipation", WARM)):
+        values = getattr(asked, name)
+        axes.plot(asked.time[finite], values[finite], "o", color=colour, markersize=4)
+        for value in values[~finite]:
+            axes.axhline(value, color=colour, linewidth=1, linestyle=":", label="at $T=∞$")
+        if sampled is not None:
+            # Training to equilibrium stands where the axis ends.
+            places = np.where(finite, asked.time, curve.time[-1])
+            mean, error = sampled["mean"][name], 2 * sampled["standard_error"][name]
+            axes.errorbar(places, mean, error, fmt="k_", capsize=3, label="random draws, ± 2 standard errors")
+    right.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="distance, dissipation")
+    right.set_title("What it is made of")
+    left.legend()
+    # What marks the draws and T = ∞ is told on the left.
+    right.legend(handles=curves)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def misprint(temperatures: Times, printed: SpeedLimit, corrected: SpeedLimit, title: str) -> Figure:
+    """The paper's speed limit of linear regression beside the right one, over the inverse temperature.
+
+    Args:
+        temperatures: β of the curves [1/loss].
+        printed: by the paper's formula.
+        corrected: by the right one.
+        title: above it.
+
+    Returns:
+        The figure, not bound to any window.
+    """
+    figure, (axes,) = _sheet(title, 1)
+    axes.plot(temperatures, printed.speed_limit, color=WARM, linestyle="--", label="as printed")
+    axes.plot(temperatures, corrected.speed_limit, color=COLD, label="corrected")
+    axes.set(xscale="log", yscale="log", xlabel="inverse temperature $β$", ylabel="speed limit $T_{SL}$ at $T=∞$")
+    axes.legend()
     return figure
 
 

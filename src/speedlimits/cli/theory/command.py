@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from speedlimits.cli.theory.fokker_planck import FokkerPlanck
+from speedlimits.cli.theory.linear_regression import LinearRegression
 from speedlimits.cli.theory.ntk import Ntk
 
 
@@ -13,7 +14,11 @@ from speedlimits.cli.theory.ntk import Ntk
 class Theory:
     """Speed limits in closed form, without training anything."""
 
-    system: Annotated[Ntk, tyro.conf.subcommand("ntk")] | Annotated[FokkerPlanck, tyro.conf.subcommand("fokker-planck")]
+    system: (
+        Annotated[LinearRegression, tyro.conf.subcommand("linear-regression")]
+        | Annotated[Ntk, tyro.conf.subcommand("ntk")]
+        | Annotated[FokkerPlanck, tyro.conf.subcommand("fokker-planck")]
+    )
 
     def __call__(self) -> None:
         """Compute and print."""

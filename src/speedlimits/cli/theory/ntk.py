@@ -38,12 +38,7 @@ class Ntk(Output):
         residual = read_numbers("residual", self.residual)
 
         def limit(times: np.ndarray) -> SpeedLimit:
-            return SpeedLimit(
-                time=times,
-                w2_squared=ntk.w2_squared(eigenvalues, residual, times),
-                dissipation=ntk.dissipation(eigenvalues, residual, times),
-                arc_length=ntk.arc_length(eigenvalues, residual, times),
-            )
+            return ntk.speed_limit(eigenvalues, residual, times)
 
         asked = limit(time_array(self.time))
 
