@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import tyro
 
 import speedlimits
+from speedlimits.cli.compare import Compare
 from speedlimits.cli.report import Report
 from speedlimits.cli.run import Run, default_config
 from speedlimits.cli.show import Show
@@ -76,6 +77,7 @@ def _parse(arguments: list[str]) -> Callable[[], None] | int:
         "run": Run(out=tyro.MISSING, config=default_config(arguments)),
         "report": Report(directory=tyro.MISSING),
         "show": Show(directory=tyro.MISSING),
+        "compare": Compare(directories=tyro.MISSING),
         "theory": Theory(system=tyro.MISSING),
     }
     commands = tyro.extras.subcommand_type_from_defaults(
