@@ -240,7 +240,7 @@ def integrate(
 
 
 def gradient_flow(loss: Loss, theta0: Flat, times: ArrayLike, *, rtol: float = 1e-4) -> Trajectory:
-    r"""Follow the gradient flow and measure its path.
+    r"""Follow the gradient flow, Eq. (49), and measure its path.
 
     Args:
         loss: L(θ), a differentiable function of a flat weight vector, as `FlatLoss`.
