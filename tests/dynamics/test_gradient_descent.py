@@ -16,7 +16,7 @@ from speedlimits.dynamics.gradient_descent import (
 )
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.errors import DivergenceError
-from speedlimits.theory import ntk
+from speedlimits.theory import heavy_ball, ntk
 from tests.cases import LinearProblem
 
 EIGENVALUES = np.array([4.0, 1.5, 0.5, 0.1])
@@ -71,8 +71,8 @@ def test_discrete_sums_are_exact(problem):
     times = learning_rate * np.array([0, 1, 5, 40])
     run = gradient_descent(linear_loss(problem), start(problem), times, learning_rate=learning_rate)
     arguments = problem.eigenvalues, problem.residual, np.array([0.0, 1, 5, 40]), learning_rate
-    np.testing.assert_allclose(run.w2_squared, ntk.discrete_w2_squared(*arguments), rtol=1e-12)
-    np.testing.assert_allclose(run.path_dissipation, ntk.discrete_path_dissipation(*arguments), rtol=1e-12)
+    np.testing.assert_allclose(run.w2_squared, heavy_ball.w2_squared(*arguments), rtol=1e-12)
+    np.testing.assert_allclose(run.path_dissipation, heavy_ball.path_dissipation(*arguments), rtol=1e-12)
 
 
 def test_discretisation_share_is_half_the_scaled_curvature():
