@@ -77,6 +77,10 @@ CASES = {
     "dense with bias": (lambda: nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)), (7, 6)),
     "one output": (lambda: nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 1), nn.Flatten(0)), (7, 6)),
     "convolutional": (convolutional, (5, 2, 8, 8)),
+    "few positions": (
+        lambda: nn.Sequential(nn.Conv2d(8, 6, 3), nn.Tanh(), nn.Flatten(), nn.Linear(24, 5)),
+        (5, 8, 4, 4),
+    ),
     "shared": (Tied, (6, 4)),
     "sequence": (Sequence, (4, 5, 4)),
     "samples second": (lambda: Sequence(samples_first=False), (5, 5, 4)),

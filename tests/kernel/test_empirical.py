@@ -36,7 +36,7 @@ def test_kernel_is_that_of_the_dense_jacobian(case):
     )
 
 
-@pytest.mark.parametrize("case", ["dense with bias", "convolutional", "sequence"])
+@pytest.mark.parametrize("case", ["dense with bias", "convolutional", "few positions", "sequence"])
 def test_pairings_are_parts_of_the_whole(case):
     """Per-output kernels are diagonal blocks of the full one, the traced kernel their sum; memory changes nothing."""
     build, shape = CASES[case]

@@ -147,25 +147,43 @@ def _grouped(factors: list[Factor], outputs: Pairing) -> list[Grouped]:
 
 def _accumulate(kernel: Tensor, rows: list[Grouped], columns: list[Grouped], *, diagonal: bool) -> None:
     """Add the products of two blocks; of a block with itself the lower triangle is left out."""
+    ways = [_cheapest_way(row, kernel.shape[2]) for row in rows]
     pairs = list(zip(rows, columns, strict=True))
-    dense = [pair for pair in pairs if _one_position(pair[0])]
-    paired = kernel.shape[2]
-    step = max(1, TILE // paired)
-    for i in range(0, kernel.shape[1] if dense else 0, step):
+    dense = [pair for way, pair in zip(ways, pairs, strict=True) if way == "dense"]
+    if dense:
+        for tile, i, j in _tiles(kernel, max(1, TILE // kernel.shape[2]), diagonal=diagonal):
+            tile += _dense_tile(dense, i, j).permute(0, 2, 1, 4, 3)
+    for way, pair in zip(ways, pairs, strict=True):
+        if way == "overlaps":
+            room = pair[0][1][0, :, 0].numel()
+            for tile, i, j in _tiles(kernel, max(1, int((COLUMNS * TILE / room) ** 0.5)), diagonal=diagonal):
+                tile += _overlap_tile(*pair, i, j)
+        elif way == "formed":
+            _add_formed(kernel, *pair, diagonal=diagonal)
+
+
+def _cheapest_way(grouped: Grouped, paired: int) -> str:
+    """How to multiply a layer with itself, from the multiplications that each pair of samples takes."""
+    a, b = grouped
+    if a is None:
+        return "formed"
+    positions, units, inputs = a.shape[1], b.shape[4], a.shape[2]
+    if positions == 1:
+        return "dense"
+    overlaps = positions**2 * (inputs + paired * units) + paired**2 * positions * units
+    # The overlaps move about as much memory as they multiply.
+    return "overlaps" if 2 * overlaps < paired**2 * units * inputs else "formed"
+
+
+def _tiles(kernel: Tensor, step: int, *, diagonal: bool) -> Iterator[tuple[Tensor, slice, slice]]:
+    """Cut a block by samples.
+
+    Yields:
+        Each tile, with its rows and columns; of a block on the diagonal none wholly below it.
+    """
+    for i in range(0, kernel.shape[1], step):
         for j in range(i if diagonal else 0, kernel.shape[3], step):
-            tile = kernel[:, i : i + step, :, j : j + step]
-            tile += _dense_tile(dense, slice(i, i + step), slice(j, j + step)).permute(0, 2, 1, 4, 3)
-    for row, column in (pair for pair in pairs if not _one_position(pair[0])):
-        for group in range(len(kernel)):
-            block = kernel[group].view(kernel.shape[1] * paired, kernel.shape[3] * paired)
-            for left, right in zip(_formed(*row, group), _formed(*column, group), strict=True):
-                for i in range(0, len(block), 4 * TILE):
-                    j = i if diagonal else 0
-                    block[i : i + 4 * TILE, j:].addmm_(left[i : i + 4 * TILE], right[j:].T)
-
-
-def _one_position(grouped: Grouped) -> bool:
-    return grouped[0] is not None and grouped[0].shape[1] == 1
+            yield kernel[:, i : i + step, :, j : j + step], slice(i, i + step), slice(j, j + step)
 
 
 def _dense_tile(pairs: list[tuple[Grouped, Grouped]], rows: slice, columns: slice) -> Tensor:
@@ -181,6 +199,34 @@ def _dense_tile(pairs: list[tuple[Grouped, Grouped]], rows: slice, columns: slic
         total = products.mul_(overlaps) if total is None else total.addcmul_(products, overlaps)
     assert total is not None
     return total
+
+
+def _overlap_tile(row: Grouped, column: Grouped, rows: slice, columns: slice) -> Tensor:
+    """Σ_pq b_p (a_p·a_q) b_q: for few positions of many inputs, cheaper than forming the Jacobian."""
+    (a, b), (other_a, other_b) = row, column
+    assert a is not None
+    assert other_a is not None
+    left, right = a[rows], other_a[columns]
+    n, positions, m = len(left), left.shape[1], len(right)
+    overlaps = (left.flatten(0, 1) @ right.flatten(0, 1).T).view(n, positions, m * positions)
+    tiles = []
+    for group, other in zip(b[:, :, rows], other_b[:, :, columns], strict=True):
+        paired, units = len(group), group.shape[3]
+        # (outputs × units, positions) times (positions, other samples × positions), for each sample.
+        half = group.permute(1, 0, 3, 2).flatten(1, 2) @ overlaps
+        half = half.view(n, paired, units, m, positions).permute(3, 0, 1, 2, 4).reshape(m, n * paired, -1)
+        whole = half @ other.permute(1, 3, 2, 0).flatten(1, 2)
+        tiles.append(whole.view(m, n, paired, paired).permute(1, 2, 0, 3))
+    return torch.stack(tiles)
+
+
+def _add_formed(kernel: Tensor, row: Grouped, column: Grouped, *, diagonal: bool) -> None:
+    for group, plane in enumerate(kernel):
+        block = plane.view(plane.shape[0] * plane.shape[1], plane.shape[2] * plane.shape[3])
+        for left, right in zip(_formed(*row, group), _formed(*column, group), strict=True):
+            for i in range(0, len(block), TILE):
+                j = i if diagonal else 0
+                block[i : i + TILE, j:].addmm_(left[i : i + TILE], right[j:].T)
 
 
 def _formed(a: Tensor | None, b: Tensor, group: int) -> Iterator[Tensor]:
