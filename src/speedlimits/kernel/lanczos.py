@@ -230,7 +230,11 @@ def top_eigenpairs(
     check_integer("count", count, minimum=1)
     if count >= rows:
         raise ValueError(f"`count` must be below the {rows} rows of the operator; count = {count}.")
-    linear = LinearOperator((rows, rows), matvec=lambda vector: operator(vector.ravel()), dtype=np.float64)
+    linear = LinearOperator(  # the stub knows its subclasses' signature alone
+        (rows, rows),  # pyright: ignore
+        matvec=lambda vector: operator(vector.ravel()),  # pyright: ignore
+        dtype=np.float64,  # pyright: ignore
+    )
     values, vectors = eigsh(linear, count, which="LA", v0=generator.standard_normal(rows))
     return values[::-1], vectors[:, ::-1]
 
