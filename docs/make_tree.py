@@ -24,6 +24,7 @@ SENTENCES = {
     "LICENSE": "Apache-2.0.",
     "Makefile": "Every command a developer needs; `make` lists them.",
     "README.md": "What it is, how to try it, how to use it.",
+    "benchmarks/results/": "What the benchmarks measured last, each with its environment.",
     "constraints.txt": "The versions it is tested with, torch first.",
     "docs/api.md": "The API, from the docstrings.",
     "docs/demo.png": "The picture in README, drawn by `make demo`.",

@@ -1,5 +1,10 @@
 """Shapes in annotations are checked while the tests run, and property tests are reproducible."""
 
+import os
+
+# Small networks gain nothing from threads, and tests side by side lose much. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import jaxtyping
 import pytest
 from hypothesis import settings

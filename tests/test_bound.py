@@ -113,16 +113,24 @@ def test_verdict_is_one_sentence():
     assert doubtful.verdict() == "T = 1, T_SL = 0.25: 4 times slower than the limit; not certified: few members."
 
 
+def test_the_end_of_time_has_a_limit():
+    """At T = ∞, as in Eq. (78), T_SL is as finite as distance and dissipation, and the inefficiency infinite."""
+    limit = SpeedLimit(time=np.array([np.inf, np.inf]), w2_squared=[3.0, 0.0], dissipation=[2.0, 0.0])
+    np.testing.assert_array_equal(limit.speed_limit, [1.5, 0.0])
+    np.testing.assert_array_equal(limit.inefficiency, [np.inf, np.nan])
+    assert limit.certified
+
+
 @pytest.mark.usefixtures("as_user")
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"time": -1.0}, r"`time` must be non-negative and finite; time = -1\."),
+        ({"time": -1.0}, r"`time` must be non-negative \(infinity for the end\); time = -1\."),
         ({"w2_squared": [1.0, np.nan]}, r"`w2_squared` must be non-negative and finite; w2_squared\[1\] = nan\."),
         ({"dissipation": -0.5}, r"`dissipation` must be non-negative and finite; dissipation = -0\.5\."),
         ({"arc_length": np.inf}, r"`arc_length` must be non-negative and finite; arc_length = inf\."),
         ({"time": [1.0, 2.0], "w2_squared": [1.0, 2.0, 3.0]}, r"must broadcast; shapes are time: \(2,\)"),
-        ({"time": "soon"}, r"`time` must be non-negative and finite; time = 'soon'\."),
+        ({"time": "soon"}, r"`time` must be non-negative \(infinity for the end\); time = 'soon'\."),
     ],
 )
 def test_bad_input_is_named(fields, message):
@@ -134,5 +142,7 @@ def test_bad_input_is_named(fields, message):
 @pytest.mark.usefixtures("as_user")
 def test_unknown_dissipation_is_named():
     """The choices are listed."""
-    with pytest.raises(ValueError, match=r"`dissipation` must be one of 'path', 'loss_drop'; dissipation = 'entropy'"):
+    with pytest.raises(
+        ValueError, match=r"`dissipation` must be one of 'path', 'loss_drop', 'averaged'; dissipation = 'entropy'"
+    ):
         speed_limit(polygon(np.ones((2, 1)), np.ones(2)), dissipation="entropy")

@@ -64,6 +64,11 @@ def check_inverse_temperature(name: str, value: object) -> None:
     _check(name, value, "positive (infinity for no noise)", lambda x: x > 0)
 
 
+def check_time(name: str, value: object) -> None:
+    """Raise unless every element is ≥ 0; infinity stands for the end of all motion."""
+    _check(name, value, "non-negative (infinity for the end)", lambda x: x >= 0)
+
+
 def check_covariance(name: str, matrix: np.ndarray, dimension: int, *, definite: bool = False) -> None:
     """Raise unless the matrix is finite, symmetric and without negative (or, if ``definite``, zero) eigenvalues."""
     check_shape(name, matrix, (dimension, dimension))

@@ -30,6 +30,7 @@ COLUMNS = {
     "w2_squared": "w2_squared",
     "arc_length": "arc_lengths",
     "path_dissipation": "path_dissipation",
+    "averaged_dissipation": "averaged_dissipation",
     "gradient_norm_squared": "gradient_norms_squared",
     "gradient_evaluations": "gradient_evaluations",
     "test_accuracy": "test_accuracy",
@@ -50,6 +51,9 @@ class Trajectory:
         w2_squared: |θ_t − θ_0|², the squared Wasserstein-2 distance between two points (§2.2).
         arc_lengths: l_γ = Σ|δ|, the length of the path so far, Eq. (64).
         path_dissipation: Σ|δ|²/Δt, the exact discrete form of ∫|v|²dt, Eq. (23) without noise [loss].
+        averaged_dissipation: Σ|δ̄|²/Δt of the path through the midpoints of the steps, from the same start to the same
+            end in the same time: oscillations of period two are filtered out [loss]; NaN where not measured (the
+            default).
         gradient_norms_squared: |∇L(θ_t)|² [loss/time]; NaN where not measured (the default).
         gradient_evaluations: full-batch gradients spent so far, int64; zeros by default.
         test_accuracy: share of test inputs classified correctly; NaN where not measured (the default).
@@ -68,6 +72,7 @@ class Trajectory:
     w2_squared: Float64[np.ndarray, " records"]
     arc_lengths: Float64[np.ndarray, " records"]
     path_dissipation: Float64[np.ndarray, " records"]
+    averaged_dissipation: Float64[np.ndarray, " records"] = None  # type: ignore[assignment]
     gradient_norms_squared: Float64[np.ndarray, " records"] = None  # type: ignore[assignment]
     gradient_evaluations: Int64[np.ndarray, " records"] = None  # type: ignore[assignment]
     test_accuracy: Float64[np.ndarray, " records"] = None  # type: ignore[assignment]
@@ -79,6 +84,7 @@ class Trajectory:
     def __post_init__(self) -> None:
         records = np.size(self.times)
         defaults = {
+            "averaged_dissipation": np.full(records, np.nan),
             "gradient_norms_squared": np.full(records, np.nan),
             "gradient_evaluations": np.zeros(records, dtype=np.int64),
             "test_accuracy": np.full(records, np.nan),
@@ -196,6 +202,8 @@ class Trajectory:
             w2_squared=self.snapshot_distances_squared[first, first:],
             arc_lengths=self.arc_lengths[rows] - self.arc_lengths[start],
             path_dissipation=self.path_dissipation[rows] - self.path_dissipation[start],
+            # Its first half step would need the step after the new start, which is not kept.
+            averaged_dissipation=np.full(rows.size, np.nan),
             gradient_norms_squared=self.gradient_norms_squared[rows],
             gradient_evaluations=self.gradient_evaluations[rows] - self.gradient_evaluations[start],
             test_accuracy=self.test_accuracy[rows],

@@ -85,7 +85,7 @@ def test_options_win_over_the_file(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "Expected one of {run, report, show}."),
+        ([], 2, "Expected one of {run, report, show, compare, theory}."),
         (["dance"], 2, "Unrecognized options: dance"),
         (["run"], 2, "Missing from speedlimits run: --out DIR"),
         (["show"], 2, "Missing from speedlimits show: DIR"),
@@ -142,7 +142,9 @@ def test_diverged_run_is_one_line(tmp_path, capfd):
     assert main(arguments) == 1
     error = capfd.readouterr().err.splitlines()[-1]
     assert "training diverged" in error
-    assert "`learning_rate` must be smaller, below 2/λ_max; learning_rate = 5." in error
+    assert (
+        "`learning_rate` must be smaller, below 2/λ_max (2(1 + μ)/λ_max with momentum μ); learning_rate = 5." in error
+    )
     assert main([*arguments, "--force", "--debug"]) == 1
     assert "Traceback" in capfd.readouterr().err
 

@@ -127,6 +127,77 @@ def test_single_precision_keeps_the_distance():
     assert run.w2_squared[-1] == pytest.approx((4e-6) ** 2 * force @ force, rel=1e-6)
 
 
+def brute_force(problem: LinearProblem, learning_rate: float, momentum: float, steps: int) -> list[np.ndarray]:
+    """θ_0 … θ_N of heavy-ball descent, in plain NumPy."""
+    points, change = [np.zeros(problem.jacobian.shape[1])], 0.0
+    for _ in range(steps):
+        gradient = problem.jacobian.T @ (problem.jacobian @ points[-1] - problem.targets)
+        change = momentum * change - learning_rate * gradient
+        points.append(points[-1] + change)
+    return points
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_sums_are_those_of_the_polygons(problem, momentum):
+    """Length, dissipation, and the dissipation of the polygon through the midpoints: brute force, with momentum too."""
+    learning_rate, steps = 0.4, 25
+    time_step = learning_rate / (1 - momentum)
+    times = time_step * np.arange(steps + 1)
+    run = gradient_descent(linear_loss(problem), start(problem), times, learning_rate=learning_rate, momentum=momentum)
+    points = brute_force(problem, learning_rate, momentum, steps)
+    np.testing.assert_allclose(run.w2_squared, [point @ point for point in points], rtol=1e-12)
+    for step in range(1, steps + 1):
+        middles = [points[0], *((a + b) / 2 for a, b in itertools.pairwise(points[: step + 1])), points[step]]
+        durations = time_step * np.array([0.5, *np.ones(step - 1), 0.5])
+        averaged = np.sum(np.sum(np.diff(middles, axis=0) ** 2, axis=1) / durations)
+        assert run.averaged_dissipation[step] == pytest.approx(averaged, rel=1e-12)
+    changes = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    assert run.arc_lengths[-1] == pytest.approx(changes.sum(), rel=1e-12)
+    assert run.path_dissipation[-1] == pytest.approx((changes**2).sum() / time_step, rel=1e-12)
+
+
+def test_energy_balance_of_momentum(problem):
+    """(1−μ)Σ|δ'|² = η(E_0−E_N) − (μ/2)Σ|δ'−δ|² + (η/2)Σδ'ᵀHδ', E = L + (μ/2η)|δ|²: exact for a quadratic."""
+    learning_rate, momentum, steps = 0.3, 0.8, 17
+    time_step = learning_rate / (1 - momentum)
+    times = np.array([0.0, steps * time_step])
+    run = gradient_descent(linear_loss(problem), start(problem), times, learning_rate=learning_rate, momentum=momentum)
+    changes = np.diff(brute_force(problem, learning_rate, momentum, steps), axis=0)
+    hessian = problem.jacobian.T @ problem.jacobian
+    jumps = np.diff(np.vstack([np.zeros(changes.shape[1]), changes]), axis=0)
+    kinetic = momentum / (2 * learning_rate) * changes[-1] @ changes[-1]
+    expected = (
+        learning_rate * (run.loss_drop[-1] - kinetic)
+        - momentum / 2 * np.sum(jumps**2)
+        + learning_rate / 2 * np.sum((changes @ hessian) * changes)
+    )
+    assert (1 - momentum) * run.path_dissipation[-1] * time_step == pytest.approx(expected, rel=1e-12)
+
+
+def test_momentum_follows_the_flow_in_its_own_time(problem):
+    """With Δt = η/(1−μ) heavy ball is the flow up to O(Δt): halving η halves the distance."""
+    errors = []
+    for learning_rate in (2e-4, 1e-4, 5e-5):
+        run = gradient_descent(
+            linear_loss(problem), start(problem), [0.0, 2.0], learning_rate=learning_rate, momentum=0.9
+        )
+        errors.append(abs(run.w2_squared[-1] / exact(problem)[0, -1] - 1))
+    assert np.polyfit(np.log([4, 2, 1]), np.log(errors), 1)[0] == pytest.approx(1.0, abs=0.1)
+
+
+def test_averaging_filters_the_edge_of_stability(problem):
+    """At ηλ_max = 1.98 half of the dissipation is oscillation; the limit through the midpoints holds, and is closer."""
+    learning_rate = 1.98 / 4.0
+    run = gradient_descent(
+        linear_loss(problem), start(problem), [0.0, 100 * learning_rate], learning_rate=learning_rate
+    )
+    path, averaged = (speed_limit(run, dissipation=kind).final for kind in ("path", "averaged"))
+    assert path.certified
+    assert averaged.certified
+    assert path.speed_limit < averaged.speed_limit < path.time
+    assert averaged.inefficiency < 0.5 * path.inefficiency
+
+
 def test_divergence_is_named(problem):
     """Above 2/λ_max the loss leaves the finite numbers; the error names the argument, the rule and the value."""
     with pytest.raises(DivergenceError, match=r"`learning_rate` must be smaller.*learning_rate = 5\."):
@@ -141,6 +212,13 @@ def test_automatic_learning_rate_follows_the_curvature(problem):
     assert 39 <= 1.0 / (run.times[1] / 2) <= 41
     assert run.gradient_evaluations[0] > 1
     assert run.discretisation_share[-1] < 0.05
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1.0])
+def test_momentum_out_of_range_is_named(problem, momentum):
+    """μ lies in [0, 1)."""
+    with pytest.raises(ValueError, match=rf"`momentum` must be .*momentum(\[0\])? = {momentum:g}"):
+        gradient_descent(linear_loss(problem), start(problem), [0.0, 1.0], learning_rate=0.1, momentum=momentum)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def member(seed: int, records: int = 60) -> Trajectory:
 
 RUNS = [member(0), member(1), member(2)]
 CONFIG = StudyConfig(seeds=(0, 1, 2), warm_start=0.05)
-FACTS = {"parameters": 3, "learning_rate": 1e-3, "sharpness_initial": 3.0, "sharpness_gradient_evaluations": 8}
+FACTS = {"parameters": 3, "sharpness_initial": 3.0, "sharpness_final": 3.0, "sharpness_gradient_evaluations": 8}
 SUMMARY = summarise(CONFIG, [FACTS | {"seed": seed} for seed in range(3)], RUNS)
 
 

@@ -1,1 +1,1 @@
-"""Tests of spectra and their laws."""
+"""Tests of the spectra."""

@@ -23,7 +23,7 @@ def test_exact_laws_are_found(alpha, delta):
         assert fit.exponent == pytest.approx((1 - delta) / alpha, abs=4e-3)
         assert fit.scale == pytest.approx(3.0, rel=1e-10)
         assert fit.residual_scale == pytest.approx(2.0, rel=0.01)
-        assert np.ptp(fit.exponent_interval) < 4e-3
+        assert np.ptp(fit.exponent_interval) < 1e-2
         assert fit.window == (20, 500)
 
 

@@ -1,5 +1,6 @@
 """Whole studies: against closed forms, interrupted, in parallel, and refused."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from speedlimits import StudyConfig, load_run, run_study
 from speedlimits.data.digits import digits
 from speedlimits.errors import DivergenceError, RunFolderError, SpeedLimitsError
 from speedlimits.models.fcn import FCN
+from speedlimits.report.verdict import verdict
 from speedlimits.study.folder import RunFolder
 from speedlimits.theory import heavy_ball
 
@@ -150,6 +152,23 @@ def test_divergence_names_the_seed(tmp_path):
     with pytest.raises(DivergenceError, match=r"seed 4: training diverged: .*`learning_rate` must be smaller"):
         run_study(config, tmp_path / "run")
     assert not (tmp_path / "run" / "summary.json").exists()
+
+
+def test_large_steps_are_told_from_the_flow(tmp_path):
+    """η close to 2/λ_max: not certified, flagged as at the edge of stability, and the limits that hold are given."""
+    config = StudyConfig(samples=30, depth=0, seeds=(5,), time=1.0, records=40, snapshots=5, method="gd")
+    steepest = run_study(config, tmp_path / "small").summary["members"][0]["sharpness_initial"]
+    config = dataclasses.replace(config, learning_rate=1.96 / steepest, momentum=0.0)
+    summary = run_study(config, tmp_path / "large").summary
+    (member,) = summary["members"]
+    assert summary["edge_of_stability"] == [5]
+    # The learning rate is shortened to divide T; the curvature of a linear network is constant.
+    assert member["stability"] == pytest.approx(member["learning_rate"] * steepest / 2, rel=0.02)
+    assert not summary["certified"]
+    assert 1 <= member["averaged_inefficiency"] < member["path_inefficiency"]
+    text = " ".join(verdict(summary))
+    assert "What holds is the limit of the path itself" in text
+    assert "at the edge of stability: seeds 5" in text
 
 
 def test_warm_start_view_equals_a_run_from_there(small):

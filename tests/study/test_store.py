@@ -21,6 +21,7 @@ def row(k: int) -> dict[str, object]:
         "w2_squared": float(np.sum((POINTS[k] - POINTS[0]) ** 2)),
         "arc_length": float(steps.sum()),
         "path_dissipation": float((steps**2).sum() / 0.1),
+        "averaged_dissipation": float((steps**2).sum() / 0.2),
         "gradient_norm_squared": float(np.nextafter(k, 99)),
         "gradient_evaluations": k + 1,
         "test_accuracy": 0.1,

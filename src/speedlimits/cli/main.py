@@ -15,9 +15,11 @@ from collections.abc import Callable, Sequence
 import tyro
 
 import speedlimits
+from speedlimits.cli.compare import Compare
 from speedlimits.cli.report import Report
 from speedlimits.cli.run import Run, default_config
 from speedlimits.cli.show import Show
+from speedlimits.cli.theory.command import Theory
 from speedlimits.errors import SpeedLimitsError
 
 PROGRAM = "speedlimits"
@@ -71,13 +73,15 @@ def _execute(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> Callable[[], None] | int:
+    defaults = {
+        "run": Run(out=tyro.MISSING, config=default_config(arguments)),
+        "report": Report(directory=tyro.MISSING),
+        "show": Show(directory=tyro.MISSING),
+        "compare": Compare(directories=tyro.MISSING),
+        "theory": Theory(system=tyro.MISSING),
+    }
     commands = tyro.extras.subcommand_type_from_defaults(
-        {
-            "run": Run(out=tyro.MISSING, config=default_config(arguments)),
-            "report": Report(directory=tyro.MISSING),
-            "show": Show(directory=tyro.MISSING),
-        },
-        descriptions={"run": Run.__doc__ or "", "report": Report.__doc__ or "", "show": Show.__doc__ or ""},
+        defaults, descriptions={name: command.__doc__ or "" for name, command in defaults.items()}
     )
     complaint = io.StringIO()
     try:
@@ -101,8 +105,8 @@ def _one_line(box: str) -> str:
     title, *body = [line for line in lines if line]
     ends = [k for k, line in enumerate(body) if set(line) <= {"─"} or line.startswith("For full helptext")]
     text = " ".join(" ".join(body[: min(ends, default=len(body))]).split()) or title.strip("─ ")
-    # What tyro adds of its own workings: the name of its wrapper, and every conversion it tried.
-    return re.sub(r"^Error parsing __tyro\S*: ", "", text).split(" Got errors:")[0]
+    # What tyro adds of its own workings: the name of a field that is no option, and every conversion it tried.
+    return re.sub(r"^Error parsing [a-z_]+: ", "", text).split(" Got errors:")[0]
 
 
 def _fail(message: str, code: int, *, debug: bool) -> int:

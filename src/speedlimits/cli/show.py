@@ -10,7 +10,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from speedlimits.report.page import COLUMNS, agreement, number
+from speedlimits.report.page import COLUMNS
+from speedlimits.report.verdict import number, verdict
 from speedlimits.study.folder import Run, load_run
 
 
@@ -62,30 +63,3 @@ def print_summary(run: Run) -> None:
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     return [number(row[key], form) for key, _, _, form in COLUMNS]
-
-
-def verdict(summary: Mapping[str, Any]) -> list[str]:
-    """What a reader should take home, in two or three lines.
-
-    Args:
-        summary: contents of ``summary.json``.
-
-    Returns:
-        The lines.
-    """
-    mean, std, warm = summary["mean"], summary["std"], summary["warm_start"]
-    lines = [
-        f"{number(mean['inefficiency'], '.3g')} ± {number(std['inefficiency'], '.2g')} times slower than "
-        f"thermodynamics allows: T = {summary['time']:.4g}, T_SL = {number(mean['speed_limit'], '.3g')}."
-    ]
-    if warm["mean"]["start_time"]:
-        lines.append(
-            f"From t0 = {warm['mean']['start_time']:.3g} on: {number(warm['mean']['inefficiency'], '.3g')} ± "
-            f"{number(warm['std']['inefficiency'], '.2g')} times."
-        )
-    lines.append(
-        f"Certified: {agreement(summary)}."
-        if summary["certified"]
-        else f"Not certified: {'; '.join(summary['reasons'])}."
-    )
-    return lines

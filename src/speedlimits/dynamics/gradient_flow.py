@@ -89,6 +89,7 @@ class State:
             gradient_norm_squared=self.force.dot(self.force),
             arc_length=like.new_tensor(self.arc_length),
             path_dissipation=like.new_tensor(self.path_dissipation),
+            averaged_dissipation=like.new_tensor(self.path_dissipation),
             gradient_evaluations=self.gradient_evaluations,
         )
 
@@ -275,13 +276,15 @@ def _between(before: State, after: State, segment: Segment, time: float) -> Poin
     like = after.displacement
     slopes = tuple(-segment.size * float(state.force.dot(state.force)) for state in (before, after))
     speed = float(segment.speed(np.array([u]))[0])
+    dissipation = like.new_tensor(before.path_dissipation + segment.dissipation(u))
     return Point(
         time=time,
         displacement=segment.position(u),
         loss=like.new_tensor(monotone(u, (float(before.loss), float(after.loss)), (slopes[0], slopes[1]))),
         gradient_norm_squared=like.new_tensor(speed**2),
         arc_length=like.new_tensor(before.arc_length + segment.length(u)),
-        path_dissipation=like.new_tensor(before.path_dissipation + segment.dissipation(u)),
+        path_dissipation=dissipation,
+        averaged_dissipation=dissipation,
         gradient_evaluations=after.gradient_evaluations,
     )
 

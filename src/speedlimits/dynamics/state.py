@@ -33,6 +33,7 @@ class Point:
         arc_length: length of the path so far.
         path_dissipation: ∫|v|²dt, or its exact discrete form, so far [loss].
         gradient_evaluations: gradients spent so far.
+        averaged_dissipation: that of the path through the midpoints of the steps [loss]; the same for a flow.
     """
 
     time: float
@@ -42,10 +43,11 @@ class Point:
     arc_length: Scalar
     path_dissipation: Scalar
     gradient_evaluations: int
+    averaged_dissipation: Scalar
 
     def record(self) -> dict[str, float]:
         """This point as one row of a trajectory: here its numbers come to the host."""
-        scalars = ("loss", "gradient_norm_squared", "arc_length", "path_dissipation")
+        scalars = ("loss", "gradient_norm_squared", "arc_length", "path_dissipation", "averaged_dissipation")
         return {
             "time": self.time,
             **{name: float(getattr(self, name)) for name in scalars},

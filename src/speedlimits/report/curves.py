@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -59,8 +60,10 @@ def band(trajectories: Sequence[Trajectory], quantity: Callable[[Trajectory], np
     return Band(times[1:], mean, std)
 
 
-def limit_band(trajectories: Sequence[Trajectory], name: str) -> Band:
-    """The band of one property of the `SpeedLimit` by path dissipation, such as ``"inefficiency"``.
+def limit_band(
+    trajectories: Sequence[Trajectory], name: str, dissipation: Literal["path", "averaged"] = "path"
+) -> Band:
+    """The band of one property of the `SpeedLimit`, such as ``"inefficiency"``.
 
     The path dissipation gives a limit that holds at every record and step size; the loss drop falls short of it
     by the discretisation share, most of all in the first steps, where it would put T_SL above T.
@@ -68,13 +71,14 @@ def limit_band(trajectories: Sequence[Trajectory], name: str) -> Band:
     Args:
         trajectories: the members.
         name: of the property.
+        dissipation: that of the path, or of the path through the midpoints of its steps.
 
     Returns:
         Its band.
     """
 
     def value(run: Trajectory) -> np.ndarray:
-        return getattr(speed_limit(run), name)
+        return getattr(speed_limit(run, dissipation=dissipation), name)
 
     return band(trajectories, value)
 

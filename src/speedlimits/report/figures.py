@@ -19,6 +19,9 @@ from speedlimits.trajectory import Trajectory
 COLD, WARM, ACCURACY, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
 TRIPLES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
+# The formats of `save`: pixels, and two that scale.
+SUFFIXES = (".png", ".pdf", ".svg")
+
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -58,26 +61,42 @@ def overview(cold: Sequence[Trajectory], warm: Sequence[Trajectory], title: str)
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write the figure as PNG, whole or not at all.
+    """Write the figure, whole or not at all.
 
     Args:
-        figure: from this module.
+        figure: from this package.
+        path: the file; its suffix is one of `SUFFIXES` and gives the format.
+
+    Raises:
+        ValueError: if the suffix is another.
+        OSError: what the disk reports.
+    """
+    check_suffix("path", path)
+    write_atomically(Path(path), lambda file: figure.savefig(file, format=Path(path).suffix[1:], dpi=150))
+
+
+def check_suffix(name: str, path: str | Path) -> None:
+    """Raise unless a figure can be written under this name.
+
+    Args:
+        name: of the argument, for the error.
         path: the file.
 
     Raises:
-        OSError: what the disk reports.
+        ValueError: if its suffix is not one of `SUFFIXES`.
     """
-    write_atomically(Path(path), lambda file: figure.savefig(file, format="png", dpi=150))
+    if Path(path).suffix not in SUFFIXES:
+        raise ValueError(f"`{name}` must end in one of {', '.join(SUFFIXES)}; {name} = {str(path)!r}.")
 
 
 def loss_and_accuracy(axes: Axes, cold: Sequence[Trajectory]) -> None:
     """Panel (a) of Fig. 1: the loss on the left scale, held-out accuracy on the right."""
-    _draw(axes, band(cold, lambda run: run.losses), COLD, "training loss")
+    draw_band(axes, band(cold, lambda run: run.losses), COLD, "training loss")
     axes.set(xscale="log", yscale="log", xlabel="flow time $t$", ylabel=r"loss $\frac{1}{2}\sum(f-y)^2$")
     axes.set_title("Loss and held-out accuracy")
     axes.yaxis.label.set_color(COLD)
     right = axes.twinx()
-    _draw(right, band(cold, lambda run: run.test_accuracy), ACCURACY, "accuracy")
+    draw_band(right, band(cold, lambda run: run.test_accuracy), ACCURACY, "accuracy")
     right.set_ylim(0, 1)
     right.set_ylabel("accuracy", color=ACCURACY)
     right.spines["right"].set_visible(True)
@@ -91,7 +110,7 @@ def speed_limits(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajecto
     span = np.array([curves[0][0].times[0], curves[0][0].times[-1]])
     axes.plot(span, span, color=GREY, linewidth=1, linestyle="--", label="$T_{SL}=T$: as fast as possible")
     for curve, colour, label in curves:
-        _draw(axes, curve, colour, label)
+        draw_band(axes, curve, colour, label)
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="speed limit $T_{SL}$")
     axes.set_title("Speed limit: the least time physics allows")
     axes.legend(loc="upper left")
@@ -99,11 +118,11 @@ def speed_limits(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajecto
 
 def inefficiencies(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> None:
     """T/T_SL over time and its two exact factors, geometric × pace."""
-    _draw(axes, limit_band(cold, "inefficiency"), COLD, "$T/T_{SL}$")
-    _draw(axes, limit_band(cold, "geometric"), COLD, "geometric: the path bends", linestyle=":")
-    _draw(axes, limit_band(cold, "pace"), COLD, "pace: the speed varies", linestyle="--")
+    draw_band(axes, limit_band(cold, "inefficiency"), COLD, "$T/T_{SL}$")
+    draw_band(axes, limit_band(cold, "geometric"), COLD, "geometric: the path bends", linestyle=":")
+    draw_band(axes, limit_band(cold, "pace"), COLD, "pace: the speed varies", linestyle="--")
     if warm:
-        _draw(axes, limit_band(warm, "inefficiency"), WARM, f"$T/T_{{SL}}$ from $t_0$ = {warm[0].start_time:.3g}")
+        draw_band(axes, limit_band(warm, "inefficiency"), WARM, f"$T/T_{{SL}}$ from $t_0$ = {warm[0].start_time:.3g}")
     axes.axhline(1, color=GREY, linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="times slower than the limit")
     axes.yaxis.set_major_formatter("{x:.3g}")
@@ -127,7 +146,16 @@ def weight_triples(axes: Axes3D, run: Trajectory) -> None:
     axes.set_box_aspect(None, zoom=0.86)  # pyright: ignore[reportArgumentType]  (the stub says int)
 
 
-def _draw(axes: Axes, curve: Band, colour: str, label: str, linestyle: str = "-") -> None:
+def draw_band(axes: Axes, curve: Band, colour: str, label: str, linestyle: str = "-") -> None:
+    """Draw a mean as a line and one deviation as a shade.
+
+    Args:
+        axes: where.
+        curve: the band.
+        colour: of both.
+        label: in the legend.
+        linestyle: of the mean.
+    """
     axes.plot(curve.times, curve.mean, color=colour, label=label, linestyle=linestyle)
     axes.fill_between(
         curve.times, curve.mean - curve.std, curve.mean + curve.std, color=colour, alpha=0.18, linewidth=0

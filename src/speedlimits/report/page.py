@@ -11,6 +11,7 @@ import plotly.offline
 from speedlimits._files import write_text_atomically
 from speedlimits.report import interactive
 from speedlimits.report.curves import warm_views
+from speedlimits.report.verdict import number, verdict
 from speedlimits.trajectory import Trajectory
 
 # (key of summary.json, heading, tooltip, format) of the table's columns.
@@ -61,12 +62,12 @@ def write_page(
         loader=jinja2.PackageLoader("speedlimits.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["number"] = number
-    environment.filters["agreement"] = agreement
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         provenance=provenance,
         config=config,
         columns=COLUMNS,
+        verdict=verdict(summary)[1:],
         warm=warm[0] if warm else None,
         plotly_js=plotly.offline.get_plotlyjs(),
         panels={
@@ -77,30 +78,3 @@ def write_page(
         },
     )
     write_text_atomically(Path(path), page)
-
-
-def agreement(summary: Mapping[str, Any]) -> str:
-    """How closely the members are gradient flows, in words.
-
-    Args:
-        summary: contents of ``summary.json``.
-
-    Returns:
-        For example ``"loss drop and path dissipation agree within 0.048 % (5 % is allowed)"``.
-    """
-    worst = max(member["certificate"] or 0.0 for member in summary["members"])
-    found, allowed = (f"{100 * share:.2g} %" for share in (worst, summary["tolerance"]))
-    return f"loss drop and path dissipation agree within {found} ({allowed} is allowed)"
-
-
-def number(value: float | None, form: str = ".4g") -> str:
-    """A number for a reader; a dash where there is none.
-
-    Args:
-        value: or None.
-        form: a format specification.
-
-    Returns:
-        The text.
-    """
-    return "–" if value is None else format(value, form)

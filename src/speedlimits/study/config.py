@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import tomli_w
 
-from speedlimits._checks import check_integer, check_one_of, check_positive
+from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,9 @@ class StudyConfig:
     rtol: float = 1e-4
     """Local error of rkc2, relative to the distance travelled; 1e-2 or 1e-3 for networks with kinks (relu)."""
     learning_rate: float | Literal["auto"] = "auto"
-    """η of gd; auto is 0.1/λ_max, the largest over the members."""
+    """η of gd; auto makes η/(1 − momentum) 0.1/λ_max, the largest λ_max over the members."""
+    momentum: float = 0.0
+    """μ of gd, heavy-ball momentum; a step then covers the flow time η/(1 − μ)."""
     dtype: Literal["float32", "float64"] = "float64"
     """Precision of the network; sums and distances are float64 always."""
     device: str = "cpu"
@@ -69,9 +71,13 @@ class StudyConfig:
         check_positive("rtol", self.rtol)
         if self.learning_rate != "auto":
             check_positive("learning_rate", self.learning_rate)
-            if self.method != "gd":
+        check_non_negative("momentum", self.momentum)
+        if not self.momentum < 1:
+            raise ValueError(f"`momentum` must be below 1; momentum = {self.momentum:g}.")
+        for key, default in (("learning_rate", "auto"), ("momentum", 0.0)):
+            if self.method != "gd" and getattr(self, key) != default:
                 raise ValueError(
-                    f"`learning_rate` must be 'auto' unless `method` is 'gd'; learning_rate = {self.learning_rate}, "
+                    f"`{key}` must be {default!r} unless `method` is 'gd'; {key} = {getattr(self, key)}, "
                     f"method = {self.method!r}."
                 )
         check_one_of("dtype", self.dtype, ("float32", "float64"))

@@ -79,7 +79,7 @@ def train_member(
             "records": store.records,
             "sharpness_initial": plan.sharpness[seed],
             "sharpness_gradient_evaluations": plan.sharpness_gradients[seed],
-            **method.facts(state, plan),
+            **method.facts(problem, state, plan),
         }
     )
 

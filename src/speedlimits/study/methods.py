@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from speedlimits.dynamics import gradient_descent, gradient_flow
-from speedlimits.dynamics.sharpness import Sharpness
-from speedlimits.dynamics.state import Point
+from speedlimits.dynamics.sharpness import Sharpness, sharpness
+from speedlimits.dynamics.state import Point, at
 from speedlimits.study.config import StudyConfig
 from speedlimits.study.plan import Plan
 from speedlimits.study.problem import Problem
@@ -24,14 +25,14 @@ class Method:
         times: (config, plan) → the record times it will hit, the first 0 [time].
         start: (problem, config) → its state at time zero.
         walk: (problem, state, config, plan) → the following states, each with the points recorded on the way.
-        facts: (last state, plan) → what ``member.json`` keeps.
+        facts: (problem, last state, plan) → what ``member.json`` keeps.
     """
 
     learning_rate: Callable[[StudyConfig, float], float | None]
     times: Callable[[StudyConfig, Plan], np.ndarray]
     start: Callable[[Problem, StudyConfig], Any]
     walk: Callable[[Problem, Any, StudyConfig, Plan], Iterator[tuple[Any, list[Point]]]]
-    facts: Callable[[Any, Plan], dict[str, Any]]
+    facts: Callable[[Problem, Any, Plan], dict[str, Any]]
 
 
 def choose_plan(config: StudyConfig, measured: dict[int, Sharpness]) -> Plan:
@@ -52,10 +53,17 @@ def choose_plan(config: StudyConfig, measured: dict[int, Sharpness]) -> Plan:
     )
 
 
-def _learning_rate(config: StudyConfig, sharpness: float) -> float:
+def _learning_rate(config: StudyConfig, steepest: float) -> float:
+    scale = 1 - config.momentum
     if config.learning_rate == "auto":
-        return gradient_descent.stable_learning_rate(sharpness, config.time)
-    return gradient_descent.whole_steps(config.time, config.learning_rate)
+        return scale * gradient_descent.stable_time_step(steepest, config.time)
+    return scale * gradient_descent.whole_steps(config.time, config.learning_rate / scale)
+
+
+def _descent_facts(problem: Problem, state: gradient_descent.State, plan: Plan) -> dict[str, Any]:
+    end = at(problem.theta0, state.displacement)
+    found = sharpness(problem.loss, end, generator=torch.Generator().manual_seed(0))
+    return {"learning_rate": plan.learning_rate, "sharpness_final": found.value}
 
 
 def _rate(plan: Plan) -> float:
@@ -65,18 +73,27 @@ def _rate(plan: Plan) -> float:
 
 
 def _descent_steps(config: StudyConfig, plan: Plan) -> list[int]:
-    return gradient_descent.record_steps(record_times(config), _rate(plan))
+    return gradient_descent.record_steps(record_times(config), _time_step(config, plan))
+
+
+def _time_step(config: StudyConfig, plan: Plan) -> float:
+    return _rate(plan) / (1 - config.momentum)
 
 
 METHODS: dict[str, Method] = {
     "gd": Method(
         learning_rate=_learning_rate,
-        times=lambda config, plan: _rate(plan) * np.array(_descent_steps(config, plan), dtype=float),
+        times=lambda config, plan: _time_step(config, plan) * np.array(_descent_steps(config, plan), dtype=float),
         start=lambda problem, _: gradient_descent.init(problem.loss, problem.theta0),
         walk=lambda problem, state, config, plan: gradient_descent.integrate(
-            problem.loss, problem.theta0, state, _descent_steps(config, plan), learning_rate=_rate(plan)
+            problem.loss,
+            problem.theta0,
+            state,
+            _descent_steps(config, plan),
+            learning_rate=_rate(plan),
+            momentum=config.momentum,
         ),
-        facts=lambda _, plan: {"learning_rate": plan.learning_rate},
+        facts=_descent_facts,
     ),
     "rkc2": Method(
         learning_rate=lambda *_: None,
@@ -85,6 +102,9 @@ METHODS: dict[str, Method] = {
         walk=lambda problem, state, config, _: gradient_flow.integrate(
             problem.loss, problem.theta0, state, record_times(config).tolist(), rtol=config.rtol
         ),
-        facts=lambda state, _: {name: getattr(state, name) for name in ("steps", "rejections", "kinks")},
+        facts=lambda _, state, __: {
+            "sharpness_final": state.radius,
+            **{name: getattr(state, name) for name in ("steps", "rejections", "kinks")},
+        },
     ),
 }

@@ -15,6 +15,8 @@ SCHEMA = 1
 # integrators of the flow ten times their tolerance.
 DESCENT_TOLERANCE = 0.05
 FLOW_TOLERANCE = 10.0
+# A run within 5 % of the stability limit counts as being at its edge: there sharpness hovers a little above or below.
+EDGE = 0.95
 
 
 def summarise(
@@ -29,12 +31,13 @@ def summarise(
 
     Returns:
         A JSON object. ``dissipation`` is the loss drop, Eq. (6), and ``speed_limit``, ``inefficiency``,
-        ``geometric`` and ``pace`` belong to it; ``path_speed_limit`` is that of the exact ``path_dissipation``.
+        ``geometric`` and ``pace`` belong to it; ``path_…`` are those of the exact ``path_dissipation``, ``averaged_…``
+        of the path through the midpoints of the steps. ``stability`` is the final ηλ_max/(2(1 + μ)), 1 at the limit.
         ``std`` is over the members (n − 1), zero for one. Where a number does not exist (0/0), it is null.
     """
     tolerance = DESCENT_TOLERANCE if config.method == "gd" else min(FLOW_TOLERANCE * config.rtol, 0.5)
     limits = [speed_limit(run, dissipation="loss_drop", tolerance=tolerance) for run in trajectories]
-    rows = [_member(facts, run, limit) for facts, run, limit in zip(members, trajectories, limits, strict=True)]
+    rows = [_member(config, facts, run, limit) for facts, run, limit in zip(members, trajectories, limits, strict=True)]
     warm = [_warm(config, facts, run) for facts, run in zip(members, trajectories, strict=True)]
     reasons = [
         f"seed {facts['seed']}: {reason}"
@@ -57,13 +60,16 @@ def summarise(
             "mean": _over(warm, np.mean),
             "std": _over(warm, lambda values: np.std(values, ddof=1) if len(values) > 1 else 0.0),
         },
+        "edge_of_stability": [row["seed"] for row in rows if (row["stability"] or 0.0) >= EDGE],
         "tolerance": tolerance,
         "certified": not reasons,
         "reasons": reasons,
     }
 
 
-def _member(facts: Mapping[str, Any], run: Trajectory, limit: SpeedLimit) -> dict[str, Any]:
+def _member(config: StudyConfig, facts: Mapping[str, Any], run: Trajectory, limit: SpeedLimit) -> dict[str, Any]:
+    path, averaged = (speed_limit(run, dissipation=kind).final for kind in ("path", "averaged"))
+    learning_rate = facts.get("learning_rate")
     return {
         "seed": facts["seed"],
         "loss_initial": float(run.losses[0]),
@@ -76,10 +82,15 @@ def _member(facts: Mapping[str, Any], run: Trajectory, limit: SpeedLimit) -> dic
         "w2_squared": float(run.w2_squared[-1]),
         "arc_length": float(run.arc_lengths[-1]),
         **_limit(limit),
-        "path_speed_limit": _number(speed_limit(run).final.speed_limit),
+        "path_speed_limit": _number(path.speed_limit),
+        "path_inefficiency": _number(path.inefficiency),
+        "averaged_speed_limit": _number(averaged.speed_limit),
+        "averaged_inefficiency": _number(averaged.inefficiency),
         "gradient_evaluations": int(run.gradient_evaluations[-1]) + facts["sharpness_gradient_evaluations"],
-        "learning_rate": facts.get("learning_rate"),
+        "learning_rate": learning_rate,
         "sharpness_initial": facts["sharpness_initial"],
+        "sharpness_final": facts["sharpness_final"],
+        "stability": learning_rate and learning_rate * facts["sharpness_final"] / (2 * (1 + config.momentum)),
         "test_accuracy": _number(run.test_accuracy[-1]),
     }
 

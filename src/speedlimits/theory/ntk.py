@@ -26,6 +26,8 @@ BLOCK = 2**17
 # Of the expansions of the speed, and the size of their last coefficients against the length so far.
 DEGREE = 23
 TAIL = 1e-14
+# Intervals are not halved below this: modes that differ by e⁷⁰⁰ in weight have their kinks as wide, noise has none.
+FINEST = 2.0**-8
 # An n × n kernel in float64 has its zero eigenvalues within 8nε of the largest; this is n = 50,000.
 ROUNDING = 1e-10
 
@@ -122,9 +124,6 @@ def arc_length(eigenvalues: Modes, residual: Modes, times: Times) -> Times:
 
     .. math:: l_\gamma(t) = \int_0^t \sqrt{\textstyle\sum_k \lambda_k \Delta_k^2 e^{-2\lambda_k s}}\,ds
 
-    The speed is expanded in Chebyshev polynomials of ln(1 + λ_max s), on intervals halved until the expansion
-    converges: the number of times costs next to nothing.
-
     Args:
         eigenvalues: NTK eigenvalues λ_k [1/time], non-negative.
         residual: Δ_k, initial output minus target in the NTK eigenbasis [√loss].
@@ -139,23 +138,10 @@ def arc_length(eigenvalues: Modes, residual: Modes, times: Times) -> Times:
     eigenvalues, residual, times = checked(eigenvalues, residual, times)
     weights = eigenvalues * residual**2
     top = eigenvalues.max(initial=0.0)
-    if top == 0.0 or not times.size:
+    if top == 0.0:
         return np.zeros_like(times)
 
-    # The speed varies on the scales 1/λ of all modes at once; u = ln(1 + λ_max s) spreads them evenly.
-    def speed(u: np.ndarray) -> np.ndarray:
-        s = np.expm1(u) / top
-        return np.sqrt(_decaying_sum(eigenvalues, weights, s)) * (s + 1.0 / top)
-
-    ends = np.log1p(top * times)
-    # Exact for the expansions, and of one sign: short pieces keep their relative precision.
-    nodes, node_weights = np.polynomial.legendre.leggauss(DEGREE // 2 + 1)
-    lengths = np.zeros_like(times)
-    for start, before, series in _pieces(speed, float(ends.max())):
-        inside = (start < ends) & (ends <= series.domain[1])
-        spans = 0.5 * (ends[inside] - start)
-        lengths[inside] = before + spans * (series(start + np.outer(spans, 1.0 + nodes)) @ node_weights)
-    return lengths
+    return path_length(lambda s: np.sqrt(_decaying_sum(eigenvalues, weights, s)), top, times)
 
 
 def speed_limit(eigenvalues: Modes, residual: Modes, times: Times) -> SpeedLimit:
@@ -225,6 +211,29 @@ def _decaying_sum(eigenvalues: np.ndarray, weights: np.ndarray, times: np.ndarra
     return total
 
 
+def path_length(speed: Callable[[np.ndarray], np.ndarray], rate: float, times: np.ndarray) -> Times:
+    """∫₀ᵗ speed(s)ds to a relative 1e-12, where the speed's shortest time scale is 1/rate.
+
+    The speed is expanded in Chebyshev polynomials of ln(1 + rate·s), on intervals halved until the expansion
+    converges: the number of times costs next to nothing.
+    """
+
+    # Modes change the speed at all their times 1/λ_k; u = ln(1 + λ_max s) spreads these evenly.
+    def stretched(u: np.ndarray) -> np.ndarray:
+        s = np.expm1(u) / rate
+        return speed(s) * (s + 1.0 / rate)
+
+    ends = np.log1p(rate * times)
+    # Exact for the expansions, and of one sign: short pieces keep their relative precision.
+    nodes, node_weights = np.polynomial.legendre.leggauss(DEGREE // 2 + 1)
+    lengths = np.zeros_like(times)
+    for start, before, series in _pieces(stretched, float(ends.max(initial=0.0))):
+        inside = (start < ends) & (ends <= series.domain[1])
+        spans = 0.5 * (ends[inside] - start)
+        lengths[inside] = before + spans * (series(start + np.outer(spans, 1.0 + nodes)) @ node_weights)
+    return lengths
+
+
 def _pieces(speed: Callable[[np.ndarray], np.ndarray], end: float) -> Iterator[tuple[float, float, Chebyshev]]:
     """Expand the speed on intervals from 0 to the end.
 
@@ -238,7 +247,8 @@ def _pieces(speed: Callable[[np.ndarray], np.ndarray], end: float) -> Iterator[t
         start, stop = pending.pop()
         series = Chebyshev.interpolate(speed, DEGREE, domain=[start, stop])
         length = float(series.integ(lbnd=start)(stop))
-        if np.abs(series.coef[-2:]).max() * (stop - start) > TAIL * (before + length):
+        width = stop - start
+        if width > FINEST and np.abs(series.coef[-2:]).max() * width > TAIL * (before + length):
             middle = 0.5 * (start + stop)
             pending += [(middle, stop), (start, middle)]
             continue

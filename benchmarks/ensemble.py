@@ -1,0 +1,106 @@
+"""An ensemble's gradients per second: a process for each member, or all in lock-step by torch.func.vmap.
+
+Run: OMP_NUM_THREADS=1 python benchmarks/ensemble.py [--quick] [--out FILE]
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from environment import medians, write
+from torch.func import grad, vmap
+
+from speedlimits.dynamics.flat import value_and_gradient
+from speedlimits.study.config import StudyConfig
+from speedlimits.study.problem import Problem, build
+
+RESULTS = Path(__file__).parent / "results" / "ensemble.json"
+MEMBERS = 6
+# Networks of the demo's kind, narrow to wide.
+WIDTHS = (16, 64, 256)
+
+
+def main() -> None:
+    """Measure each width and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
+    options = parser.parse_args()
+    widths, gradients, repeats = ((8,), 3, 1) if options.quick else (WIDTHS, 60, 5)
+    results = {
+        "members": MEMBERS,
+        "samples": 500,
+        "repeats": repeats,
+        "widths": {str(width): measure(width, gradients, repeats) for width in widths},
+    }
+    write(options.out, results)
+    print(json.dumps(results, indent=2))
+
+
+def measure(width: int, gradients: int, repeats: int) -> dict[str, Any]:
+    """Gradients per second over all members, by way of computing them.
+
+    Args:
+        width: of the network.
+        gradients: that each member computes.
+        repeats: rounds.
+
+    Returns:
+        Gradients per second by name, and how many times faster processes are than lock-step.
+    """
+    config = StudyConfig(width=width, samples=500, seeds=tuple(range(MEMBERS)))
+    cores = os.cpu_count() or 1
+    # Spawned, not forked: a fork of a process that has used torch's threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(cores) as pool:
+        one_each = partial(descend, config, gradients)
+        seconds = medians(
+            {
+                "loop": lambda: [one_each(seed) for seed in config.seeds],
+                "processes": lambda: pool.map(one_each, config.seeds, chunksize=1),
+                "vmap": lambda: lock_step(config, gradients, threads=1),
+                "vmap, all cores": lambda: lock_step(config, gradients, threads=cores),
+            },
+            repeats,
+        )
+    rates = {name: MEMBERS * gradients / value for name, value in seconds.items()}
+    ratio = rates["processes"] / max(rates["vmap"], rates["vmap, all cores"])
+    return {"cores": cores, "gradients_per_second": rates, "processes_over_vmap": ratio}
+
+
+@cache
+def member(config: StudyConfig, seed: int) -> Problem:
+    """A member's problem, built once in each process."""
+    return build(config, seed)
+
+
+def descend(config: StudyConfig, gradients: int, seed: int) -> float:
+    """So many gradients of one member, one after the other, as an integrator asks for them."""
+    torch.set_num_threads(1)
+    problem = member(config, seed)
+    theta = problem.theta0
+    for _ in range(gradients):
+        value, gradient = value_and_gradient(problem.loss, theta)
+        theta = theta - 1e-6 * gradient
+    return float(value)
+
+
+def lock_step(config: StudyConfig, gradients: int, threads: int) -> float:
+    """The same for all members at once: one batch of weight vectors through one network."""
+    torch.set_num_threads(threads)
+    problems = [member(config, seed) for seed in config.seeds]
+    theta = torch.stack([problem.theta0 for problem in problems])
+    together = vmap(grad(problems[0].loss))
+    for _ in range(gradients):
+        theta = theta - 1e-6 * together(theta)
+    torch.set_num_threads(1)
+    return float(theta.sum())
+
+
+if __name__ == "__main__":
+    main()

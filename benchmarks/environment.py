@@ -1,0 +1,52 @@
+"""What every benchmark shares: the machine it ran on, medians of interleaved repeats, and a result written whole."""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from speedlimits._files import write_text_atomically
+from speedlimits.study.provenance import provenance
+
+# Thread pools read these once, when NumPy is loaded; run benchmarks with OMP_NUM_THREADS=1.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit, command, processor and threads, as JSON."""
+    return {**provenance(device="cpu", workers=1), "threads": {name: os.environ.get(name) for name in THREADS}}
+
+
+def medians(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each contestant, taking turns so that a slow spell of the machine hits all of them.
+
+    Args:
+        contestants: what to time, by name; each runs once beforehand, unmeasured.
+        repeats: rounds.
+
+    Returns:
+        Median seconds by name.
+    """
+    for run in contestants.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(repeats):
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def write(path: Path, results: dict[str, Any]) -> None:
+    """The results with their environment, as a JSON file that appears complete or not at all.
+
+    Args:
+        path: where to; its folder is made when missing.
+        results: figures of a benchmark.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(path, json.dumps({"environment": environment(), **results}, indent=2) + "\n")

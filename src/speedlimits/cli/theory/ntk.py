@@ -1,0 +1,52 @@
+"""`speedlimits theory ntk`: training under a constant kernel of any spectrum."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import tyro
+
+from speedlimits.bound import SpeedLimit
+from speedlimits.cli.theory.output import Output, limit_record, squeezed, time_array
+from speedlimits.cli.theory.series_file import read_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ntk(Output):
+    """Gradient flow under a constant kernel, Eq. (13) with its ½: distance, loss spent, path and speed limit.
+
+    Both files hold one number per line (text or .csv), or one array (.npy).
+    """
+
+    eigenvalues: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    """Eigenvalues λ_k of the kernel."""
+    residual: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    """Initial output minus target Δ_k in the kernel's eigenbasis, in the same order."""
+    time: Annotated[tuple[float, ...], tyro.conf.arg(metavar="T [T …]")]
+    """Flow time, learning rate × step: one or more."""
+
+    def __call__(self) -> None:
+        """Compute, draw, print."""
+        # Late, as in all commands here: SciPy takes a third of a second to import.
+        from speedlimits.theory import ntk
+
+        eigenvalues = read_numbers("eigenvalues", self.eigenvalues)
+        residual = read_numbers("residual", self.residual)
+
+        def limit(times: np.ndarray) -> SpeedLimit:
+            return ntk.speed_limit(eigenvalues, residual, times)
+
+        asked = limit(time_array(self.time))
+
+        def draw() -> "Figure":
+            from speedlimits.report import theory_figures
+
+            # The fastest mode sets the first time at which something happens.
+            curve = limit(theory_figures.time_grid(asked.time, 1.0 / (eigenvalues.max() or 1.0)))
+            return theory_figures.flow(curve, asked, f"Constant kernel, {eigenvalues.size} modes")
+
+        self.emit(limit_record(squeezed(asked)), draw)
