@@ -40,7 +40,7 @@ class FlatLoss:
         *,
         criterion: Callable[[Tensor, Tensor], Tensor] = half_squared_error,
     ) -> None:
-        _check_pure(model)
+        check_pure(model)
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         kinds = {(weight.dtype, weight.device) for weight in weights.values()}
         if len(kinds) != 1:
@@ -86,7 +86,15 @@ def value_and_gradient(loss: Callable[[Flat], Tensor], theta: Flat) -> tuple[Flo
     return value.detach(), gradient
 
 
-def _check_pure(model: nn.Module) -> None:
+def check_pure(model: nn.Module) -> None:
+    """Raise unless the model is a function of its weights and inputs alone.
+
+    Args:
+        model: any module.
+
+    Raises:
+        ValueError: if it holds batch normalisation or dropout in training mode.
+    """
     impure = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
     for name, module in model.named_modules():
         if module.training and isinstance(module, impure):

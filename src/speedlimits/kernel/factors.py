@@ -1,0 +1,207 @@
+r"""The Jacobian of a model's outputs, layer by layer, kept as factors instead of being formed.
+
+A dense or convolutional layer :math:`z_p = W a_p` enters the outputs as
+:math:`\partial f_o/\partial W_{ui} = \sum_p b_{opu}\,a_{pi}` with :math:`b_{opu} = \partial f_o/\partial z_{pu}`, a
+sum over the positions where it is used: one for a dense layer, pixels for a convolution, and those of every use for
+shared weights. The factors are smaller than the product by the layer's number of inputs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+from torch.func import jacrev, vmap
+from torch.overrides import TorchFunctionMode
+
+from speedlimits.kernel.function import Outputs, WeightFunction, Weights, check_outputs
+
+# Autograd and the factors add the same terms in another order: they agree to rounding, or not at all.
+AGREEMENT = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """One layer's part of the Jacobian, Σ_p b a over its positions, bias included as an input that is always 1.
+
+    Args:
+        inputs: a; None where the second factor is the part of the Jacobian itself, with one position.
+        gradients: b, of every output with respect to what the layer gives.
+    """
+
+    inputs: Float64[Tensor, "samples positions inputs"] | None
+    gradients: Float64[Tensor, "outputs samples positions units"]
+
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        return 8 * (self.gradients.numel() + (0 if self.inputs is None else self.inputs.numel()))
+
+
+class Jacobian:
+    """The Jacobian of a model's outputs with respect to its weights, as one `Factor` a layer.
+
+    Which weights have factors is found by trying: the layers' own products must explain the whole gradient of a
+    random combination of outputs. All other weights (normalisation, embeddings of positions, grouped convolutions,
+    whatever a model does with a tensor) are differentiated sample by sample.
+
+    Args:
+        function: the model at its weights.
+        probe: a few samples to try with.
+
+    Raises:
+        ValueError: if an output is not finite.
+    """
+
+    def __init__(self, function: WeightFunction, probe: Tensor) -> None:
+        self._function = function
+        self._probe = probe
+        outputs, uses = _record(function, probe)
+        self.outputs = outputs.shape[1]
+        # Any fixed numbers will do, as long as they differ between samples and outputs.
+        mixture = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        mixture = mixture.to(outputs.device)
+        found = torch.autograd.grad(
+            outputs, list(uses.weights.values()), mixture, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        gradients = dict(zip(uses.weights, found, strict=True))
+        factors = _factors(outputs, uses, list(uses.layers))
+        self._layers = [
+            layer
+            for layer, factor in factors.items()
+            if _explains(factor, mixture, [gradients[name] for name in layer])
+        ]
+        explained = {name for layer in self._layers for name in layer}
+        self._others = {name: weight for name, weight in function.weights.items() if name not in explained}
+
+    @cached_property
+    def bytes_per_sample(self) -> float:
+        """Memory that the factors take for each sample."""
+        return sum(factor.size for factor in self.factors(self._probe)) / len(self._probe)
+
+    def factors(self, inputs: Tensor) -> list[Factor]:
+        """The factors for some samples.
+
+        Args:
+            inputs: the samples, in float64.
+
+        Returns:
+            One for each layer, and one for all other weights together.
+
+        Raises:
+            ValueError: if an output is not finite.
+        """
+        outputs, uses = _record(self._function, inputs)
+        factors = list(_factors(outputs, uses, self._layers).values())
+        if self._others:
+            factors.append(self._sample_by_sample(inputs))
+        return factors
+
+    def _sample_by_sample(self, inputs: Tensor) -> Factor:
+        def outputs(weights: Weights, sample: Tensor) -> Tensor:
+            return self._function(weights, sample[None])[0]
+
+        rows = vmap(jacrev(outputs), in_dims=(None, 0), chunk_size=64)(self._others, inputs)
+        return Factor(None, torch.cat([row.flatten(2) for row in rows.values()], dim=2).transpose(0, 1)[:, :, None])
+
+
+# A layer is named by the weights it multiplies and adds.
+Layer = tuple[str, ...]
+
+
+class _Uses(TorchFunctionMode):
+    """Notes every dense or convolutional product with a weight: what goes in, and what comes out."""
+
+    def __init__(self, weights: Weights, samples: int) -> None:
+        super().__init__()
+        self.weights = weights
+        self.layers: dict[Layer, list[tuple[Tensor, Tensor]]] = {}
+        self._names = {id(weight): name for name, weight in weights.items()}
+        self._samples = samples
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        unfold = UNFOLDS.get(func)
+        if unfold is None:
+            return result
+        inputs, weight, bias = unfold(*args, **(kwargs or {}))
+        name, bias_name = self._names.get(id(weight)), self._names.get(id(bias))
+        if inputs is None or name is None or len(inputs) != self._samples:
+            return result
+        layer = (name,) if bias_name is None else (name, bias_name)
+        self.layers.setdefault(layer, []).append((inputs, result))
+        # An activation in place would put itself between this result and its gradient.
+        return result.clone()
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    return x.detach().reshape(len(x), -1, x.shape[-1]) if x.ndim > 1 else None, weight, bias
+
+
+def _conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    if groups > 1 or isinstance(padding, str) or x.ndim != 4:
+        return None, weight, bias
+    patches = nn.functional.unfold(x.detach(), weight.shape[2:], dilation, padding, stride)
+    return patches.transpose(1, 2), weight, bias
+
+
+UNFOLDS: dict[Callable[..., Any], Callable[..., tuple[Tensor | None, Tensor, Tensor | None]]] = {
+    nn.functional.linear: _linear,
+    nn.functional.conv2d: _conv2d,
+}
+
+
+def _record(function: WeightFunction, inputs: Tensor) -> tuple[Outputs, _Uses]:
+    weights = {name: weight.detach().requires_grad_() for name, weight in function.weights.items()}
+    with torch.enable_grad(), _Uses(weights, len(inputs)) as uses:
+        outputs = function(weights, inputs)
+    return check_outputs(outputs), uses
+
+
+def _factors(outputs: Tensor, uses: _Uses, layers: list[Layer]) -> dict[Layer, Factor]:
+    """Second factors by one backward pass for each output, all samples at once: they do not mix."""
+    results = [result for layer in layers for _, result in uses.layers[layer]]
+    rows: list[list[Tensor]] = [[] for _ in results]
+    for output in range(outputs.shape[1] if results else 0):
+        found = torch.autograd.grad(
+            outputs[:, output].sum(), results, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        for row, gradient in zip(rows, found, strict=True):
+            row.append(gradient)
+    gradients = iter(_positions_last_but_one(torch.stack(row)) for row in rows)
+    factors = {}
+    for layer in layers:
+        inputs = torch.cat([a for a, _ in uses.layers[layer]], dim=1)
+        if len(layer) == 2:
+            inputs = torch.cat([inputs, torch.ones_like(inputs[..., :1])], dim=2)
+        factors[layer] = Factor(inputs, torch.cat([next(gradients) for _ in uses.layers[layer]], dim=2))
+    return factors
+
+
+def _positions_last_but_one(gradient: Tensor) -> Tensor:
+    outputs, samples = gradient.shape[:2]
+    if gradient.ndim == 5:  # outputs, samples, units, height, width: of a convolution
+        return gradient.flatten(3).transpose(2, 3)
+    return gradient.reshape(outputs, samples, -1, gradient.shape[-1])
+
+
+def _explains(factor: Factor, mixture: Outputs, gradients: list[Tensor]) -> bool:
+    assert factor.inputs is not None
+    mixed = torch.einsum("so,ospu->spu", mixture, factor.gradients)
+    ours = torch.einsum("spu,spi->ui", mixed, factor.inputs)
+    theirs = torch.cat([gradient.reshape(len(ours), -1) for gradient in gradients], dim=1)
+    scale = torch.linalg.vector_norm(mixed) * torch.linalg.vector_norm(factor.inputs)
+    return bool(torch.linalg.vector_norm(ours - theirs) <= AGREEMENT * scale)

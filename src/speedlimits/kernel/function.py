@@ -1,0 +1,123 @@
+"""A model as a float64 function of its trainable weights: what a Jacobian is taken of."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from speedlimits._checks import check_one_of
+from speedlimits.dynamics.flat import check_pure
+
+Outputs = Float64[Tensor, "samples outputs"]
+Weights = Mapping[str, Tensor]
+
+
+class WeightFunction:
+    """f(x; θ) of any module in evaluation mode, in float64, each sample's outputs in one row.
+
+    Single precision would leave the smallest tenth of a kernel's eigenvalues to chance, so weights, buffers and
+    inputs are taken to float64 whatever the model's own precision. The model is not written to.
+
+    Args:
+        model: any module whose outputs for one sample depend on that sample and the weights alone.
+        weights: values to put in the place of the model's own, by name, as a run's snapshot has them.
+
+    Raises:
+        ValueError: if the model holds batch normalisation or dropout in training mode or no trainable weights, or
+            ``weights`` names something that is none of them or has another shape.
+    """
+
+    def __init__(self, model: nn.Module, weights: Mapping[str, Tensor | np.ndarray] | None = None) -> None:
+        check_pure(model)
+        self._model = model
+        parameters = dict(model.named_parameters())
+        names = [name for name, weight in parameters.items() if weight.requires_grad]
+        if not names:
+            raise ValueError("`model` must have trainable weights; it has none.")
+        given = dict(weights or {})
+        for name, value in given.items():
+            check_one_of("weights", name, names)
+            if tuple(value.shape) != tuple(parameters[name].shape):
+                raise ValueError(
+                    f"`weights` must have the model's shapes; {name} has {tuple(value.shape)}, the model "
+                    f"{tuple(parameters[name].shape)}."
+                )
+        self.device = parameters[names[0]].device
+        self.weights = {
+            name: torch.as_tensor(given.get(name, parameters[name].detach())).to(self.device, torch.float64)
+            for name in names
+        }
+        rest = {**parameters, **dict(model.named_buffers())}
+        self._rest = {name: _double(value) for name, value in rest.items() if name not in self.weights}
+
+    def __call__(self, weights: Weights, inputs: Tensor) -> Outputs:
+        """The outputs for these weights, those not named taken from the model."""
+        # Fused attention has no rules for differentiating samples side by side or forwards.
+        with sdpa_kernel(SDPBackend.MATH):
+            outputs = functional_call(self._model, {**self._rest, **self.weights, **weights}, (inputs,))
+        return outputs.flatten(1) if outputs.ndim > 1 else outputs[:, None]
+
+    def inputs(self, inputs: Tensor) -> Tensor:
+        """Inputs in float64 on the model's device.
+
+        Args:
+            inputs: samples in the first dimension.
+
+        Returns:
+            The same numbers.
+
+        Raises:
+            ValueError: if there is no sample, or they are not floating-point numbers, as the entries of a Jacobian
+                must be.
+        """
+        if not inputs.is_floating_point():
+            raise ValueError(f"`inputs` must be floating-point numbers; inputs.dtype = {inputs.dtype}.")
+        if inputs.ndim == 0 or not len(inputs):
+            raise ValueError(f"`inputs` must hold at least one sample; inputs.shape = {tuple(inputs.shape)}.")
+        return inputs.detach().to(self.device, torch.float64)
+
+    def outputs(self, inputs: Tensor, chunk: int = 1024) -> Outputs:
+        """The outputs at the weights given, so many samples at a time.
+
+        Args:
+            inputs: samples in the first dimension.
+            chunk: samples at once.
+
+        Returns:
+            Their outputs.
+
+        Raises:
+            ValueError: if the inputs are not fit, or an output is not finite.
+        """
+        with torch.no_grad():
+            pieces = [self(self.weights, part) for part in self.inputs(inputs).split(chunk)]
+        return check_outputs(torch.cat(pieces))
+
+
+def check_outputs(outputs: Tensor) -> Tensor:
+    """Give the outputs back, once they are known to be finite.
+
+    Args:
+        outputs: one row a sample.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: naming the first that is not.
+    """
+    bad = torch.nonzero(~torch.isfinite(outputs))
+    if len(bad):
+        sample, output = bad[0].tolist()
+        raise ValueError(
+            f"`model` must have finite outputs; output {output} of sample {sample} is {outputs[sample, output].item()}."
+        )
+    return outputs
+
+
+def _double(value: Tensor) -> Tensor:
+    return value.detach().double() if value.is_floating_point() else value.detach()

@@ -1,0 +1,264 @@
+r"""A kernel known only by its products: its quadrature on the residual, its density and its top.
+
+:math:`\mathcal W_2` and :math:`\Delta L` are quadratic forms :math:`\Delta^\top g(\Theta)\Delta`. Lanczos' recurrence
+from the residual gives Gauss quadrature for them all: its nodes and weights stand for eigenvalues and squared modes in
+every formula of `theory.ntk`, at every time at once (Golub and Meurant, "Matrices, Moments and Quadrature").
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.linalg import eigh_tridiagonal
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from speedlimits._checks import check_finite, check_integer, check_non_negative, check_positive
+from speedlimits.bound import SpeedLimit
+from speedlimits.theory import ntk
+
+Vector = Float64[np.ndarray, " rows"]
+Nodes = Float64[np.ndarray, " nodes"]
+Times = Float64[np.ndarray, " times"]
+Operator = Callable[[np.ndarray], np.ndarray]
+
+# A rule is tried after so many further steps, and when they have grown by so much.
+FIRST_TRY, TRY_GROWTH = 8, 1.1
+
+
+class Lanczos:
+    """Lanczos' recurrence with full reorthogonalisation: an orthonormal basis in which the operator is tridiagonal.
+
+    Args:
+        operator: v → Θv, symmetric and without negative eigenvalues.
+        start: the first direction, of any length but zero.
+
+    Raises:
+        ValueError: if the start is zero or not finite.
+    """
+
+    def __init__(self, operator: Operator, start: Vector) -> None:
+        check_finite("start", start)
+        self.norm = float(np.linalg.norm(start))
+        if self.norm == 0.0:
+            raise ValueError("`start` must not be zero everywhere.")
+        self._operator = operator
+        self._basis = np.empty((FIRST_TRY, start.size))
+        self._basis[0] = start / self.norm
+        self.diagonal: list[float] = []
+        self.off_diagonal: list[float] = []
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the operator leaves the space spanned so far to itself: every rule is then exact."""
+        if not self.off_diagonal:
+            return False
+        scale = max(*self.diagonal, *self.off_diagonal)
+        return bool(self.off_diagonal[-1] <= self._basis.shape[1] * np.finfo(float).eps * scale)
+
+    def step(self) -> None:
+        """One product with the operator."""
+        k = len(self.diagonal)
+        if k + 1 == len(self._basis):
+            self._basis = np.concatenate([self._basis, np.empty_like(self._basis)])
+        product = self._operator(self._basis[k])
+        known = self._basis[: k + 1]
+        overlaps = known @ product
+        product = product - overlaps @ known
+        # Twice is enough (Kahan): what the first pass leaves is rounding of a larger vector.
+        product -= (known @ product) @ known
+        size = float(np.linalg.norm(product))
+        self.diagonal.append(float(overlaps[k]))
+        self.off_diagonal.append(size)
+        self._basis[k + 1] = product / size if size > 0 else 0.0
+
+    def gauss(self, nodes: int) -> tuple[Nodes, Nodes]:
+        """Gauss' rule, exact for polynomials of degree 2·nodes − 1.
+
+        Args:
+            nodes: how many, at most the steps so far.
+
+        Returns:
+            The nodes, and the square roots of the weights.
+        """
+        return self._rule(nodes, self.off_diagonal[: nodes - 1])
+
+    def anti_gauss(self, nodes: int) -> tuple[Nodes, Nodes]:
+        """The rule whose error is that of Gauss' with one node less, in the other direction (Laurie, 1996).
+
+        Args:
+            nodes: how many, at least 2 and at most the steps so far.
+
+        Returns:
+            The nodes, and the square roots of the weights.
+        """
+        return self._rule(nodes, [*self.off_diagonal[: nodes - 2], 2**0.5 * self.off_diagonal[nodes - 2]])
+
+    def _rule(self, nodes: int, off_diagonal: list[float]) -> tuple[Nodes, Nodes]:
+        values, vectors = eigh_tridiagonal(self.diagonal[:nodes], off_diagonal)
+        # Rounding reaches below the spectrum, and an anti-Gauss rule may.
+        return np.maximum(values, 0.0), self.norm * np.abs(vectors[0])
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualMeasure:
+    """How the residual is spread over the kernel's eigenvalues, as a few nodes that stand for all of them.
+
+    Args:
+        eigenvalues: nodes, in increasing order; the outermost are eigenvalues [1/time].
+        residual: the modes that stand at them [√loss]; their squares sum to the residual's.
+        error: estimated relative error of what the rule was asked for.
+        products: with the kernel.
+    """
+
+    eigenvalues: Nodes
+    residual: Nodes
+    error: float
+    products: int
+
+    def speed_limit(self, times: Times) -> SpeedLimit:
+        """Distance, dissipation, length and speed limit, Eqs. (12), (13), (66).
+
+        Args:
+            times: t, within those that the measure was made for [time].
+
+        Returns:
+            The limit as a series over the times.
+        """
+        return ntk.speed_limit(self.eigenvalues, self.residual, times)
+
+
+def residual_measure(
+    operator: Operator, residual: Vector, times: Times, *, tolerance: float = 1e-9, max_products: int = 1000
+) -> ResidualMeasure:
+    r"""The residual's spectral measure, fine enough for the speed limit at all these times.
+
+    Products needed grow as :math:`\sqrt{\lambda_{max} t}`. The error is estimated at every time as half the distance
+    between Gauss' rule and the anti-Gauss rule with one node more, for distance, dissipation and length.
+
+    Args:
+        operator: u → Θu, as `KernelOperator`.
+        residual: f − y at the start, over the operator's rows [√loss].
+        times: t at which it shall hold [time]; only the last matters much.
+        tolerance: relative error to stop at.
+        max_products: to stop after in any case; the error then says how far it came.
+
+    Returns:
+        The measure.
+
+    Raises:
+        ValueError: if the residual is zero, a time is negative or a setting is not positive.
+    """
+    check_non_negative("times", times)
+    check_positive("tolerance", tolerance)
+    check_integer("max_products", max_products, minimum=2)
+    krylov = Lanczos(operator, residual)
+    moving = times[times > 0]
+    error, next_try = np.inf, FIRST_TRY
+    while True:
+        krylov.step()
+        steps = len(krylov.diagonal)
+        if krylov.exhausted:
+            error = 0.0
+        elif steps >= min(next_try, max_products):
+            next_try = int(np.ceil(TRY_GROWTH * steps))
+            error = _distance(krylov.gauss(steps - 1), krylov.anti_gauss(steps), moving)
+        if error <= tolerance or steps == max_products:
+            return ResidualMeasure(*krylov.gauss(steps), error=error, products=steps)
+
+
+def _distance(rule: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], times: Times) -> float:
+    ours, theirs = ntk.speed_limit(*rule, times), ntk.speed_limit(*other, times)
+    gaps = [
+        np.abs(getattr(ours, name) - getattr(theirs, name)) / np.maximum(getattr(ours, name), np.finfo(float).tiny)
+        for name in ("w2_squared", "dissipation", "arc_length")
+    ]
+    return float(0.5 * np.max(gaps, initial=0.0))
+
+
+def spectral_density(
+    operator: Operator, rows: int, *, probes: int = 8, steps: int = 64, generator: np.random.Generator
+) -> tuple[Nodes, Nodes]:
+    r"""Density of the kernel's eigenvalues, by stochastic Lanczos quadrature.
+
+    .. math:: \operatorname{Tr} g(\Theta) \approx \sum_j w_j\, g(\lambda_j)
+
+    Args:
+        operator: u → Θu.
+        rows: of the operator.
+        probes: random vectors of signs; the relative error of a smooth count falls as their number^−½.
+        steps: products for each, and nodes.
+        generator: draws the probes.
+
+    Returns:
+        Nodes λ_j in increasing order [1/time], and weights w_j: numbers of eigenvalues, which sum to ``rows``.
+
+    Raises:
+        ValueError: if a number is not an integer of at least 1.
+    """
+    for name, number in (("rows", rows), ("probes", probes), ("steps", steps)):
+        check_integer(name, number, minimum=1)
+    nodes, weights = [], []
+    for _ in range(probes):
+        krylov = Lanczos(operator, generator.choice([-1.0, 1.0], size=rows))
+        while len(krylov.diagonal) < steps and not krylov.exhausted:
+            krylov.step()
+        values, roots = krylov.gauss(len(krylov.diagonal))
+        nodes.append(values)
+        weights.append(roots**2 / probes)
+    order = np.argsort(np.concatenate(nodes))
+    return np.concatenate(nodes)[order], np.concatenate(weights)[order]
+
+
+def top_eigenpairs(
+    operator: Operator, rows: int, count: int, *, generator: np.random.Generator
+) -> tuple[Float64[np.ndarray, " count"], Float64[np.ndarray, "rows count"]]:
+    """The largest eigenvalues and their eigenvectors, by ARPACK's restarted Lanczos method, to rounding.
+
+    Args:
+        operator: u → Θu.
+        rows: of the operator.
+        count: how many, fewer than ``rows``.
+        generator: draws the first direction.
+
+    Returns:
+        The eigenvalues, the largest first, and the eigenvectors in columns.
+
+    Raises:
+        ValueError: if ``count`` is not an integer from 1 to ``rows`` − 1.
+    """
+    check_integer("count", count, minimum=1)
+    if count >= rows:
+        raise ValueError(f"`count` must be below the {rows} rows of the operator; count = {count}.")
+    linear = LinearOperator(  # the stub knows its subclasses' signature alone
+        (rows, rows),  # pyright: ignore
+        matvec=lambda vector: operator(vector.ravel()),  # pyright: ignore
+        dtype=np.float64,  # pyright: ignore
+    )
+    values, vectors = eigsh(linear, count, which="LA", v0=generator.standard_normal(rows))
+    return values[::-1], vectors[:, ::-1]
+
+
+def estimated_drift(
+    operator: Operator, later: Operator, rows: int, *, probes: int = 16, generator: np.random.Generator
+) -> float:
+    r"""`empirical.kernel_drift` without forming the kernels, from ⟨K, K'⟩ = E[(Kz)·(K'z)] for random signs z.
+
+    Args:
+        operator: u → Ku.
+        later: u → K'u.
+        rows: of both.
+        probes: random vectors.
+        generator: draws them.
+
+    Returns:
+        The estimate of 1 − ⟨K, K'⟩/(|K||K'|); the same vectors in all three products keep it in [0, 1] and exactly
+        zero for proportional kernels.
+
+    Raises:
+        ValueError: if ``probes`` is not an integer of at least 1.
+    """
+    check_integer("probes", probes, minimum=1)
+    signs = generator.choice([-1.0, 1.0], size=(probes, rows))
+    first, second = (np.array([product(z) for z in signs]) for product in (operator, later))
+    return float(0.5 * np.sum((first / np.linalg.norm(first) - second / np.linalg.norm(second)) ** 2))

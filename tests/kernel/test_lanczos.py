@@ -1,0 +1,195 @@
+"""Quadrature on a kernel's products, against the closed forms on its eigenvalues."""
+
+import numpy as np
+import pytest
+import torch
+
+from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_drift
+from speedlimits.kernel.lanczos import (
+    Lanczos,
+    estimated_drift,
+    residual_measure,
+    spectral_density,
+    top_eigenpairs,
+)
+from speedlimits.kernel.operator import KernelOperator
+from speedlimits.models.fcn import FCN
+from speedlimits.theory import ntk
+from tests.kernel.models import CASES, inputs, seeded
+
+
+def power_law(size: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A rotated kernel with eigenvalues k^−1.5, and its eigenvalues and eigenvectors."""
+    vectors, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((size, size)))
+    eigenvalues = np.arange(1.0, size + 1) ** -1.5
+    return (vectors * eigenvalues) @ vectors.T, eigenvalues, vectors
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_products_are_those_of_the_kernel(case):
+    """Θu by one pass backwards and one forwards is the dense kernel's product to 1e-10, in chunks of any size."""
+    build, shape = CASES[case]
+    model, x = seeded(build()), inputs(*shape)
+    operator = KernelOperator(model, x, chunk=3)
+    vector = np.random.default_rng(0).standard_normal(operator.size)
+    np.testing.assert_allclose(operator(vector), empirical_kernel(model, x) @ vector, rtol=1e-10, atol=1e-11)
+
+
+def test_residual_is_outputs_less_targets():
+    """The residual is f − y over (sample, output) pairs, the sample first."""
+    model, x = seeded(CASES["dense with bias"][0]()), inputs(7, 6)
+    targets = np.random.default_rng(0).standard_normal((7, 3))
+    found = KernelOperator(model, x, chunk=2).residual(targets)
+    np.testing.assert_allclose(found, (model(x).detach().numpy() - targets).ravel(), rtol=1e-14)
+
+
+def test_matrix_free_prediction_is_the_dense_one():
+    """W, ΔL, length and inefficiency at all times without the kernel, to 1e-9 of those from its eigenvalues."""
+    model = FCN(8, 4, width=16, depth=2, generator=torch.Generator().manual_seed(0))
+    x, targets = inputs(40, 8), inputs(40, 4, seed=2).numpy()
+    operator = KernelOperator(model, x)
+    eigenvalues, vectors = eigenmodes(empirical_kernel(model, x))
+    times = np.geomspace(1e-2, 1e3, 30) / eigenvalues[0]
+    expected = ntk.speed_limit(eigenvalues, vectors.T @ operator.residual(targets), times)
+    measure = residual_measure(operator, operator.residual(targets), times, tolerance=1e-10)
+    found = measure.speed_limit(times)
+    for name in ("w2_squared", "dissipation", "arc_length", "speed_limit", "inefficiency", "geometric", "pace"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9)
+    assert measure.products < operator.size
+
+
+@pytest.mark.parametrize("last", [1e1, 1e3, 1e5])
+def test_error_estimate_covers_the_error(last):
+    """The estimate is never below a third of the true error, and stops the recurrence at its tolerance."""
+    kernel, eigenvalues, vectors = power_law()
+    residual = vectors @ np.arange(1.0, 301.0) ** -0.4
+    times = np.geomspace(1e-2, last, 25)
+    expected = ntk.speed_limit(eigenvalues, vectors.T @ residual, times)
+    for tolerance in (1e-2, 1e-5, 1e-8):
+        measure = residual_measure(lambda v: kernel @ v, residual, times, tolerance=tolerance)
+        found = measure.speed_limit(times)
+        error = max(
+            np.max(np.abs(getattr(found, name) / getattr(expected, name) - 1))
+            for name in ("w2_squared", "dissipation", "arc_length")
+        )
+        assert measure.error <= tolerance
+        assert error <= 3 * measure.error + 1e-12
+
+
+def test_products_grow_as_the_root_of_time():
+    """On a spectrum without gaps the quadrature needs ~√(λ_max t) products; power laws need fewer."""
+    eigenvalues = np.linspace(0.0, 1.0, 4000)
+    spans = np.array([1e2, 1e3, 1e4])
+    products = [
+        residual_measure(lambda v: eigenvalues * v, np.ones(4000), np.array([span]), tolerance=1e-6).products
+        for span in spans
+    ]
+    assert np.polyfit(np.log(spans), np.log(products), 1)[0] == pytest.approx(0.5, abs=0.1)
+
+
+def test_measure_has_the_residuals_moments():
+    """Σ Δ_k² λ_k^p of the nodes are those of the kernel for every power that Gauss' rule integrates exactly."""
+    kernel, eigenvalues, vectors = power_law(50)
+    residual = vectors @ np.arange(1.0, 51.0) ** -0.4
+    krylov = Lanczos(lambda v: kernel @ v, residual)
+    for _ in range(5):
+        krylov.step()
+    nodes, modes = krylov.gauss(5)
+    for power in range(10):
+        assert modes**2 @ nodes**power == pytest.approx((vectors.T @ residual) ** 2 @ eigenvalues**power, rel=1e-11)
+
+
+def test_few_modes_end_the_recurrence():
+    """A residual in three eigenvectors, one of eigenvalue zero, is exhausted by three products, exactly."""
+    kernel = np.diag([4.0, 1.0, 0.0, 2.0, 3.0])
+    times = np.array([0.0, 0.1, 10.0])
+    measure = residual_measure(lambda v: kernel @ v, np.array([1.0, 2.0, 3.0, 0.0, 0.0]), times)
+    np.testing.assert_allclose(measure.eigenvalues, [0, 1, 4], atol=1e-14)
+    np.testing.assert_allclose(measure.residual, [3, 2, 1], rtol=1e-13)
+    assert (measure.products, measure.error) == (3, 0.0)
+
+
+def test_density_counts_eigenvalues():
+    """Stochastic quadrature: weights sum to the rows exactly, trace and counts agree with the spectrum."""
+    kernel, eigenvalues, _ = power_law()
+    nodes, weights = spectral_density(
+        lambda v: kernel @ v, 300, probes=32, steps=40, generator=np.random.default_rng(3)
+    )
+    assert weights.sum() == pytest.approx(300, rel=1e-12)
+    # Var zᵀAz = 2(|A|² − Σ A_ii²) for random signs.
+    error = np.sqrt(2 * (np.sum(kernel**2) - np.sum(np.diag(kernel) ** 2)) / 32)
+    assert abs(weights @ nodes - eigenvalues.sum()) < 4 * error
+    assert weights[nodes > 1e-3].sum() == pytest.approx(np.sum(eigenvalues > 1e-3), rel=0.1)
+
+
+def test_top_of_the_spectrum():
+    """The largest eigenvalues to rounding, and eigenvectors that the kernel stretches by just those."""
+    kernel, eigenvalues, _ = power_law()
+    values, vectors = top_eigenpairs(lambda v: kernel @ v, 300, 5, generator=np.random.default_rng(0))
+    np.testing.assert_allclose(values, eigenvalues[:5], rtol=1e-12)
+    np.testing.assert_allclose(kernel @ vectors, vectors * values, atol=1e-12)
+
+
+def test_drift_estimate_is_the_drift():
+    """Sixty-four probes give the dense kernels' drift within a third, and proportional kernels have none."""
+    rng = np.random.default_rng(1)
+    kernel = power_law()[0]
+    change = rng.standard_normal((300, 300)) / 300
+    later = kernel + 0.1 * (change + change.T)
+    found = estimated_drift(lambda v: kernel @ v, lambda v: later @ v, 300, probes=64, generator=rng)
+    assert found == pytest.approx(kernel_drift(kernel, later), rel=0.3)
+    assert estimated_drift(lambda v: kernel @ v, lambda v: 3 * kernel @ v, 300, generator=rng) < 1e-15
+
+
+def test_linear_model_is_predicted_to_rounding():
+    """Where the kernel cannot move, prediction and gradient descent with finite steps agree to 1e-8 and O(η)."""
+    # Filled in by the study's own test; here the exact flow of the weights by its matrix exponential.
+    model = FCN(6, 2, width=1, depth=0, generator=torch.Generator().manual_seed(0))
+    x, targets = inputs(9, 6), inputs(9, 2, seed=2)
+    operator = KernelOperator(model, x)
+    times = np.array([0.01, 0.3, 5.0, 80.0])
+    found = residual_measure(operator, operator.residual(targets), times).speed_limit(times)
+    features = (x / np.sqrt(6)).numpy()
+    start = model.layers[0].weight.detach().numpy().T
+    values, basis = np.linalg.eigh(features.T @ features)
+    force = basis.T @ (features.T @ (features @ start - targets.numpy()))
+    for k, time in enumerate(times):
+        moved = -basis @ (-np.expm1(-values * time) / values * force.T).T
+        drop = 0.5 * np.sum((features @ start - targets.numpy()) ** 2)
+        drop -= 0.5 * np.sum((features @ (start + moved) - targets.numpy()) ** 2)
+        assert found.w2_squared[k] == pytest.approx(np.sum(moved**2), rel=1e-8)
+        assert found.dissipation[k] == pytest.approx(drop, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Lanczos(lambda v: v, np.zeros(3)), "`start` must not be zero everywhere"),
+        (lambda: Lanczos(lambda v: v, np.array([1.0, np.nan])), r"`start` must be finite; start\[1\] = nan"),
+        (
+            lambda: residual_measure(lambda v: v, np.ones(3), np.array([-1.0])),
+            r"`times` must be non-negative and finite; times\[0\] = -1",
+        ),
+        (
+            lambda: residual_measure(lambda v: v, np.ones(3), np.ones(1), tolerance=0.0),
+            "`tolerance` must be positive and finite; tolerance = 0",
+        ),
+        (
+            lambda: top_eigenpairs(lambda v: v, 3, 3, generator=np.random.default_rng(0)),
+            "`count` must be below the 3 rows of the operator; count = 3",
+        ),
+        (
+            lambda: KernelOperator(torch.nn.Linear(2, 2), inputs(3, 2))(np.ones(5)),
+            r"`vector` must have shape \(6\); vector.shape = \(5,\)",
+        ),
+        (
+            lambda: KernelOperator(torch.nn.Linear(2, 2), inputs(3, 2)).residual(np.ones((2, 3))),
+            r"`targets` must have the outputs' shape \(3, 2\); targets.shape = \(2, 3\)",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("as_user")
+def test_bad_input_is_named(call, message):
+    """Argument, rule and value stand in the error."""
+    with pytest.raises(ValueError, match=message):
+        call()
