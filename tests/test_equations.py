@@ -32,7 +32,7 @@ class Row:
 @cache
 def ledger() -> list[Row]:
     lines = [line for line in (ROOT / "EQUATIONS.md").read_text().splitlines() if re.match(r"\| \(\d+\)", line)]
-    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [
         Row(int(number.strip("()")), set(re.findall("`(.+?)`", functions)), set(re.findall("`(.+?)`", tests)), status)
         for number, _, functions, tests, status in cells
