@@ -8,7 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from errata import entropy, regression
+from errata import entropy, kernel, regression
 from errata.panel import Panel
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,8 +17,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from speedlimits.report.figures import COLD, STYLE, WARM, save
 
-TOPICS = {"regression": regression, "entropy": entropy}
-COLUMNS, DRAWS, SEED = 3, 40, 0
+TOPICS = {"regression": regression, "kernel": kernel, "entropy": entropy}
+ROWS, DRAWS, SEED = 2, 40, 0
 
 
 @mpl.rc_context(STYLE)
@@ -31,11 +31,11 @@ def sheet(panels: list[Panel]) -> Figure:
     Returns:
         The figure.
     """
-    rows = -(-len(panels) // COLUMNS)
-    figure = Figure(figsize=(3.4 * COLUMNS, 3.1 * rows + 0.3), layout="constrained")
+    columns = -(-len(panels) // ROWS)
+    figure = Figure(figsize=(3.4 * columns, 3.1 * ROWS + 0.3), layout="constrained")
     FigureCanvasAgg(figure)
     for k, panel in enumerate(panels):
-        draw(figure.add_subplot(rows, COLUMNS, k + 1), panel)
+        draw(figure.add_subplot(ROWS, columns, k + 1), panel)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3)
     return figure
@@ -69,7 +69,7 @@ def draw(axes: Axes, panel: Panel) -> None:
             # Where decades alone would leave an axis all but bare, 1, 2 and 5 of each.
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 50 * low else (1.0,)))
             axis.set_minor_formatter(NullFormatter())
-            if low > 1e-3 and high < 1e4:
+            if low > 1e-3 and high < 1e5:
                 axis.set_major_formatter("{x:g}")
 
 

@@ -31,6 +31,7 @@ SENTENCES = {
     "docs/equations.md": "EQUATIONS.md as a page.",
     "docs/errata.md": "The paper's misprints: printed, corrected, why, how large, and a picture of each.",
     "docs/errata/entropy.png": "Misprints on entropy production, by `docs/make_errata_figures.py`.",
+    "docs/errata/kernel.png": "Misprints on constant kernels, by the same script.",
     "docs/errata/regression.png": "Misprints on linear regression, by the same script.",
     "docs/index.md": "The front page of the documentation.",
     "docs/run-folder.md": "What lies in a run folder and what each number means.",

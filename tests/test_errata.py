@@ -17,7 +17,7 @@ def _scripts(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS))
 
 
-@pytest.mark.parametrize("topic", ["regression", "entropy"])
+@pytest.mark.parametrize("topic", ["regression", "kernel", "entropy"])
 def test_draws_agree_with_the_correction_alone(topic):
     """Brute force is within 4 standard errors of the correction everywhere, and far from the print somewhere."""
     panels = importlib.import_module(f"errata.{topic}").panels(20, np.random.default_rng(1))
