@@ -155,6 +155,17 @@ def test_draws_scatter_about_the_limit(capsys):
     assert answer(capsys, *arguments, "--rng-seed", "4")["finite_size"]["mean"] != sampled["mean"]
 
 
+def test_standard_error_is_that_of_the_mean(capsys):
+    """Sixteen times the draws, a quarter of the standard error."""
+    sizes = [*REGRESSION, "--dimension", "10", "--samples", "20"]
+    few, many = (
+        answer(capsys, *sizes, "--draws", draws)["finite_size"]["standard_error"]["w2_squared"]
+        for draws in ("16", "256")
+    )
+    # Sixteen draws know their deviation to 18 %: 3 standard errors of it.
+    assert few / many == pytest.approx(4.0, rel=0.55)
+
+
 @pytest.mark.parametrize("options", [["--time", "0.1", "inf", "--dimension", "4", "--samples", "8"], ["--as-printed"]])
 def test_linear_regression_is_drawn(tmp_path, capsys, options):
     """The figure over time, with draws; and that of the misprint, over temperature."""

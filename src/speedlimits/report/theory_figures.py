@@ -16,7 +16,7 @@ from speedlimits.theory.fokker_planck import FokkerPlanck
 Times = Float64[np.ndarray, " times"]
 
 
-def time_grid(times: Times, scale: float, points: int = 200) -> Times:
+def time_grid(times: Times, scale: float, points: int = 200) -> Float64[np.ndarray, " points"]:
     """Times at which a curve through some times is drawn.
 
     Args:
