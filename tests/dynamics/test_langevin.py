@@ -171,7 +171,7 @@ def test_fluctuation_theorem_at_any_step(scheme):
     dynamics = langevin.Langevin(loss=well, inverse_temperature=2.0, time_step=0.05, scheme=scheme)
     start, end = run(dynamics, 20_000, 1, 8)
     # Reversed from the start's own law: ln p₀(θ₀) − ln p₀(θ_N).
-    boundary = (end.thetas.square() - start.thetas.square()).sum(1)
+    boundary = 2.0 * (end.thetas.square() - start.thetas.square()).sum(1)
     result = fluctuation_theorem((boundary + end.path_ratio).numpy())
     assert result.computable
     assert abs(result.average.value - 1) < 4 * result.average.standard_error
