@@ -12,7 +12,11 @@ from speedlimits.data.dataset import Dataset
 from speedlimits.data.digits import digits
 from speedlimits.dynamics.flat import Flat, FlatLoss
 from speedlimits.models.fcn import ACTIVATIONS, FCN
+from speedlimits.models.myrtle import Myrtle5
 from speedlimits.study.config import StudyConfig
+
+# Each kind of network has an activation of its own unless one is named.
+AUTO = "auto"
 
 DATASETS: dict[str, Callable[[int], Dataset]] = {"digits": digits}
 
@@ -39,13 +43,25 @@ def fcn(config: StudyConfig, dataset: Dataset, generator: torch.Generator) -> nn
         dataset.targets.shape[1],
         width=config.width,
         depth=config.depth,
-        activation=config.activation,
+        activation="tanh" if config.activation == AUTO else config.activation,
         generator=generator,
         dtype=getattr(torch, config.dtype),
     )
 
 
-MODELS: dict[str, Callable[[StudyConfig, Dataset, torch.Generator], nn.Module]] = {"fcn": fcn}
+def myrtle(config: StudyConfig, dataset: Dataset, generator: torch.Generator) -> nn.Module:
+    """The network that `StudyConfig` calls ``myrtle``."""
+    return Myrtle5(
+        dataset.inputs.shape[1],
+        dataset.targets.shape[1],
+        width=config.width,
+        activation="relu" if config.activation == AUTO else config.activation,
+        generator=generator,
+        dtype=getattr(torch, config.dtype),
+    )
+
+
+MODELS: dict[str, Callable[[StudyConfig, Dataset, torch.Generator], nn.Module]] = {"fcn": fcn, "myrtle": myrtle}
 
 
 def check(config: StudyConfig) -> Dataset:
@@ -62,7 +78,7 @@ def check(config: StudyConfig) -> Dataset:
     """
     check_one_of("dataset", config.dataset, DATASETS)
     check_one_of("model", config.model, MODELS)
-    check_one_of("activation", config.activation, ACTIVATIONS)
+    check_one_of("activation", config.activation, [*ACTIVATIONS, AUTO])
     try:
         torch.empty(0, device=config.device)
     except (RuntimeError, AssertionError) as error:
