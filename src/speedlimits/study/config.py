@@ -21,7 +21,7 @@ class StudyConfig:
     """
 
     dataset: str = "digits"
-    """Data set: digits."""
+    """Data set: digits, 8×8 pixels; cifar10, from $SPEEDLIMITS_DATA/cifar10 or downloaded."""
     samples: int = 500
     """Training images, the first n in original order."""
     model: str = "fcn"

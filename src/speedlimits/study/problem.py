@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from speedlimits._checks import check_one_of
+from speedlimits.data.cifar10 import cifar10
 from speedlimits.data.dataset import Dataset
 from speedlimits.data.digits import digits
 from speedlimits.dynamics.flat import Flat, FlatLoss
@@ -17,8 +18,10 @@ from speedlimits.study.config import StudyConfig
 
 # Each kind of network has an activation of its own unless one is named.
 AUTO = "auto"
+# Held-out images classified at once.
+PIECE = 1000
 
-DATASETS: dict[str, Callable[[int], Dataset]] = {"digits": digits}
+DATASETS: dict[str, Callable[[int], Dataset]] = {"cifar10": cifar10, "digits": digits}
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,13 @@ class Problem:
         loss: L(θ) on the training images.
         theta0: the initial weights, drawn from the member's seed.
         accuracy: share of held-out images classified correctly at θ.
+        held_out: what those images are, in words.
     """
 
     loss: FlatLoss
     theta0: Flat
     accuracy: Callable[[Flat], float]
+    held_out: str
 
 
 def fcn(config: StudyConfig, dataset: Dataset, generator: torch.Generator) -> nn.Module:
@@ -109,6 +114,8 @@ def build(config: StudyConfig, seed: int) -> Problem:
 
     def accuracy(theta: Flat) -> float:
         with torch.no_grad():
-            return float((loss.outputs(theta, test_inputs).argmax(1) == test_labels).double().mean())
+            # In pieces: without gradients to keep, memory is the only reason to.
+            guesses = [loss.outputs(theta, piece).argmax(1) for piece in test_inputs.split(PIECE)]
+            return float((torch.cat(guesses) == test_labels).double().mean())
 
-    return Problem(loss, loss.initial, accuracy)
+    return Problem(loss, loss.initial, accuracy, dataset.held_out)
