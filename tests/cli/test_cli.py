@@ -93,8 +93,8 @@ def test_options_win_over_the_file(tmp_path, capsys):
         (["run", "--out", "{tmp}/x", "--samples", "0"], 2, "`samples` must be an integer of at least 1; samples = 0."),
         (["run", "--out", "{tmp}/x", "--samples", "2000"], 2, "`samples` must lie in 1…1297 for digits; samples ="),
         (["run", "--out", "{tmp}/x", "--time", "-1"], 2, "`time` must be positive and finite; time = -1."),
-        (["run", "--out", "{tmp}/x", "--dataset", "mnist"], 2, "`dataset` must be one of 'digits'; dataset = 'mnist'."),
-        (["run", "--out", "{tmp}/x", "--model", "cnn"], 2, "`model` must be one of 'fcn'; model = 'cnn'."),
+        (["run", "--out", "{tmp}/x", "--dataset", "mnist"], 2, "`dataset` must be one of 'cifar10', 'digits'; dataset"),
+        (["run", "--out", "{tmp}/x", "--model", "cnn"], 2, "`model` must be one of 'fcn', 'myrtle'; model ="),
         (
             ["run", "--out", "{tmp}/x", "--method", "sgd"],
             2,
