@@ -78,10 +78,10 @@ def test_error_estimate_covers_the_error(last):
 
 def test_products_grow_as_the_root_of_time():
     """On a spectrum without gaps the quadrature needs ~√(λ_max t) products; power laws need fewer."""
-    eigenvalues = np.linspace(0.0, 1.0, 4000)
-    spans = np.array([1e2, 1e3, 1e4])
+    eigenvalues = np.linspace(0.0, 1.0, 2000)
+    spans = np.array([3e1, 3e2, 3e3])
     products = [
-        residual_measure(lambda v: eigenvalues * v, np.ones(4000), np.array([span]), tolerance=1e-6).products
+        residual_measure(lambda v: eigenvalues * v, np.ones(2000), np.array([span]), tolerance=1e-6).products
         for span in spans
     ]
     assert np.polyfit(np.log(spans), np.log(products), 1)[0] == pytest.approx(0.5, abs=0.1)
