@@ -28,10 +28,10 @@ lint: $(STAMP)  ## style, types, and the direction of imports
 	$(BIN)/lint-imports
 
 test: lint  ## lint, then every test but the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-all: lint  ## lint, then every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 docs: $(STAMP)  ## the documentation as pages in docs/_build/html
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

@@ -95,7 +95,11 @@ def test_options_win_over_the_file(tmp_path, capsys):
         (["run", "--out", "{tmp}/x", "--time", "-1"], 2, "`time` must be positive and finite; time = -1."),
         (["run", "--out", "{tmp}/x", "--dataset", "mnist"], 2, "`dataset` must be one of 'digits'; dataset = 'mnist'."),
         (["run", "--out", "{tmp}/x", "--model", "cnn"], 2, "`model` must be one of 'fcn'; model = 'cnn'."),
-        (["run", "--out", "{tmp}/x", "--method", "sgd"], 2, "`method` must be one of 'gd', 'rkc2'; method = 'sgd'."),
+        (
+            ["run", "--out", "{tmp}/x", "--method", "sgd"],
+            2,
+            "`method` must be one of 'gd', 'rkc2', 'rock4', 'rk4'; method = 'sgd'.",
+        ),
         (["run", "--out", "{tmp}/x", "--activation", "step"], 2, "`activation` must be one of 'erf', 'gelu',"),
         (["run", "--out", "{tmp}/x", "--device", "abacus"], 2, "`device` must be usable by torch; device = 'abacus'"),
         (["run", "--out", "{tmp}/x", "--learning-rate", "fast"], 2, "Error parsing --learning-rate"),

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from speedlimits.cli.main import main
 
+POWER_LAW = ["power-law", "--spectrum-exponent", "1", "--residual-exponent", "0.5", "--modes", "200000"]
 REGRESSION = [
     *("linear-regression", "--weight-decay", "0.7", "--inverse-temperature", "3"),
     *("--aspect-ratio", "0.5", "--teacher-variance", "2"),
@@ -92,6 +95,25 @@ def test_coarse_cells_are_said(capsys):
     assert "cells are too coarse" in found["reasons"][0]
 
 
+def test_power_laws_know_their_regimes(capsys):
+    """α = 1, δ = ½: exact T/T_SL at λ_n⁻¹/1000 beside (1 + a)/(4(1 − 2^{−a})) = 1.2803, and optimal; δ = 3/2 is not."""
+    found = answer(capsys, *POWER_LAW, "--time", "200")
+    assert found["inefficiency"] == pytest.approx(1.2625, abs=5e-5)
+    assert found["asymptotic"]["inefficiency"] == pytest.approx(1.5 / (4 * (1 - 2**-0.5)), rel=1e-12)
+    assert found["asymptotic"].keys() == found.keys() - {"asymptotic", "regime"}
+    assert found["regime"] == "optimal"
+    # The last option given counts.
+    assert answer(capsys, *POWER_LAW, "--residual-exponent", "1.5", "--time", "200")["regime"] == "non-optimal"
+
+
+@pytest.mark.parametrize("delta", ["0.5", "1.5", "3", "-2"])
+def test_power_laws_are_drawn(tmp_path, capsys, delta):
+    """The figure of every kind of regime, whether T/T_SL spans decades or nothing."""
+    arguments = [*POWER_LAW, "--residual-exponent", delta, "--modes", "100", "--time", "20", "50"]
+    answer(capsys, *arguments, "--plot", str(tmp_path / "law.png"))
+    assert (tmp_path / "law.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_linear_regression_is_the_limit(capsys):
     """Without noise, at any λ and α, T_SL → 2 min(1, 1/γ); the printed formula has 2(1 + αλ)."""
     cold = ["linear-regression", "--weight-decay", "0.7", "--inverse-temperature", "1e14", "--teacher-variance", "2"]
@@ -131,6 +153,17 @@ def test_draws_scatter_about_the_limit(capsys):
     }
     assert answer(capsys, *arguments, "--rng-seed", "3") == found
     assert answer(capsys, *arguments, "--rng-seed", "4")["finite_size"]["mean"] != sampled["mean"]
+
+
+def test_standard_error_is_that_of_the_mean(capsys):
+    """Sixteen times the draws, a quarter of the standard error."""
+    sizes = [*REGRESSION, "--dimension", "10", "--samples", "20"]
+    few, many = (
+        answer(capsys, *sizes, "--draws", draws)["finite_size"]["standard_error"]["w2_squared"]
+        for draws in ("16", "256")
+    )
+    # Sixteen draws know their deviation to 18 %: 3 standard errors of it.
+    assert few / many == pytest.approx(4.0, rel=0.55)
 
 
 @pytest.mark.parametrize("options", [["--time", "0.1", "inf", "--dimension", "4", "--samples", "8"], ["--as-printed"]])
@@ -198,6 +231,8 @@ def test_densities_are_drawn(tmp_path, capsys):
             2,
             "`inverse_temperature` must be positive",
         ),
+        ([*POWER_LAW, "--time", "0"], 2, "`times` must be positive and finite; times[0] = 0."),
+        ([*POWER_LAW, "--modes", "0", "--time", "1"], 2, "`modes` must be an integer of at least 1; modes = 0."),
         (["linear-regression", *REGRESSION[3:]], 2, "--weight-decay L"),
         ([*REGRESSION[:-1], "-1"], 2, "`teacher_variance` must be non-negative"),
         ([*REGRESSION, "--time", "nan"], 2, "`time` must be non-negative"),
@@ -257,6 +292,7 @@ def test_theory_needs_no_torch(tmp_path):
         ["ntk", "--eigenvalues", file, "--residual", file, "--time", "1"],
         [*DOUBLE_WELL, "--time", "1"],
         REGRESSION,
+        [*POWER_LAW, "--time", "1"],
     ]
     code = (
         "import sys\n"
@@ -269,3 +305,16 @@ def test_theory_needs_no_torch(tmp_path):
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert Path(figure).exists()
+
+
+def test_readme_shows_what_is_printed(capsys):
+    """The example in README is the command's own output."""
+    readme = Path(__file__).parents[2] / "README.md"
+    if not readme.exists():
+        pytest.skip("not a source checkout")
+    examples = re.findall(r"^    \$ speedlimits (theory .*)\n((?:    .*\n)+)", readme.read_text(), flags=re.MULTILINE)
+    assert examples
+    for command, shown in examples:
+        assert main(shlex.split(command)) == 0
+        printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        assert [line.strip() for line in shown.splitlines()] == printed

@@ -49,7 +49,7 @@ def exact(problem: LinearProblem) -> np.ndarray:
 
 
 def test_fine_integration_meets_the_closed_forms(problem):
-    """Eqs. (13, with ½) and (66) to 1e-8: four step sizes, their error powers η, η², η³ extrapolated away."""
+    """Eqs. (13), with its ½, and (66) to 1e-8: four step sizes, their error powers η, η², η³ extrapolated away."""
     table = [measured(problem, steps) for steps in (400, 800, 1600, 3200)]
     for order in (1, 2, 3):
         table = [(2**order * fine - coarse) / (2**order - 1) for coarse, fine in itertools.pairwise(table)]

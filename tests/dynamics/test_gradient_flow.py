@@ -34,18 +34,28 @@ def network(activation: str, *, samples: int = 24, dtype: torch.dtype = torch.fl
     return FlatLoss(model, inputs.to(dtype), targets.to(dtype))
 
 
-def run(loss: FlatLoss, time: float, rtol: float, records: int = 20):
+def run(loss: FlatLoss, time: float, rtol: float, records: int = 20, method: str = "rkc2"):
     times = np.concatenate([[0.0], np.geomspace(1e-3 * time, time, records)])
-    return gradient_flow(loss, loss.initial, times, rtol=rtol)
+    return gradient_flow(loss, loss.initial, times, rtol=rtol, method=method)
 
 
-@pytest.mark.parametrize("decades", [2, 4, 6])
-def test_quadratics_meet_their_closed_form(decades):
+@pytest.mark.parametrize(
+    ("decades", "method"),
+    [
+        (2, "rkc2"),
+        (4, "rkc2"),
+        (6, "rkc2"),
+        (2, "rock4"),
+        (4, "rock4"),
+        pytest.param(6, "rock4", marks=pytest.mark.slow),
+    ],
+)
+def test_quadratics_meet_their_closed_form(decades, method):
     """Eqs. (13), (66) at λ_max·T = 1e2, 1e4, 1e6, at every record time, to 10·rtol."""
     problem, time = quadratic(decades)
     times = np.concatenate([[0.0], np.geomspace(1e-3 * time, time, 13)])
     theta0 = torch.zeros(problem.jacobian.shape[1], dtype=torch.float64)
-    found = gradient_flow(loss_of(problem), theta0, times, rtol=1e-4)
+    found = gradient_flow(loss_of(problem), theta0, times, rtol=1e-4, method=method)
     arguments = problem.eigenvalues, problem.residual, times
     np.testing.assert_allclose(found.w2_squared[1:], ntk.w2_squared(*arguments)[1:], rtol=1e-3)
     np.testing.assert_allclose(found.loss_drop[1:], ntk.dissipation(*arguments)[1:], rtol=1e-3)
@@ -90,6 +100,45 @@ def test_order_is_two():
         steps.append(state.steps)
         errors.append(abs(float(state.displacement.dot(state.displacement)) / exact - 1))
     assert -np.polyfit(np.log(steps), np.log(errors), 1)[0] == pytest.approx(2.0, abs=0.2)
+
+
+def test_order_is_four():
+    """rock4: the error of every quantity against the number of steps on a nonlinear network, fitted slope 4 ± 0.3."""
+    loss = network("tanh")
+    quantities = ("w2_squared", "arc_length", "path_dissipation", "loss")
+    steps, ends = [], []
+    for rtol in (1e-4, 1e-5, 1e-6, 1e-9):
+        state = init(loss, loss.initial, rtol=rtol, method="rock4")
+        *_, (state, points) = integrate(loss, loss.initial, state, [0.3], rtol=rtol, method="rock4")
+        steps.append(state.steps)
+        ends.append([points[-1].record()[quantity] for quantity in quantities])
+    errors = np.abs(np.array(ends[:-1]) / ends[-1] - 1)
+    slopes = -np.polyfit(np.log(steps[:-1]), np.log(errors), 1)[0]
+    np.testing.assert_allclose(slopes, 4.0, atol=0.3)
+
+
+def test_methods_agree():
+    """rkc2, rock4 and rk4 share nothing but their controller: one flow, to the accuracy of the roughest."""
+    loss = network("tanh")
+    ends = [run(loss, 1.0, 1e-7, records=2, method=method) for method in ("rkc2", "rock4", "rk4")]
+    for quantity in ("w2_squared", "arc_lengths", "path_dissipation", "losses"):
+        values = [getattr(end, quantity)[-1] for end in ends]
+        np.testing.assert_allclose(values[0], values[1], rtol=1e-5, err_msg=quantity)
+        # The classical method has steps of 1/λ_max whatever the tolerance: an error of 1/120 over the first of them.
+        np.testing.assert_allclose(values[2], values[1], rtol=2e-3, err_msg=quantity)
+
+
+def test_classical_method_keeps_its_step():
+    """rk4 takes steps of 1/λ_max, four gradients each, whatever the tolerance."""
+    problem, _ = quadratic(2)
+    theta0 = torch.zeros(problem.jacobian.shape[1], dtype=torch.float64)
+    spent = [
+        gradient_flow(loss_of(problem), theta0, [0.0, 10.0], rtol=rtol, method="rk4").gradient_evaluations[-1]
+        for rtol in (1e-2, 1e-6)
+    ]
+    # Ten per cent for the estimates of λ_max.
+    assert spent[0] == pytest.approx(4 * 30 * 10, rel=0.1)
+    assert spent[1] == pytest.approx(spent[0], rel=0.01)
 
 
 def test_certificate_tells_the_accuracy():
@@ -242,3 +291,9 @@ def test_bad_arguments_are_named(times, rtol, dtype, message):
     """Times that do not start at zero or increase, tolerances that the precision cannot keep."""
     with pytest.raises(ValueError, match=message):
         gradient_flow(norm_squared, torch.ones(2, dtype=dtype), times, rtol=rtol)
+
+
+def test_unknown_methods_are_named():
+    """The error lists what there is."""
+    with pytest.raises(ValueError, match=r"`method` must be one of 'rkc2', 'rock4', 'rk4'; method = 'euler'"):
+        gradient_flow(norm_squared, torch.ones(2, dtype=torch.float64), [0.0, 1.0], method="euler")

@@ -25,7 +25,7 @@ def of_exponent(a: float, alpha: float, modes: int, **scales: float) -> PowerLaw
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 1.7, 3.0])
 @pytest.mark.parametrize("a", EXPONENTS)
 def test_incomplete_gammas_are_the_sums(a, alpha):
-    """W, ΔL and l of 2,000 modes to 1e-9, from t = 1e-6/Λ to past λ_n⁻¹, in every regime and across its borders."""
+    """Eqs. (57), (61), (68), (70): W, ΔL and l of 2,000 modes to 1e-9, t from 1e-6/Λ to past λ_n⁻¹, in every regime."""
     law = of_exponent(a, alpha, 2000, scale=2.0, residual_scale=3.0)
     times = np.geomspace(1e-6, 6.0 * law.last_time, 7)
     exact, finite = law.speed_limit(times), law.finite(times)
@@ -83,7 +83,7 @@ def test_regimes(alpha, delta, regime):
     ("alpha", "delta"), [(1.0, 0.5), (1.5, 0.25), (2.0, 0.4), (1.0, 1.0), (2.0, 1.0), (1.0, 1.5), (2.0, 2.2)]
 )
 def test_exponents_and_prefactors_between_first_and_last_mode(alpha, delta):
-    """W and ΔL of 10²⁵ modes tend to the leading terms; what is left falls as (Λt)^{−1−a} and (Λt)^{−|a|}."""
+    """Eqs. (14), (15): 10²⁵ modes tend to the leading terms; what is left falls as (Λt)^{−1−a} and (Λt)^{−|a|}."""
     law = PowerLaw(alpha, delta, 10**25, scale=2.0, residual_scale=3.0)
     a = law.exponent
     times = np.array([1e3, 1e4, 1e5])

@@ -68,8 +68,10 @@ def stages(step_radius: float) -> int:
     return max(2, math.ceil(math.sqrt(1 + 1.5 * step_radius / (1 - 2 / 15 * DAMPING))))
 
 
-def step(force: Callable[[Tensor], Tensor], y: Tensor, start: Tensor, size: float, stages: int) -> Tensor:
-    """One step of y' = f(y), (2.1): s − 1 evaluations, f(y) being known.
+def step(
+    force: Callable[[Tensor], Tensor], y: Tensor, start: Tensor, size: float, stages: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One step of y' = f(y), (2.1): s evaluations, f(y) being known and f at the end included.
 
     Args:
         force: f.
@@ -79,7 +81,8 @@ def step(force: Callable[[Tensor], Tensor], y: Tensor, start: Tensor, size: floa
         stages: s.
 
     Returns:
-        y at the step's end.
+        y at the step's end, f there, and the estimated local error, a vector: (2.8),
+        0.8 (y_n − y_{n+1}) + 0.4 h (f_n + f_{n+1}).
     """
     method = coefficients(stages)
     previous, current = y, torch.add(y, start, alpha=method.first * size)
@@ -88,20 +91,5 @@ def step(force: Callable[[Tensor], Tensor], y: Tensor, start: Tensor, size: floa
         following.add_(current, alpha=mu).add_(previous, alpha=nu)
         following.add_(force(current), alpha=mu_tilde * size).add_(start, alpha=gamma_tilde * size)
         previous, current = current, following
-    return current
-
-
-def error(y: Tensor, start: Tensor, following: Tensor, end: Tensor, size: float) -> Tensor:
-    """Local error estimate, (2.8): 0.8 (y_n − y_{n+1}) + 0.4 h (f_n + f_{n+1}).
-
-    Args:
-        y: where the step begins.
-        start: f there.
-        following: where it ends.
-        end: f there.
-        size: h.
-
-    Returns:
-        The estimate, a vector.
-    """
-    return 0.8 * (y - following) + 0.4 * size * (start + end)
+    final = force(current)
+    return current, final, 0.8 * (y - current) + 0.4 * size * (start + final)

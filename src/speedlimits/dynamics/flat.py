@@ -11,7 +11,7 @@ Flat = Float[Tensor, " parameters"]
 
 
 def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """L = ½Σ(f − y)², summed over samples and outputs: the loss of Eqs. (49)–(56)."""
+    """L = ½Σ(f − y)², summed over samples and outputs: the loss of Eqs. (49), (56)."""
     return 0.5 * (outputs - targets).square().sum()
 
 

@@ -2,30 +2,28 @@ r"""Gradient flow :math:`\dot\theta = -\nabla L(\theta)` by stabilised Runge–K
 
 A plain explicit method is held to steps of 2/λ_max by stability, long after accuracy would allow more. The
 Chebyshev method of `chebyshev` takes steps h with s ≈ 1.25 √(h·λ_max) gradients: the cost of a run grows as √(λ_max T).
+`one_step` lists what may stand in its place.
 """
 
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float64
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from speedlimits._checks import check_increasing, check_non_negative, check_positive
-from speedlimits.dynamics import chebyshev
+from speedlimits._checks import check_increasing, check_non_negative, check_one_of, check_positive
 from speedlimits.dynamics.flat import Flat
+from speedlimits.dynamics.flow_state import State, between
 from speedlimits.dynamics.force import Force, Loss, spectral_radius
-from speedlimits.dynamics.segment import Segment, monotone
-from speedlimits.dynamics.state import Displacement, Point, Scalar, collect
+from speedlimits.dynamics.one_step import METHODS
+from speedlimits.dynamics.segment import Segment
+from speedlimits.dynamics.state import Point, collect
 from speedlimits.dynamics.step_size import growth, is_kink
 from speedlimits.errors import DivergenceError
 from speedlimits.trajectory import Trajectory
-
-Vector = Float64[Tensor, " parameters"]
 
 # The estimate is of the curvature behind; the path may turn to steeper ground within a step.
 SAFETY = 1.25
@@ -37,78 +35,24 @@ KINK_STEP = 0.1
 FLOOR = {torch.float64: 1e-10, torch.float32: 1e-3}
 
 
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """Where the flow stands, at the end of an accepted step.
-
-    Args:
-        time: t since the start [time].
-        displacement: y = θ_t − θ_0.
-        loss: L(θ_t) [loss].
-        initial_loss: L(θ_0) [loss].
-        force: −∇L(θ_t), in float64.
-        direction: last direction of the power iteration for the spectral radius.
-        radius: spectral radius of the Hessian, estimated [1/time].
-        radius_age: steps since that estimate.
-        size: the next step [time].
-        last_error: error of the last step, over its tolerance; 0 where the controller shall not look back.
-        last_size: the last step [time].
-        arc_length: of the path so far.
-        path_dissipation: ∫|v|²dt so far [loss].
-        gradient_evaluations: gradients so far, those of the power iteration included.
-        steps: accepted so far.
-        rejections: steps tried in vain so far.
-        kinks: steps accepted above the tolerance, at kinks of the loss.
-    """
-
-    time: float
-    displacement: Displacement
-    loss: Scalar
-    initial_loss: Scalar
-    force: Vector
-    direction: Vector
-    radius: float
-    radius_age: int
-    size: float
-    last_error: float
-    last_size: float
-    arc_length: float
-    path_dissipation: float
-    gradient_evaluations: int
-    steps: int
-    rejections: int
-    kinks: int
-
-    def point(self) -> Point:
-        """This state as a point of the path."""
-        like = self.displacement
-        return Point(
-            time=self.time,
-            displacement=self.displacement,
-            loss=self.loss,
-            gradient_norm_squared=self.force.dot(self.force),
-            arc_length=like.new_tensor(self.arc_length),
-            path_dissipation=like.new_tensor(self.path_dissipation),
-            averaged_dissipation=like.new_tensor(self.path_dissipation),
-            gradient_evaluations=self.gradient_evaluations,
-        )
-
-
-def init(loss: Loss, theta0: Flat, *, rtol: float) -> State:
+def init(loss: Loss, theta0: Flat, *, rtol: float, method: str = "rkc2") -> State:
     """The start: one gradient, and the spectral radius there.
 
     Args:
         loss: L(θ).
         theta0: θ_0.
         rtol: as of `gradient_flow`.
+        method: as of `gradient_flow`.
 
     Returns:
         The state at time zero.
 
     Raises:
-        ValueError: if ``rtol`` is below what the weights' precision allows, or θ_0 is a stationary point.
+        ValueError: if ``method`` is unknown, ``rtol`` below what the weights' precision allows, or θ_0 a stationary
+            point.
         DivergenceError: if loss or gradient are not finite there.
     """
+    check_one_of("method", method, METHODS)
     floor = FLOOR.get(theta0.dtype, 1e-2)
     if not floor <= rtol < 1:
         raise ValueError(f"`rtol` must lie in [{floor:g}, 1) for {theta0.dtype} weights; rtol = {rtol:g}.")
@@ -122,8 +66,9 @@ def init(loss: Loss, theta0: Flat, *, rtol: float) -> State:
         raise ValueError("`theta0` must not be a stationary point of the loss; |∇L| = 0 there: nothing would move.")
     value = force.value.double()
     radius, direction = spectral_radius(force, zero, start, start)
-    # |y| is the distance travelled, so the first step has a relative error of (h·ρ)²/15 or so whatever its size.
-    size = math.sqrt(15 * rtol) / radius if radius > 0 else math.inf
+    # |y| is the distance travelled, so the first step has a relative error of (h·ρ)²/15 or so whatever its size;
+    # with order 4, (h·ρ)³/24.
+    size = (15 * rtol) ** (1 / (METHODS[method].error_order - 1)) / radius if radius > 0 else math.inf
     return State(
         time=0.0,
         displacement=zero,
@@ -145,7 +90,9 @@ def init(loss: Loss, theta0: Flat, *, rtol: float) -> State:
     )
 
 
-def step(loss: Loss, theta0: Flat, state: State, *, end: float, rtol: float) -> tuple[State, Segment]:
+def step(
+    loss: Loss, theta0: Flat, state: State, *, end: float, rtol: float, method: str = "rkc2"
+) -> tuple[State, Segment]:
     """One accepted step, at most to the time ``end``.
 
     The local error is measured against the distance travelled, |error| ≤ rtol·|y|: the same tolerance is then right
@@ -157,6 +104,7 @@ def step(loss: Loss, theta0: Flat, state: State, *, end: float, rtol: float) -> 
         state: where the step begins.
         end: the time not to be passed [time].
         rtol: the tolerance.
+        method: a name from `one_step.METHODS`.
 
     Returns:
         The state after the step, and the path between as a cubic.
@@ -164,7 +112,7 @@ def step(loss: Loss, theta0: Flat, state: State, *, end: float, rtol: float) -> 
     Raises:
         DivergenceError: if no step size makes the loss fall along its gradient, or keeps it finite.
     """
-    force = Force(loss, theta0)
+    force, scheme = Force(loss, theta0), METHODS[method]
     y, start = state.displacement, state.force
     radius, direction, age = state.radius, state.direction, state.radius_age
     size, tries = state.size, []
@@ -173,22 +121,23 @@ def step(loss: Loss, theta0: Flat, state: State, *, end: float, rtol: float) -> 
         if age >= REFRESH or len(tries) == 1:
             radius, direction = spectral_radius(force, y, start, direction)
             age = 0
+        if size * radius > scheme.reach:
+            size = scheme.reach / radius
         last = state.time + size >= end * (1 - 1e-12)
         size = end - state.time if last else size
-        following = chebyshev.step(force, y, start, size, chebyshev.stages(size * radius * SAFETY))
-        final = force(following)
-        error = _relative_error(state, following, final, force.value, size, rtol)
+        following, final, estimate = scheme.step(force, y, start, size, scheme.stages(size * radius * SAFETY))
+        error = _relative_error(state, following, estimate, force.value, rtol)
         tries.append((size, error))
         along_kink = state.last_error > 1 and size * radius <= KINK_STEP and math.isfinite(error)
         if error <= 1 or along_kink or is_kink(tries):
             break
         _check_hope(state, size, torch.finfo(theta0.dtype).eps)
-        size *= min(0.7, max(0.1, 0.8 * error ** (-1 / 3))) if math.isfinite(error) else 0.1
+        size *= min(0.7, max(0.1, 0.8 * error ** (-1 / scheme.error_order))) if math.isfinite(error) else 0.1
     # Across a kink the velocities at the ends are not those between: the chord is the better path.
     ends = (start, final) if error <= 1 else ((following - y) / size,) * 2
     segment = Segment.between(state.time, size, y, following, *ends)
     trend = state.last_error if len(tries) == 1 else 0.0
-    proposal = size * growth(error, trend, size, state.last_size)
+    proposal = size * growth(error, trend, size, state.last_size, order=scheme.error_order)
     if error > 1 and radius > 0:
         proposal = max(proposal, KINK_STEP / radius)
     return State(
@@ -213,7 +162,7 @@ def step(loss: Loss, theta0: Flat, state: State, *, end: float, rtol: float) -> 
 
 
 def integrate(
-    loss: Loss, theta0: Flat, state: State, times: Sequence[float], *, rtol: float
+    loss: Loss, theta0: Flat, state: State, times: Sequence[float], *, rtol: float, method: str = "rkc2"
 ) -> Iterator[tuple[State, list[Point]]]:
     """Go on from any state to the last of the times.
 
@@ -223,6 +172,7 @@ def integrate(
         state: where to go on, from `init` or an earlier call; the continuation is the same bit for bit.
         times: increasing record times [time]; those not beyond the state are left out.
         rtol: the tolerance.
+        method: as of `gradient_flow`.
 
     Yields:
         The state after each step, and the points at the record times within it.
@@ -233,14 +183,16 @@ def integrate(
     ahead = [time for time in times if time > state.time]
     while ahead:
         before = state
-        state, segment = step(loss, theta0, before, end=times[-1], rtol=rtol)
+        state, segment = step(loss, theta0, before, end=times[-1], rtol=rtol, method=method)
         within = [time for time in ahead if time <= state.time]
         ahead = ahead[len(within) :]
-        yield state, [_between(before, state, segment, time) for time in within]
+        yield state, [between(before, state, segment, time) for time in within]
 
 
-def gradient_flow(loss: Loss, theta0: Flat, times: ArrayLike, *, rtol: float = 1e-4) -> Trajectory:
-    r"""Follow the gradient flow and measure its path.
+def gradient_flow(
+    loss: Loss, theta0: Flat, times: ArrayLike, *, rtol: float = 1e-4, method: str = "rkc2"
+) -> Trajectory:
+    r"""Follow the gradient flow, Eq. (49), and measure its path.
 
     Args:
         loss: L(θ), a differentiable function of a flat weight vector, as `FlatLoss`.
@@ -248,14 +200,17 @@ def gradient_flow(loss: Loss, theta0: Flat, times: ArrayLike, *, rtol: float = 1
         times: record times t [time], from 0, strictly increasing; they cost no gradients.
         rtol: local error allowed, relative to the distance travelled. |Δθ|² and T/T_SL come out within about
             10·rtol for smooth networks; at kinks (ReLU, max-pool) 1e-2 is as good as any.
+        method: ``"rkc2"``, stabilised, order 2; ``"rock4"``, stabilised, order 4, with ``rtol`` of 1e-4 and below
+            (above, the arc length suffers first); ``"rk4"``, the classical method with steps of 1/λ_max whatever the
+            tolerance, for reference.
 
     Returns:
         The trajectory at those times, each a snapshot and so a possible start. `path_dissipation` is ∫|v|²dt; how far
         the loss drop is from it, `discretisation_share`, certifies the accuracy.
 
     Raises:
-        ValueError: if ``times`` does not increase from 0, ``rtol`` is below what the weights' precision allows, or
-            ``theta0`` is a stationary point.
+        ValueError: if ``times`` does not increase from 0, ``method`` is unknown, ``rtol`` is below what the weights'
+            precision allows, or ``theta0`` is a stationary point.
         DivergenceError: if the loss stops being finite, or does not fall along its gradient.
     """
     check_positive("rtol", rtol)
@@ -264,35 +219,15 @@ def gradient_flow(loss: Loss, theta0: Flat, times: ArrayLike, *, rtol: float = 1
     times = np.atleast_1d(np.asarray(times, dtype=float))
     if times.size == 0 or times[0] != 0:
         raise ValueError(f"`times` must start at zero; times[:2] = {times[:2]}.")
-    state = init(loss, theta0, rtol=rtol)
-    walk = integrate(loss, theta0, state, times.tolist(), rtol=rtol)
+    state = init(loss, theta0, rtol=rtol, method=method)
+    walk = integrate(loss, theta0, state, times.tolist(), rtol=rtol, method=method)
     return collect(itertools.chain([state.point()], *(points for _, points in walk)))
 
 
-def _between(before: State, after: State, segment: Segment, time: float) -> Point:
-    if time == after.time:
-        return after.point()
-    u = (time - segment.time) / segment.size
-    like = after.displacement
-    slopes = tuple(-segment.size * float(state.force.dot(state.force)) for state in (before, after))
-    speed = float(segment.speed(np.array([u]))[0])
-    dissipation = like.new_tensor(before.path_dissipation + segment.dissipation(u))
-    return Point(
-        time=time,
-        displacement=segment.position(u),
-        loss=like.new_tensor(monotone(u, (float(before.loss), float(after.loss)), (slopes[0], slopes[1]))),
-        gradient_norm_squared=like.new_tensor(speed**2),
-        arc_length=like.new_tensor(before.arc_length + segment.length(u)),
-        path_dissipation=dissipation,
-        averaged_dissipation=dissipation,
-        gradient_evaluations=after.gradient_evaluations,
-    )
-
-
-def _relative_error(state: State, following: Tensor, final: Tensor, value: Tensor, size: float, rtol: float) -> float:
+def _relative_error(state: State, following: Tensor, estimate: Tensor, value: Tensor, rtol: float) -> float:
     """Estimated local error of a step in units of rtol·|y|; infinite where the loss rose or is not finite."""
-    estimate = torch.linalg.vector_norm(chebyshev.error(state.displacement, state.force, following, final, size))
-    found, moved, risen = torch.stack([estimate, following.norm(), value.double() - state.loss]).tolist()
+    sizes = estimate.norm(), following.norm(), value.double() - state.loss
+    found, moved, risen = torch.stack(sizes).tolist()
     falls = risen <= rtol * float(state.initial_loss - state.loss) and moved > 0
     return found / (rtol * moved) if falls and math.isfinite(found) else math.inf
 

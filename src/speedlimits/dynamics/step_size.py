@@ -1,4 +1,4 @@
-"""How large the next step of a second-order method may be, and when an error comes from a kink."""
+"""How large the next step may be, and when an error comes from a kink."""
 
 import math
 
@@ -6,7 +6,7 @@ import math
 KINK_ORDER = 1.5
 
 
-def growth(error: float, last_error: float, size: float, last_size: float) -> float:
+def growth(error: float, last_error: float, size: float, last_size: float, *, order: int) -> float:
     """Factor to the next step, by the rule of RKC: Watts' predictor where the last step tells a trend.
 
     Args:
@@ -14,19 +14,20 @@ def growth(error: float, last_error: float, size: float, last_size: float) -> fl
         last_error: of the step before; 0 where it tells nothing.
         size: of this step.
         last_size: of the step before.
+        order: the power of the step size that the error falls with.
 
     Returns:
         The factor, from 0.1 to 10.
     """
     error = max(error, 1e-10)
-    plain = 0.8 * error ** (-1 / 3)
+    plain = 0.8 * error ** (-1 / order)
     if last_error > 0:
-        plain = 0.8 * max(last_error, 1e-10) ** (1 / 3) / error ** (2 / 3) * size / last_size
+        plain = 0.8 * max(last_error, 1e-10) ** (1 / order) / error ** (2 / order) * size / last_size
     return min(10.0, max(0.1, plain))
 
 
 def is_kink(tries: list[tuple[float, float]]) -> bool:
-    """Whether the last two tries' errors fell too slowly with h for a smooth path, which has order 3.
+    """Whether the last two tries' errors fell too slowly with h for a smooth path, which has order 3 or more.
 
     Args:
         tries: (step size, error) of each try at this step.

@@ -16,7 +16,7 @@ from speedlimits.theory.fokker_planck import FokkerPlanck
 Times = Float64[np.ndarray, " times"]
 
 
-def time_grid(times: Times, scale: float, points: int = 200) -> Times:
+def time_grid(times: Times, scale: float, points: int = 200) -> Float64[np.ndarray, " points"]:
     """Times at which a curve through some times is drawn.
 
     Args:
@@ -39,7 +39,7 @@ def flow(curve: SpeedLimit, asked: SpeedLimit, title: str, asymptotic: SpeedLimi
         curve: over a grid of times.
         asked: at the times of the user, drawn as points.
         title: above both.
-        asymptotic: closed form over the same grid, drawn with short dashes.
+        asymptotic: closed form over the times it is meant for.
 
     Returns:
         The figure, not bound to any window.
@@ -55,12 +55,17 @@ def flow(curve: SpeedLimit, asked: SpeedLimit, title: str, asymptotic: SpeedLimi
     right.plot(asked.time, asked.inefficiency, "o", color=COLD, markersize=4)
     if asymptotic is not None:
         for axes, name in ((left, "speed_limit"), (right, "inefficiency")):
-            axes.plot(curve.time, getattr(asymptotic, name), color=WARM, linewidth=1.2, label="asymptotic form")
+            axes.plot(asymptotic.time, getattr(asymptotic, name), color=WARM, linewidth=1.2, label="asymptotic form")
     right.axhline(1, color=GREY, linewidth=1)
-    right.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="times slower than the limit")
-    right.yaxis.set_major_formatter("{x:.3g}")
-    right.yaxis.set_minor_formatter("{x:.2g}")
-    right.tick_params(axis="y", which="minor", labelsize=7)
+    right.set(xscale="log", xlabel="flow time $T$", ylabel="times slower than the limit")
+    top = np.nanmax(np.append(curve.inefficiency, 1.1))
+    if top < 4:
+        right.set_ylim(0.97, 1.05 * top)
+    else:
+        right.set_yscale("log")
+        right.yaxis.set_major_formatter("{x:.3g}")
+        right.yaxis.set_minor_formatter("{x:.2g}")
+        right.tick_params(axis="y", which="minor", labelsize=7)
     right.set_title("Inefficiency = geometric × pace")
     left.legend()
     right.legend()

@@ -15,20 +15,21 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         steps were to instability.
     """
     mean, warm = summary["mean"], summary["warm_start"]
+    # Without a certificate only the limit by the path's own dissipation is sure.
+    sure = "" if summary["certified"] else "path_"
     lines = [
-        f"{_spread(summary, 'inefficiency')} times slower than thermodynamics allows: "
-        f"T = {summary['time']:.4g}, T_SL = {number(mean['speed_limit'], '.3g')}."
+        f"{_spread(summary, f'{sure}inefficiency')} times slower than thermodynamics allows: "
+        f"T = {summary['time']:.4g}, T_SL = {number(mean[f'{sure}speed_limit'], '.3g')}."
     ]
     if warm["mean"]["start_time"]:
-        lines.append(f"From t0 = {warm['mean']['start_time']:.3g} on: {_spread(warm, 'inefficiency')} times.")
+        lines.append(f"From t0 = {warm['mean']['start_time']:.3g} on: {_spread(warm, f'{sure}inefficiency')} times.")
     if summary["certified"]:
         lines.append(f"Certified: {_agreement(summary)}.")
     else:
-        lines.append(f"Not certified: {'; '.join(summary['reasons'])}.")
         lines.append(
-            "What holds is the limit of the path itself, steps and all: "
-            f"{_spread(summary, 'path_inefficiency')} times slower than possible; through the midpoints of its steps, "
-            f"{_spread(summary, 'averaged_inefficiency')} times."
+            f"That is by the dissipation of the path, steps and all (through the midpoints of the steps "
+            f"{_spread(summary, 'averaged_inefficiency')} times). By the loss drop it would be "
+            f"{_spread(summary, 'inefficiency')}, which is not certified: {'; '.join(summary['reasons'])}."
         )
     if mean["stability"] is not None:
         lines.append(_stability(summary))

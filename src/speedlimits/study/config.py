@@ -37,9 +37,10 @@ class StudyConfig:
     time: float = 1.0
     """T, flow time to train for: learning rate × steps, for the loss ½Σ(f−y)²."""
     method: str = "rkc2"
-    """How to follow the gradient flow: rkc2, stabilised Runge–Kutta; gd, full-batch gradient descent."""
+    """How to follow the gradient flow: rkc2, stabilised Runge–Kutta of order 2; rock4, of order 4, for rtol 1e-4 and
+    below; rk4, the classical method at 1/λ_max; gd, full-batch gradient descent."""
     rtol: float = 1e-4
-    """Local error of rkc2, relative to the distance travelled; 1e-2 or 1e-3 for networks with kinks (relu)."""
+    """Local error of rkc2 and rock4, relative to the distance travelled; 1e-2 or 1e-3 for kinks (relu)."""
     learning_rate: float | Literal["auto"] = "auto"
     """η of gd; auto makes η/(1 − momentum) 0.1/λ_max, the largest λ_max over the members."""
     momentum: float = 0.0

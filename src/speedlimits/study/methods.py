@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from speedlimits.dynamics import gradient_descent, gradient_flow
+from speedlimits.dynamics import gradient_descent, gradient_flow, one_step
 from speedlimits.dynamics.sharpness import Sharpness, sharpness
 from speedlimits.dynamics.state import Point, at
 from speedlimits.study.config import StudyConfig
@@ -80,6 +80,21 @@ def _time_step(config: StudyConfig, plan: Plan) -> float:
     return _rate(plan) / (1 - config.momentum)
 
 
+def _flow(name: str) -> Method:
+    return Method(
+        learning_rate=lambda *_: None,
+        times=lambda config, _: record_times(config),
+        start=lambda problem, config: gradient_flow.init(problem.loss, problem.theta0, rtol=config.rtol, method=name),
+        walk=lambda problem, state, config, _: gradient_flow.integrate(
+            problem.loss, problem.theta0, state, record_times(config).tolist(), rtol=config.rtol, method=name
+        ),
+        facts=lambda _, state, __: {
+            "sharpness_final": state.radius,
+            **{count: getattr(state, count) for count in ("steps", "rejections", "kinks")},
+        },
+    )
+
+
 METHODS: dict[str, Method] = {
     "gd": Method(
         learning_rate=_learning_rate,
@@ -95,16 +110,5 @@ METHODS: dict[str, Method] = {
         ),
         facts=_descent_facts,
     ),
-    "rkc2": Method(
-        learning_rate=lambda *_: None,
-        times=lambda config, _: record_times(config),
-        start=lambda problem, config: gradient_flow.init(problem.loss, problem.theta0, rtol=config.rtol),
-        walk=lambda problem, state, config, _: gradient_flow.integrate(
-            problem.loss, problem.theta0, state, record_times(config).tolist(), rtol=config.rtol
-        ),
-        facts=lambda _, state, __: {
-            "sharpness_final": state.radius,
-            **{name: getattr(state, name) for name in ("steps", "rejections", "kinks")},
-        },
-    ),
+    **{name: _flow(name) for name in one_step.METHODS},
 }

@@ -103,7 +103,8 @@ def _certificate(run: Trajectory) -> float | None:
 def _warm(config: StudyConfig, facts: Mapping[str, Any], run: Trajectory) -> dict[str, Any]:
     view = run.from_start(config.warm_start * run.time)
     limit = speed_limit(view, dissipation="loss_drop")
-    return {"seed": facts["seed"], "start_time": view.start_time, "time": view.time, **_limit(limit)}
+    path = {"path_inefficiency": _number(speed_limit(view).final.inefficiency)}
+    return {"seed": facts["seed"], "start_time": view.start_time, "time": view.time, **_limit(limit), **path}
 
 
 def _limit(limit: SpeedLimit) -> dict[str, float | None]:

@@ -153,7 +153,7 @@ def limit_many_samples(*, weight_decay: ArrayLike, teacher_variance: ArrayLike) 
         teacher_variance: α, non-negative.
 
     Returns:
-        T_SL [time], wrong by the factor αλ, and not even the limit of Eq. (79) as printed: that is 2(1 + αλ).
+        T_SL [time], wrong by the factor αλ, and not even the limit of Eq. (79) as printed, 2(1 + αλ).
 
     Raises:
         ValueError: if a parameter breaks its rule.
@@ -174,7 +174,7 @@ def limit_zero_temperature_then_wide(*, weight_decay: ArrayLike, teacher_varianc
         teacher_variance: α, non-negative.
 
     Returns:
-        T_SL [time], which is 0: `regression_limit.limit_zero_temperature` falls like 2/γ.
+        T_SL [time], which is 0, as `regression_limit.limit_zero_temperature` falls like 2/γ.
 
     Raises:
         ValueError: if a parameter breaks its rule.

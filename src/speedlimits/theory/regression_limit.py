@@ -213,7 +213,7 @@ def limit_wide(
         teacher_variance: α, non-negative.
 
     Returns:
-        The leading term [time]: 2/γ for β → ∞, so that this limit and `limit_zero_temperature` commute.
+        The leading term [time], 2/γ for β → ∞, so that this limit and `limit_zero_temperature` commute.
 
     Raises:
         ValueError: if a parameter breaks its rule or the shapes do not broadcast.

@@ -8,6 +8,7 @@ import tyro
 from speedlimits.cli.theory.fokker_planck import FokkerPlanck
 from speedlimits.cli.theory.linear_regression import LinearRegression
 from speedlimits.cli.theory.ntk import Ntk
+from speedlimits.cli.theory.power_law import PowerLaw
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Theory:
     system: (
         Annotated[LinearRegression, tyro.conf.subcommand("linear-regression")]
         | Annotated[Ntk, tyro.conf.subcommand("ntk")]
+        | Annotated[PowerLaw, tyro.conf.subcommand("power-law")]
         | Annotated[FokkerPlanck, tyro.conf.subcommand("fokker-planck")]
     )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Ntk(Output):
-    """Gradient flow under a constant kernel, Eq. (13) with its ½: distance, loss spent, path and speed limit.
+    """Gradient flow under a constant kernel: distance, loss spent, path and speed limit.
 
     Both files hold one number per line (text or .csv), or one array (.npy).
     """
