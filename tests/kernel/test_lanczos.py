@@ -78,10 +78,10 @@ def test_error_estimate_covers_the_error(last):
 
 def test_products_grow_as_the_root_of_time():
     """On a spectrum without gaps the quadrature needs ~√(λ_max t) products; power laws need fewer."""
-    eigenvalues = np.linspace(0.0, 1.0, 4000)
-    spans = np.array([1e2, 1e3, 1e4])
+    eigenvalues = np.linspace(0.0, 1.0, 2000)
+    spans = np.array([3e1, 3e2, 3e3])
     products = [
-        residual_measure(lambda v: eigenvalues * v, np.ones(4000), np.array([span]), tolerance=1e-6).products
+        residual_measure(lambda v: eigenvalues * v, np.ones(2000), np.array([span]), tolerance=1e-6).products
         for span in spans
     ]
     assert np.polyfit(np.log(spans), np.log(products), 1)[0] == pytest.approx(0.5, abs=0.1)
@@ -139,26 +139,6 @@ def test_drift_estimate_is_the_drift():
     found = estimated_drift(lambda v: kernel @ v, lambda v: later @ v, 300, probes=64, generator=rng)
     assert found == pytest.approx(kernel_drift(kernel, later), rel=0.3)
     assert estimated_drift(lambda v: kernel @ v, lambda v: 3 * kernel @ v, 300, generator=rng) < 1e-15
-
-
-def test_linear_model_is_predicted_to_rounding():
-    """Where the kernel cannot move, prediction and gradient descent with finite steps agree to 1e-8 and O(η)."""
-    # Filled in by the study's own test; here the exact flow of the weights by its matrix exponential.
-    model = FCN(6, 2, width=1, depth=0, generator=torch.Generator().manual_seed(0))
-    x, targets = inputs(9, 6), inputs(9, 2, seed=2)
-    operator = KernelOperator(model, x)
-    times = np.array([0.01, 0.3, 5.0, 80.0])
-    found = residual_measure(operator, operator.residual(targets), times).speed_limit(times)
-    features = (x / np.sqrt(6)).numpy()
-    start = model.layers[0].weight.detach().numpy().T
-    values, basis = np.linalg.eigh(features.T @ features)
-    force = basis.T @ (features.T @ (features @ start - targets.numpy()))
-    for k, time in enumerate(times):
-        moved = -basis @ (-np.expm1(-values * time) / values * force.T).T
-        drop = 0.5 * np.sum((features @ start - targets.numpy()) ** 2)
-        drop -= 0.5 * np.sum((features @ (start + moved) - targets.numpy()) ** 2)
-        assert found.w2_squared[k] == pytest.approx(np.sum(moved**2), rel=1e-8)
-        assert found.dissipation[k] == pytest.approx(drop, rel=1e-8)
 
 
 @pytest.mark.parametrize(

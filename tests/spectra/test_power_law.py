@@ -29,18 +29,18 @@ def test_exact_laws_are_found(alpha, delta):
 
 @pytest.mark.parametrize(("alpha", "delta"), [(1.0, 0.5), (1.0, 1.4)])
 def test_scattered_laws_are_found_without_bias(alpha, delta):
-    """With Gaussian modes the mean over fits is a, and 90 % intervals hold it about so often (80 of 100 at least)."""
+    """With Gaussian modes the mean over fits is a, and 90 % intervals hold it about so often (39 of 50 at least)."""
     eigenvalues, residual = law(alpha, delta)
     rng = np.random.default_rng(0)
     a = (1 - delta) / alpha
     fits = [
         fit_power_law(eigenvalues, residual * rng.standard_normal(1000), generator=rng, resamples=100)
-        for _ in range(100)
+        for _ in range(50)
     ]
     found = np.array([fit.exponent for fit in fits])
-    assert abs(found.mean() - a) < 4 * found.std() / np.sqrt(100)
+    assert abs(found.mean() - a) < 4 * found.std() / np.sqrt(50)
     assert found.std() < 0.2
-    assert sum(fit.exponent_interval[0] <= a <= fit.exponent_interval[1] for fit in fits) >= 80
+    assert sum(fit.exponent_interval[0] <= a <= fit.exponent_interval[1] for fit in fits) >= 39
 
 
 def test_correlated_scatter_widens_the_interval():
@@ -54,6 +54,18 @@ def test_correlated_scatter_widens_the_interval():
         held += low < 1.3 < high
     # Resampled one by one, intervals would be √10 times too short and hold α 10 times.
     assert held >= 37
+
+
+def test_singular_spectra_are_fitted_above_rounding():
+    """A kernel of low rank ends in rounding, thirty decades wide, which is no part of the law."""
+    eigenvalues, residual = law(2.0, -2.0, 60)
+    noise = 1e-17 * np.random.default_rng(0).random(60)
+    fit = fit_power_law(
+        np.concatenate([eigenvalues, noise]), np.concatenate([residual, residual]), generator=np.random.default_rng(0)
+    )
+    assert fit.window == (20, 60)
+    assert fit.spectrum_exponent == pytest.approx(2.0, rel=1e-9)
+    assert fit.exponent == pytest.approx(1.5, abs=0.01)
 
 
 @pytest.mark.parametrize(

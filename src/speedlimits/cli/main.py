@@ -16,6 +16,7 @@ import tyro
 
 import speedlimits
 from speedlimits.cli.compare import Compare
+from speedlimits.cli.kernel import Kernel
 from speedlimits.cli.report import Report
 from speedlimits.cli.run import Run, default_config
 from speedlimits.cli.show import Show
@@ -77,6 +78,7 @@ def _parse(arguments: list[str]) -> Callable[[], None] | int:
         "run": Run(out=tyro.MISSING, config=default_config(arguments)),
         "report": Report(directory=tyro.MISSING),
         "show": Show(directory=tyro.MISSING),
+        "kernel": Kernel(directory=tyro.MISSING),
         "compare": Compare(directories=tyro.MISSING),
         "theory": Theory(system=tyro.MISSING),
     }

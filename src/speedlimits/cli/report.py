@@ -12,7 +12,7 @@ from speedlimits.study.folder import Run, load_run
 
 @dataclass(frozen=True)
 class Report:
-    """Write report.html and overview.png of a finished run into its folder."""
+    """Write report.html and overview.png of a finished run into its folder, kernel.png where there is a kernel."""
 
     directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """Run folder."""
@@ -23,7 +23,7 @@ class Report:
 
 
 def write_report(directory: Path, run: Run) -> Path:
-    """Write the page and the figure.
+    """Write the page and the figures.
 
     Args:
         directory: where to.
@@ -33,14 +33,20 @@ def write_report(directory: Path, run: Run) -> Path:
         Where the page lies.
     """
     # Late: the plotting libraries take a second to import.
+    from speedlimits.kernel.record import KernelRecord
     from speedlimits.report import figures
     from speedlimits.report.curves import warm_views
+    from speedlimits.report.kernel_figures import kernel_figure
     from speedlimits.report.page import write_page
 
     members = [run.trajectories[seed] for seed in run.config.seeds]
     warm = warm_views(members, run.config.warm_start * members[0].time)
     title = f"{run.config.model} on {run.config.dataset}, n = {run.config.samples}, {len(members)} seeds"
     figures.save(figures.overview(members, warm, title), directory / "overview.png")
+    kernel = KernelRecord.load(directory / "kernel.npz") if (directory / "kernel.npz").exists() else None
+    if kernel is not None:
+        subject = f"{run.config.model} on {run.config.dataset}, n = {run.config.samples}, seed {kernel.seed}"
+        figures.save(kernel_figure(kernel, run.trajectories[kernel.seed], subject), directory / "kernel.png")
     page = directory / "report.html"
-    write_page(page, run.summary, run.provenance, dataclasses.asdict(run.config), members)
+    write_page(page, run.summary, run.provenance, dataclasses.asdict(run.config), members, kernel)
     return page

@@ -9,7 +9,8 @@ import plotly.io
 import plotly.offline
 
 from speedlimits._files import write_text_atomically
-from speedlimits.report import interactive
+from speedlimits.kernel.record import KernelRecord
+from speedlimits.report import interactive, kernel_interactive
 from speedlimits.report.curves import warm_views
 from speedlimits.report.verdict import number, verdict
 from speedlimits.trajectory import Trajectory
@@ -35,6 +36,7 @@ def write_page(
     provenance: Mapping[str, Any],
     config: Mapping[str, Any],
     trajectories: Sequence[Trajectory],
+    kernel: KernelRecord | None = None,
 ) -> None:
     """Write ``report.html``, whole or not at all.
 
@@ -44,6 +46,7 @@ def write_page(
         provenance: contents of ``provenance.json``.
         config: the study's configuration as a mapping.
         trajectories: the members, in the order of the summary.
+        kernel: what `speedlimits kernel` found out about one of them, if it was asked.
 
     Raises:
         ValueError: if there are no members, or they were recorded at different times.
@@ -58,6 +61,10 @@ def write_page(
         "loss": interactive.loss_and_accuracy(trajectories),
         "triples": interactive.weight_triples(trajectories[0]),
     }
+    if kernel is not None:
+        member = trajectories[[row["seed"] for row in summary["members"]].index(kernel.seed)]
+        panels["overlaps"] = kernel_interactive.overlaps(kernel)
+        panels["prediction"] = kernel_interactive.prediction(kernel, member)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("speedlimits.report"), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -69,6 +76,7 @@ def write_page(
         columns=COLUMNS,
         verdict=verdict(summary)[1:],
         warm=warm[0] if warm else None,
+        kernel=kernel,
         plotly_js=plotly.offline.get_plotlyjs(),
         panels={
             name: plotly.io.to_html(

@@ -81,7 +81,7 @@ def fit_power_law(
         eigenvalues: λ_k, non-negative, in any order [1/time].
         residual: Δ_k in the same order [√loss].
         first: k₁, first mode of the window.
-        last: the last; by default half of all modes, or the last positive eigenvalue if that comes before.
+        last: the last; by default half of all modes, or the last eigenvalue above rounding if that comes before.
         resamples: of the bootstrap.
         confidence: of the intervals.
         generator: draws the resamples.
@@ -102,8 +102,9 @@ def fit_power_law(
         raise ValueError(f"`confidence` must lie between 0 and 1; confidence = {confidence}.")
     order = np.argsort(eigenvalues)[::-1]
     spectrum, squares = eigenvalues[order], residual[order] ** 2
-    usable = min(int(np.count_nonzero(spectrum)), spectrum.size)
-    last = min(spectrum.size // 2 if last is None else last, usable)
+    # Smaller ones are the rounding of whatever found the eigenvalues.
+    rounding = 8 * spectrum.size * np.finfo(float).eps * spectrum.max(initial=0.0)
+    last = min(spectrum.size // 2 if last is None else last, int(np.sum(spectrum > rounding)))
     if last < first + 7:
         raise ValueError(f"`first` and `last` must leave at least 8 modes between them; they are {first}, {last}.")
     window = slice(first - 1, last)
@@ -117,7 +118,8 @@ def fit_power_law(
     places = _blocks(ranks.size, resamples, generator)
     law = intercept + slope * np.log(ranks)
     slopes, _ = _line(np.log(ranks), law + (logs - law)[places])
-    expected = bands.modes(exponent, amplitude)
+    # The law's mode at each eigenvalue, up to a factor; gaps by rank, because degenerate eigenvalues have none.
+    expected = np.exp(exponent * (bands.start - logs)) / ranks
     exponents, _ = bands.fit(expected * (squares / expected)[places])
     tails = 0.5 * (1 - confidence), 0.5 * (1 + confidence)
 
@@ -147,7 +149,7 @@ class _Bands:
         self.edges = np.concatenate([[1.5 * logs[0] - 0.5 * logs[1]], middles, [1.5 * logs[-1] - 0.5 * logs[-2]]])
         self.start = float(self.edges[0])
         self._depths = self.start - self.edges[1:]
-        self._shapes = np.array([self._shape(a) for a in GRID])
+        self._shapes = np.array([_integral(a, self._depths) for a in GRID])
         self._norms = (self._shapes**2).sum(axis=1)
 
     def fit(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -161,17 +163,15 @@ class _Bands:
         bend = below - 2 * there + above
         shift = np.divide(below - above, 2 * bend, out=np.zeros_like(bend), where=bend < 0)
         exponents = GRID[best] + np.clip(shift, -1, 1) * (GRID[1] - GRID[0])
-        shapes = np.array([self._shape(a) for a in exponents])
+        shapes = np.array([_integral(a, self._depths) for a in exponents])
         return exponents, (sums * shapes).sum(axis=1) / (shapes**2).sum(axis=1)
 
-    def modes(self, exponent: float, amplitude: float) -> np.ndarray:
-        """The squared modes that the law expects."""
-        return amplitude * np.diff(self._shape(exponent), prepend=0.0)
 
-    def _shape(self, exponent: float) -> np.ndarray:
-        if abs(exponent) < 1e-12:
-            return self._depths
-        return np.expm1(exponent * self._depths) / exponent
+def _integral(exponent: float, depths: np.ndarray) -> np.ndarray:
+    """∫₀^x e^{as} ds = (e^{ax} − 1)/a."""
+    if abs(exponent) < 1e-12:
+        return depths
+    return np.expm1(exponent * depths) / exponent
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,91 @@
+"""`speedlimits kernel`: the tangent kernel of a finished run, and what it predicts beside what was measured."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from speedlimits.cli.report import write_report
+from speedlimits.report.verdict import number
+from speedlimits.study.folder import load_run
+
+if TYPE_CHECKING:
+    from speedlimits.kernel.record import KernelRecord
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Measure the tangent kernel of a finished run: spectrum, predicted speed limit, drift."""
+
+    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """Run folder."""
+    at: float | None = None
+    """Predict from this time on, to the nearest snapshot; by default from initialisation."""
+    seed: int | None = None
+    """Member of the ensemble; by default the first."""
+    matrix_free: bool = False
+    """Never form the kernel: for many samples. Exponents are then not fitted."""
+    memory: float = 4.0
+    """Gigabytes that may be used, about."""
+    json: bool = False
+    """Print one JSON object with all series instead of a table; null where there is no number."""
+
+    def __call__(self) -> None:
+        """Analyse, write kernel.npz, draw the report again, print."""
+        # Late: torch takes seconds to import.
+        from speedlimits.study.kernel import analyse_kernel
+
+        record = analyse_kernel(
+            self.directory, seed=self.seed, at=self.at, matrix_free=self.matrix_free, memory=1e9 * self.memory
+        )
+        run = load_run(self.directory)
+        page = write_report(self.directory, run)
+        summary = record.summary(run.trajectories[record.seed])
+        if self.json:
+            print(json.dumps(summary, allow_nan=False))
+        else:
+            print_kernel(record, summary)
+            print(f"Report: {page}")
+
+
+def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
+    """Print prediction beside measurement, and what to make of them.
+
+    Args:
+        record: what was found.
+        summary: the same as numbers.
+    """
+    table = Table(
+        title=f"NTK of {record.pairs} (sample, output) pairs, seed {record.seed}, from t = {summary['start_time']:.4g}",
+        title_justify="left",
+    )
+    table.add_column("")
+    for heading in ("predicted", "measured"):
+        table.add_column(heading, justify="right")
+    for key in summary["predicted"]:
+        last = [summary[kind][key][-1] for kind in ("predicted", "measured")]
+        table.add_row({"inefficiency": "T/T_SL"}.get(key, key), *(number(value) for value in last))
+    console = Console()
+    console.print(table)
+    top = ", ".join(number(value, ".3g") for value in summary["eigenvalues_top"][:5])
+    print(f"Largest eigenvalues: {top}, …")
+    if (found := summary["exponents"]) is not None:
+        print(
+            f"Exponents in modes {found['window'][0]} to {found['window'][1]}: "
+            f"α = {_with_interval(found, 'spectrum')}, δ = {_with_interval(found, 'residual')}, "
+            f"a = {found['exponent']:.3g} [{found['exponent_interval'][0]:.3g}, {found['exponent_interval'][1]:.3g}]: "
+            f"{' or '.join(found['regimes'])}; by the scaling law T/T_SL = {number(found['inefficiency'], '.3g')}."
+        )
+    drift = summary["drift"]
+    print(
+        f"The kernel has turned by {number(drift['drift'][-1], '.2g')} at t = {drift['time'][-1]:.4g} (0: not at all)."
+    )
+
+
+def _with_interval(found: dict[str, Any], name: str) -> str:
+    low, high = found[f"{name}_interval"]
+    return f"{found[f'{name}_exponent']:.3g} [{low:.3g}, {high:.3g}]"

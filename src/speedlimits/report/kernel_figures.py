@@ -1,0 +1,110 @@
+"""What the tangent kernel says of a run, for print: panel (f) of Fig. 1 and prediction beside measurement."""
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float64
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from speedlimits.bound import speed_limit
+from speedlimits.kernel.record import KernelRecord, KernelView
+from speedlimits.report.figures import COLD, GREY, STYLE, WARM
+from speedlimits.trajectory import Trajectory
+
+Points = Float64[np.ndarray, " points"]
+# Modes drawn one by one are a cloud; a bin of the spectrum shows its mean.
+BINS = 60
+
+
+def shares(view: KernelView) -> tuple[Points, Points]:
+    """How much of the loss stands at each part of the spectrum: a histogram over ln λ.
+
+    Args:
+        view: of the kernel.
+
+    Returns:
+        The middles of the bins that hold any modes [1/time], and their shares of Σ_k Δ_k².
+    """
+    top = view.eigenvalues.max(initial=0.0)
+    moving = view.eigenvalues > 1e-12 * top
+    logs, squares = np.log(view.eigenvalues[moving]), view.residual[moving] ** 2
+    counts, edges = np.histogram(logs, BINS)
+    sums, _ = np.histogram(logs, edges, weights=squares)
+    held = counts > 0
+    return np.exp(0.5 * (edges[1:] + edges[:-1]))[held], sums[held] / np.sum(view.residual**2)
+
+
+def label(view: KernelView) -> str:
+    """What a view is called in a legend: where it starts."""
+    return f"from t₀ = {view.start_time:.3g}" if view.start_time else "from initialisation"
+
+
+def kernel_figure(record: KernelRecord, run: Trajectory, title: str) -> Figure:
+    """Both panels on one sheet.
+
+    Args:
+        record: of the kernel.
+        run: the member's whole run.
+        title: above them.
+
+    Returns:
+        The figure, not bound to any window.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 3.9), layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+        left, right = figure.subplots(1, 2)
+        overlaps(left, record)
+        prediction(right, record, run)
+    return figure
+
+
+def overlaps(axes: Axes, record: KernelRecord) -> None:
+    """Panel (f) of Fig. 1: the residual's overlaps with the kernel's eigenvectors, and the eigenvalues inset."""
+    for view, colour in zip(record.views, (COLD, WARM), strict=False):
+        axes.plot(*shares(view), "o-", color=colour, markersize=3, linewidth=1, label=label(view))
+    axes.set(xscale="log", yscale="log", xlabel=r"eigenvalue $\lambda$", ylabel=r"share of $\sum_k\Delta_k^2$")
+    axes.set_title("Residual over the kernel's spectrum")
+    axes.legend(loc="lower right")
+    inset = axes.inset_axes((0.09, 0.64, 0.33, 0.31))
+    inset.plot(*ranked(record), color=COLD, linewidth=1)
+    inset.set(xscale="log", yscale="log")
+    inset.set_title(r"$\lambda_k$", fontsize=8)
+    inset.tick_params(labelsize=6)
+
+
+def ranked(record: KernelRecord) -> tuple[Points, Points]:
+    """Eigenvalues at initialisation by rank; only the top where the kernel was not formed.
+
+    Args:
+        record: of the kernel.
+
+    Returns:
+        Ranks from 1, and positive eigenvalues.
+    """
+    view = record.views[0]
+    eigenvalues = view.top if record.matrix_free else view.eigenvalues
+    eigenvalues = eigenvalues[eigenvalues > 1e-12 * eigenvalues[0]]
+    return np.arange(1.0, eigenvalues.size + 1), eigenvalues
+
+
+def prediction(axes: Axes, record: KernelRecord, run: Trajectory) -> None:
+    """T/T_SL as it was measured, and as a kernel that stays the same would have it."""
+    for view, colour in zip(record.views, (COLD, WARM), strict=False):
+        seen = view.seen(run)
+        axes.plot(
+            seen.times[1:],
+            np.asarray(speed_limit(seen).inefficiency)[1:],
+            color=colour,
+            label=f"measured {label(view)}",
+        )
+        axes.plot(seen.times[1:], view.predicted(seen.times[1:]).inefficiency, color=colour, linestyle="--")
+    axes.plot([], [], color=GREY, linestyle="--", label="predicted by the kernel there")
+    axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="$T/T_{SL}$")
+    axes.yaxis.set_major_formatter("{x:.3g}")
+    axes.yaxis.set_minor_formatter("{x:.2g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
+    axes.set_title("Predicted by the tangent kernel beside measured")
+    axes.legend(loc="upper left")

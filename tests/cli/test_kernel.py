@@ -1,0 +1,78 @@
+"""`speedlimits kernel` as a user meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from speedlimits.cli.main import main
+
+TINY = ["--samples", "12", "--width", "4", "--seeds", "0", "1", "--time", "0.1", "--records", "20", "--snapshots", "6"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    assert main(["run", "--out", str(folder), *TINY]) == 0
+    return folder
+
+
+def test_kernel_prints_prediction_beside_measurement(finished, capsys):
+    """A table of both at the end, the exponents and the drift; the report gains its two panels and a picture."""
+    assert main(["kernel", str(finished)]) == 0
+    printed = capsys.readouterr().out
+    for text in ("predicted", "measured", "T/T_SL", "Largest eigenvalues", "Exponents in modes 20 to", "has turned by"):
+        assert text in printed
+    assert {"kernel.npz", "kernel.png"} <= {path.name for path in finished.iterdir()}
+    page = (finished / "report.html").read_text()
+    assert page.count('class="plotly-graph-div"') == 6
+    assert "Predicted by the kernel beside measured" in page
+
+
+def test_report_keeps_the_kernel(finished):
+    """A report drawn again, without the kernel being measured again, still has its panels."""
+    assert main(["kernel", str(finished), "--seed", "1"]) == 0
+    (finished / "report.html").unlink()
+    assert main(["report", str(finished)]) == 0
+    assert "Tangent kernel of seed 1" in (finished / "report.html").read_text()
+
+
+@pytest.mark.parametrize("options", [[], ["--matrix-free"], ["--at", "0.005"]])
+def test_json_has_the_promised_keys(finished, capsys, options):
+    """One JSON object without NaN: prediction and measurement at the same times, exponents or null, drift."""
+    assert main(["kernel", str(finished), "--json", *options]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert {"eigenvalues_top", "exponents", "predicted", "measured", "drift"} <= found.keys()
+    for kind in ("predicted", "measured"):
+        assert set(found[kind]) == {"time", "w2_squared", "dissipation", "inefficiency", "geometric", "pace"}
+    assert found["predicted"]["time"] == found["measured"]["time"]
+    assert (found["start_time"] > 0) == ("--at" in options)
+    assert (found["exponents"] is None) == ("--matrix-free" in options)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--seed", "7"], 2, "`seed` must be one of 0, 1; seed = 7."),
+        (["--at", "3"], 2, "`at` must lie in [0, 0.1), before the run's end; at = 3."),
+        (["--memory", "1e-9"], 2, "`memory` must be at least"),
+        (["--memory", "0"], 2, "`memory` must be positive and finite; memory = 0."),
+    ],
+)
+def test_wrong_usage_is_one_line(finished, capfd, options, code, message):
+    """Argument, rule and value in one line on stderr."""
+    assert main(["kernel", str(finished), *options]) == code
+    printed = capfd.readouterr()
+    assert printed.err.count("\n") == 1
+    assert message in printed.err
+
+
+def test_damaged_kernel_is_one_line(finished, capsys):
+    """A report asked for over a damaged kernel.npz names the file."""
+    content = (finished / "kernel.npz").read_bytes()
+    (finished / "kernel.npz").write_bytes(content[:100])
+    assert main(["report", str(finished)]) == 1
+    assert (
+        f"speedlimits: `path` must be a saved kernel; {finished / 'kernel.npz'} is damaged" in capsys.readouterr().err
+    )
+    (finished / "kernel.npz").write_bytes(content)
