@@ -29,6 +29,8 @@ SENTENCES = {
     "docs/api.md": "The API, from the docstrings.",
     "docs/demo.png": "The picture in README, drawn by `make demo`.",
     "docs/equations.md": "EQUATIONS.md as a page.",
+    "docs/gradient-flow.md": "What a gradient flow costs by each method, measured.",
+    "docs/gradient_flow/": "Work–precision diagrams, drawn by `benchmarks/gradient_flow.py`.",
     "docs/index.md": "The front page of the documentation.",
     "docs/run-folder.md": "What lies in a run folder and what each number means.",
     "docs/tree.md": "This list.",
