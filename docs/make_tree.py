@@ -33,6 +33,8 @@ SENTENCES = {
     "docs/errata/entropy.png": "Misprints on entropy production, by `docs/make_errata_figures.py`.",
     "docs/errata/kernel.png": "Misprints on constant kernels, by the same script.",
     "docs/errata/regression.png": "Misprints on linear regression, by the same script.",
+    "docs/gradient-flow.md": "What a gradient flow costs by each method, measured.",
+    "docs/gradient_flow/": "Work–precision diagrams, drawn by `benchmarks/gradient_flow.py`.",
     "docs/index.md": "The front page of the documentation.",
     "docs/run-folder.md": "What lies in a run folder and what each number means.",
     "docs/tree.md": "This list.",
