@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import tyro
 
 import speedlimits
+from speedlimits.cli.langevin import LangevinCommand
 from speedlimits.cli.report import Report
 from speedlimits.cli.run import Run, default_config
 from speedlimits.cli.show import Show
@@ -74,10 +75,16 @@ def _parse(arguments: list[str]) -> Callable[[], None] | int:
     commands = tyro.extras.subcommand_type_from_defaults(
         {
             "run": Run(out=tyro.MISSING, config=default_config(arguments)),
+            "langevin": LangevinCommand(out=tyro.MISSING),
             "report": Report(directory=tyro.MISSING),
             "show": Show(directory=tyro.MISSING),
         },
-        descriptions={"run": Run.__doc__ or "", "report": Report.__doc__ or "", "show": Show.__doc__ or ""},
+        descriptions={
+            "run": Run.__doc__ or "",
+            "langevin": LangevinCommand.__doc__ or "",
+            "report": Report.__doc__ or "",
+            "show": Show.__doc__ or "",
+        },
     )
     complaint = io.StringIO()
     try:
