@@ -40,6 +40,7 @@ SENTENCES = {
     "docs/tree.md": "This list.",
     "pyproject.toml": "Packaging, dependencies with their reasons, and the settings of all tools.",
     "src/speedlimits/py.typed": "Marks the package as typed.",
+    "src/speedlimits/report/templates/langevin.html.j2": "The page that `report/langevin.py` fills.",
     "src/speedlimits/report/templates/report.html.j2": "The page that `report/page.py` fills.",
 }
 

@@ -17,6 +17,7 @@ import tyro
 import speedlimits
 from speedlimits.cli.compare import Compare
 from speedlimits.cli.kernel import Kernel
+from speedlimits.cli.langevin import LangevinCommand
 from speedlimits.cli.report import Report
 from speedlimits.cli.run import Run, default_config
 from speedlimits.cli.show import Show
@@ -76,6 +77,7 @@ def _execute(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> Callable[[], None] | int:
     defaults = {
         "run": Run(out=tyro.MISSING, config=default_config(arguments)),
+        "langevin": LangevinCommand(out=tyro.MISSING),
         "report": Report(directory=tyro.MISSING),
         "show": Show(directory=tyro.MISSING),
         "kernel": Kernel(directory=tyro.MISSING),
