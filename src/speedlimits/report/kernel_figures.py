@@ -6,6 +6,7 @@ from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from speedlimits.bound import speed_limit
 from speedlimits.kernel.record import KernelRecord, KernelView
@@ -68,11 +69,16 @@ def overlaps(axes: Axes, record: KernelRecord) -> None:
     axes.set(xscale="log", yscale="log", xlabel=r"eigenvalue $\lambda$", ylabel=r"share of $\sum_k\Delta_k^2$")
     axes.set_title("Residual over the kernel's spectrum")
     axes.legend(loc="lower right")
-    inset = axes.inset_axes((0.09, 0.64, 0.33, 0.31))
+    # Below the curves: inset and legend cover no point.
+    low, high = axes.get_ylim()
+    axes.set_ylim(low * (low / high) ** 0.9, high)
+    inset = axes.inset_axes((0.1, 0.1, 0.36, 0.3))
     inset.plot(*ranked(record), color=COLD, linewidth=1)
     inset.set(xscale="log", yscale="log")
-    inset.set_title(r"$\lambda_k$", fontsize=8)
+    inset.set_title(r"$\lambda_k$ over $k$", fontsize=8)
     inset.tick_params(labelsize=6)
+    inset.yaxis.set_minor_formatter(NullFormatter())
+    inset.patch.set_alpha(0.0)
 
 
 def ranked(record: KernelRecord) -> tuple[Points, Points]:
