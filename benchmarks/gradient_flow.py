@@ -316,9 +316,10 @@ def draw(results: dict[str, Any], folder: Path) -> None:
                 axis.set_xlabel("gradients")
         axes[0, 0].set_ylabel("error of |Δθ|²")
         axes[1, 0].set_ylabel("worst of four errors")
-        axes[0, 0].legend(fontsize=8)
         figure.suptitle(name)
-        figure.tight_layout()
+        figure.tight_layout(rect=(0, 0.05, 1, 1))
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, fontsize=8, ncols=len(labels), loc="lower center")
         figure.savefig(folder / f"{name.lower().replace(' ', '-')}.png", dpi=110)
         plt.close(figure)
 
