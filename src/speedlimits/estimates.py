@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import stdtrit
 
-from speedlimits._checks import check_one_of
+from speedlimits._checks import check_finite, check_one_of, check_shape
 
 Side = Literal["lower", "upper", "exact", "unsigned"]
 SIDES = ("lower", "upper", "exact", "unsigned")
@@ -162,6 +162,15 @@ def averaged(name: str, estimates: Iterable[Estimate]) -> Estimate:
         degrees_of_freedom=sum(part.degrees_of_freedom for part in parts),
         caveat=parts[0].caveat,
     )
+
+
+def check_ensemble(name: str, ensemble: np.ndarray, minimum: int) -> None:
+    """Raise unless the array has a member in each row, at least so many, and only finite numbers."""
+    check_shape(name, ensemble, (None, None))
+    check_members(name, ensemble, minimum)
+    # In the precision it is stored in: there may be no room for a large ensemble's copy in float64.
+    if not np.isfinite(ensemble).all():
+        check_finite(name, ensemble)
 
 
 def check_members(name: str, ensemble: np.ndarray, minimum: int) -> None:

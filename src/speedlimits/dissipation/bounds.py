@@ -14,7 +14,7 @@ from scipy.spatial import KDTree
 from scipy.special import digamma, gammaln
 
 from speedlimits._checks import check_finite, check_integer, check_one_of, check_positive, check_shape
-from speedlimits.estimates import Estimate, check_members, from_jackknife, from_mean
+from speedlimits.estimates import Estimate, check_ensemble, check_members, from_jackknife, from_mean
 
 Values = Float[np.ndarray, " members"]
 Ensemble = Float[np.ndarray, "members dims"]
@@ -84,7 +84,8 @@ def maximum_entropy(
     """
     check_one_of("structure", structure, ("full", "diagonal", "isotropic"))
     energies = _energies(potentials_start, potentials_end, end, entropy_start, inverse_temperature)
-    check_members("end", end, 3 * end.shape[1] if structure == "full" else FEWEST)
+    if structure == "full":
+        check_members("end", end, 3 * end.shape[1])
     entropy, left_out = {"full": _full, "diagonal": _diagonal, "isotropic": _isotropic}[structure](end)
     if not math.isfinite(entropy):
         raise ValueError("`end` must vary in every direction; the entropy of the Gaussian with its variances is -inf.")
@@ -126,7 +127,7 @@ def energy_entropy(
     """
     energies = _energies(potentials_start, potentials_end, end, entropy_start, inverse_temperature)
     check_integer("neighbour", neighbour, minimum=1)
-    check_members("end", end, max(FEWEST, neighbour + 1))
+    check_members("end", end, neighbour + 1)
     members, dims = end.shape
     distances = KDTree(end).query(end, k=neighbour + 1)[0][:, -1]
     ball = 0.5 * dims * math.log(math.pi) - gammaln(0.5 * dims + 1)
@@ -169,7 +170,7 @@ def _energies(start: np.ndarray, end: np.ndarray, ensemble: np.ndarray, entropy:
     check_shape("end", ensemble, (start.size, None))
     for name, values in (("potentials_start", start), ("potentials_end", end), ("entropy_start", entropy)):
         check_finite(name, values)
-    check_finite("end", ensemble)
+    check_ensemble("end", ensemble, FEWEST)
     check_positive("inverse_temperature", beta)
     return start - end - entropy / beta
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import logsumexp
 
 from speedlimits._checks import check_finite
 from speedlimits.estimates import Estimate, check_members, from_mean
@@ -50,7 +49,9 @@ def fluctuation_theorem(entropy_productions: Float[np.ndarray, " members"]) -> F
     """
     check_finite("entropy_productions", entropy_productions)
     check_members("entropy_productions", entropy_productions, 2)
-    average = from_mean("fluctuation theorem", np.exp(-entropy_productions), "exact")
-    log_effective = 2.0 * logsumexp(-entropy_productions) - logsumexp(-2.0 * entropy_productions)
-    effective = float(np.exp(log_effective))
+    with np.errstate(over="ignore"):
+        average = from_mean("fluctuation theorem", np.exp(-entropy_productions), "exact")
+    # Scaled by the largest: weights overflow long before their ratios do.
+    weights = np.exp(entropy_productions.min() - entropy_productions)
+    effective = float(weights.sum() ** 2 / np.sum(weights**2))
     return FluctuationTheorem(average, effective, effective >= FEWEST)

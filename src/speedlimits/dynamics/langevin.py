@@ -17,8 +17,9 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
@@ -91,7 +92,7 @@ class State:
         path_ratio: ln p[θ|θ₀]/p[θ̃|θ_N] of each member's path so far, Eqs. (37), (38): exact for the discrete paths of
             Euler–Maruyama and Metropolis; for Leimkuhler–Matthews the heat β(V₀ − V_N), its limit for small steps.
         accepted: accepted steps of all members together.
-        random: state of the generator, on the CPU.
+        random: state of the generator of all noise.
     """
 
     steps: int
@@ -101,7 +102,7 @@ class State:
     noise: Float64[Tensor, "drawn parameters"]
     path_ratio: Members
     accepted: int
-    random: UInt8[Tensor, " bytes"]
+    random: Int64[Tensor, " words"]
 
 
 def prior(dynamics: Langevin, members: int, parameters: int, *, seed: int) -> Ensemble:
@@ -149,7 +150,7 @@ def init(dynamics: Langevin, thetas: Ensemble, *, seed: int) -> State:
             "R, is infinite at every finite β."
         )
     losses, gradients = losses_and_gradients(dynamics.loss, thetas, chunk=dynamics.chunk)
-    generator = torch.Generator().manual_seed(seed)
+    generator = np.random.Generator(np.random.SFC64(seed))
     state = State(
         steps=0,
         thetas=thetas,
@@ -158,7 +159,7 @@ def init(dynamics: Langevin, thetas: Ensemble, *, seed: int) -> State:
         noise=_normal(thetas, generator) if dynamics.scheme == "leimkuhler-matthews" else torch.zeros_like(thetas[:0]),
         path_ratio=torch.zeros_like(losses),
         accepted=0,
-        random=generator.get_state(),
+        random=_state_of(generator),
     )
     return _checked(dynamics, state)
 
@@ -176,8 +177,7 @@ def step(dynamics: Langevin, state: State) -> State:
     Raises:
         DivergenceError: if a member leaves the finite numbers.
     """
-    generator = torch.Generator()
-    generator.set_state(state.random)
+    generator = _generator(state.random)
     size, beta = dynamics.time_step, dynamics.inverse_temperature
     forces = dynamics.forces(state.thetas, state.gradients)
     noise = draw = _normal(state.thetas, generator)
@@ -194,20 +194,22 @@ def step(dynamics: Langevin, state: State) -> State:
         noise=noise if len(state.noise) else state.noise,
         accepted=state.accepted + len(thetas),
     )
-    heat = beta * (dynamics.potentials(state.thetas, state.losses) - dynamics.potentials(thetas, losses))
     if dynamics.scheme == "leimkuhler-matthews":
-        return _checked(dynamics, replace(after, path_ratio=state.path_ratio + heat, random=generator.get_state()))
+        ratio = _heat(dynamics, state, after)
+        return _checked(dynamics, replace(after, path_ratio=state.path_ratio + ratio, random=_state_of(generator)))
     following = dynamics.forces(thetas, gradients)
-    # ln p(θ'|θ)/p(θ|θ') of one step, Eqs. (29), (37), as in `dissipation.path_measure`.
-    ratio = 0.5 * beta * ((forces + following) * (thetas - state.thetas)).sum(1)
-    ratio += 0.25 * beta * size * (following.square().sum(1) - forces.square().sum(1))
+    # ln p(θ'|θ)/p(θ|θ') of one step, Eqs. (29), (37), as in `dissipation.path_measure`, in one product:
+    # (β/2)(f + f')·δ + (βh/4)(|f'|² − |f|²).
+    moved = torch.add(thetas - state.thetas, following - forces, alpha=0.5 * size)
+    ratio = 0.5 * beta * torch.linalg.vecdot(forces + following, moved)
     if dynamics.scheme == "metropolis":
-        uniform = torch.rand(len(thetas), generator=generator, dtype=torch.float64).to(thetas.device)
+        uniform = torch.from_numpy(generator.random(len(thetas))).to(thetas.device)
+        heat = _heat(dynamics, state, after)
         accepted = uniform.log() < heat - ratio
         after = _accepted(state, after, accepted)
         # Accepted so, a step and its reversal have the ratio of detailed balance.
         ratio = torch.where(accepted, heat, 0.0)
-    return _checked(dynamics, replace(after, path_ratio=state.path_ratio + ratio, random=generator.get_state()))
+    return _checked(dynamics, replace(after, path_ratio=state.path_ratio + ratio, random=_state_of(generator)))
 
 
 def integrate(dynamics: Langevin, state: State, stops: Iterable[int]) -> Iterator[State]:
@@ -262,9 +264,27 @@ def check_stable(dynamics: Langevin, thetas: Ensemble) -> None:
         )
 
 
-def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+def _normal(like: Tensor, generator: np.random.Generator) -> Tensor:
     """Standard normal numbers, drawn on the CPU so that every device gets the same."""
-    return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.device)
+    return torch.from_numpy(generator.standard_normal(like.shape)).to(like.device)
+
+
+def _generator(random: Tensor) -> np.random.Generator:
+    # NumPy's SFC64, not torch's generator: twice as fast, and the noise is a third of a small network's step.
+    bits = np.random.SFC64(0)
+    bits.state = {**bits.state, "state": {"state": random.numpy().view(np.uint64)}}
+    return np.random.Generator(bits)
+
+
+def _state_of(generator: np.random.Generator) -> Tensor:
+    words: np.ndarray = generator.bit_generator.state["state"]["state"]
+    return torch.from_numpy(words.view(np.int64).copy())
+
+
+def _heat(dynamics: Langevin, before: State, after: State) -> Members:
+    """β(V − V′) of each member's step."""
+    drop = dynamics.potentials(before.thetas, before.losses) - dynamics.potentials(after.thetas, after.losses)
+    return dynamics.inverse_temperature * drop
 
 
 def _accepted(before: State, after: State, accepted: Tensor) -> State:

@@ -16,6 +16,8 @@ from speedlimits.report.interactive import LAYOUT, LOGARITHMIC
 from speedlimits.report.verdict import number
 
 TIME = {**LOGARITHMIC, "title": "flow time T"}
+# For curves that start high: the legend where they end.
+FALLING = LAYOUT | {"legend": {"x": 0.98, "y": 0.98, "xanchor": "right", "bgcolor": "rgba(255,255,255,0.7)"}}
 # Columns of the tables of estimates.
 COLUMNS = (
     ("value", "value"),
@@ -61,7 +63,7 @@ def write_langevin_page(path: str | Path, summary: Mapping[str, Any]) -> None:
 def _loss(series: Mapping[str, np.ndarray]) -> go.Figure:
     figure = go.Figure()
     _band(figure, series["time"], series["loss"], 2 * series["loss_error"], COLD, "mean loss ± 2 errors")
-    return figure.update_layout(LAYOUT, xaxis=TIME, yaxis={**LOGARITHMIC, "title": "loss ½Σ(f−y)²"})
+    return figure.update_layout(FALLING, xaxis=TIME, yaxis={**LOGARITHMIC, "title": "loss ½Σ(f−y)²", "dtick": "D2"})
 
 
 def _free_energy(series: Mapping[str, np.ndarray]) -> go.Figure:
@@ -69,7 +71,7 @@ def _free_energy(series: Mapping[str, np.ndarray]) -> go.Figure:
     _line(figure, series["time"], series["free_energy_lower"], COLD, "F from below")
     _line(figure, series["time"], series["entropy_upper"], WARM, "entropy S from above", yaxis="y2")
     return figure.update_layout(
-        LAYOUT,
+        FALLING,
         xaxis=TIME,
         yaxis={"title": {"text": "free energy F = ⟨V⟩ − S/β", "font": {"color": COLD}}},
         yaxis2={"title": {"text": "entropy", "font": {"color": WARM}}, "overlaying": "y", "side": "right"},
@@ -99,7 +101,7 @@ def _temperature(series: Mapping[str, np.ndarray], bath: float) -> go.Figure:
     values, errors = series["effective_temperature"], series["effective_temperature_error"]
     _band(figure, series["time"], values, 2 * errors, ACCURACY, "⟨θ·∇V⟩/P ± 2 errors")
     _line(figure, series["time"], np.full(values.shape, bath), GREY, "β⁻¹", dash="dash")
-    return figure.update_layout(LAYOUT, xaxis=TIME, yaxis={"title": "temperature"})
+    return figure.update_layout(FALLING, xaxis=TIME, yaxis={"title": "temperature"})
 
 
 def _line(

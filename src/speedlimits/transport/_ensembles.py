@@ -54,6 +54,14 @@ def total_variance(ensemble: np.ndarray, first: int, last: int) -> tuple[float, 
     return squares.sum() / (n - 1), np.maximum(without, 0.0) / (n - 2)
 
 
+def projected(ensemble: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Each member along each direction, in float64."""
+    along = np.zeros((len(ensemble), directions.shape[1]))
+    for columns in column_slices(ensemble):
+        along += np.asarray(ensemble[:, columns], dtype=float) @ directions[columns]
+    return along
+
+
 def most_changed_directions(start: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
     """Orthonormal directions in which the second moments about the mean of the start change most."""
     n, dims = start.shape

@@ -14,14 +14,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from speedlimits._checks import check_finite, check_integer, check_shape
-from speedlimits.estimates import Estimate, averaged, check_members, from_jackknife, from_mean
+from speedlimits._checks import check_integer, check_shape
+from speedlimits.estimates import Estimate, averaged, check_ensemble, from_jackknife, from_mean
 from speedlimits.transport._ensembles import (
     SLICE,
-    column_slices,
     halves,
     mean_shift_squared,
     most_changed_directions,
+    projected,
     split,
     total_variance,
 )
@@ -156,7 +156,7 @@ def projections(start: Ensemble, end: Ensemble, directions: Directions) -> Estim
     excess = np.abs(directions.T @ directions - np.eye(directions.shape[1])).max(initial=0.0)
     if not excess < 1e-8:
         raise ValueError(f"`directions` must be orthonormal; directionsᵀdirections is off by {excess:.3g}.")
-    along = start @ directions, end @ directions
+    along = projected(start, directions), projected(end, directions)
     parts = [from_mean("", _line_gains(*along, *half).sum(axis=1), "lower") for half in halves(len(start))]
     return averaged(f"{directions.shape[1]} projections", parts)
 
@@ -183,7 +183,7 @@ def sliced(start: Ensemble, end: Ensemble, *, slices: int = 64, generator: np.ra
     dims = start.shape[1]
     count = min(slices, dims)
     directions, _ = np.linalg.qr(generator.standard_normal((dims, count)))
-    along = start @ directions, end @ directions
+    along = projected(start, directions), projected(end, directions)
     parts = []
     for half in halves(len(start)):
         gains = dims * _line_gains(*along, *half)
@@ -227,18 +227,15 @@ def max_sliced(start: Ensemble, end: Ensemble, *, count: int = 1) -> Estimate:
     for fitted, held in halves(len(start)):
         first, second = split(fitted)
         directions = most_changed_directions(start[first], end[first], count)
-        gains = _line_gains(start @ directions, end @ directions, second, held)
+        gains = _line_gains(projected(start, directions), projected(end, directions), second, held)
         parts.append(from_mean("", gains.sum(axis=1), "lower"))
     return averaged("max-sliced" if count == 1 else f"{count} held-out directions", parts)
 
 
 def _check(start: np.ndarray, end: np.ndarray) -> None:
-    check_shape("start", start, (None, None))
+    check_ensemble("start", start, FEWEST)
     check_shape("end", end, start.shape)
-    check_members("start", start, FEWEST)
-    for name, ensemble in (("start", start), ("end", end)):
-        for columns in column_slices(ensemble):
-            check_finite(name, ensemble[:, columns])
+    check_ensemble("end", end, FEWEST)
 
 
 def _gains(ensemble: np.ndarray, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -269,7 +266,7 @@ def _fit(start: np.ndarray, end: np.ndarray, fitted: slice, rank: int) -> Linear
         basis = most_changed_directions(start[first], end[first], rank)
     inside, outside = [], []
     for ensemble in (start[fitted], end[fitted]):
-        along = np.asarray(ensemble @ basis, dtype=float)
+        along = projected(ensemble, basis)
         covariance = np.atleast_2d(np.cov(along, rowvar=False))
         total = total_variance(ensemble, 0, dims)[0]
         rest = max(total - np.trace(covariance), 0.0)

@@ -10,8 +10,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
-from speedlimits._checks import check_finite, check_integer, check_positive, check_shape
-from speedlimits.estimates import Estimate, check_members, from_mean
+from speedlimits._checks import check_integer, check_positive, check_shape
+from speedlimits.estimates import Estimate, check_ensemble, from_mean
 
 Ensemble = Float[np.ndarray, "members dims"]
 
@@ -126,8 +126,6 @@ def pair_costs(start: Ensemble, end: Ensemble) -> Float[np.ndarray, "members mem
 
 
 def _check(start: np.ndarray, end: np.ndarray) -> None:
-    check_shape("start", start, (None, None))
+    check_ensemble("start", start, 2)
     check_shape("end", end, start.shape)
-    check_members("start", start, 2)
-    check_finite("start", start)
-    check_finite("end", end)
+    check_ensemble("end", end, 2)
