@@ -33,11 +33,14 @@ SENTENCES = {
     "docs/errata/entropy.png": "Misprints on entropy production, by `docs/make_errata_figures.py`.",
     "docs/errata/kernel.png": "Misprints on constant kernels, by the same script.",
     "docs/errata/regression.png": "Misprints on linear regression, by the same script.",
+    "docs/gradient-flow.md": "What a gradient flow costs by each method, measured.",
+    "docs/gradient_flow/": "Work–precision diagrams, drawn by `benchmarks/gradient_flow.py`.",
     "docs/index.md": "The front page of the documentation.",
     "docs/run-folder.md": "What lies in a run folder and what each number means.",
     "docs/tree.md": "This list.",
     "pyproject.toml": "Packaging, dependencies with their reasons, and the settings of all tools.",
     "src/speedlimits/py.typed": "Marks the package as typed.",
+    "src/speedlimits/report/templates/langevin.html.j2": "The page that `report/langevin.py` fills.",
     "src/speedlimits/report/templates/report.html.j2": "The page that `report/page.py` fills.",
 }
 

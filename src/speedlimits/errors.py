@@ -11,3 +11,7 @@ class DivergenceError(SpeedLimitsError):
 
 class RunFolderError(SpeedLimitsError):
     """A run folder, or a saved trajectory, is missing, damaged, in use or of another run."""
+
+
+class DataError(SpeedLimitsError):
+    """A data set is missing, damaged, or cannot be downloaded."""

@@ -85,7 +85,7 @@ def test_options_win_over_the_file(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "Expected one of {run, report, show, kernel, compare, theory}."),
+        ([], 2, "Expected one of {run, langevin, report, show, kernel, compare, study, figure1, theory}."),
         (["dance"], 2, "Unrecognized options: dance"),
         (["run"], 2, "Missing from speedlimits run: --out DIR"),
         (["show"], 2, "Missing from speedlimits show: DIR"),
@@ -93,8 +93,8 @@ def test_options_win_over_the_file(tmp_path, capsys):
         (["run", "--out", "{tmp}/x", "--samples", "0"], 2, "`samples` must be an integer of at least 1; samples = 0."),
         (["run", "--out", "{tmp}/x", "--samples", "2000"], 2, "`samples` must lie in 1…1297 for digits; samples ="),
         (["run", "--out", "{tmp}/x", "--time", "-1"], 2, "`time` must be positive and finite; time = -1."),
-        (["run", "--out", "{tmp}/x", "--dataset", "mnist"], 2, "`dataset` must be one of 'digits'; dataset = 'mnist'."),
-        (["run", "--out", "{tmp}/x", "--model", "cnn"], 2, "`model` must be one of 'fcn'; model = 'cnn'."),
+        (["run", "--out", "{tmp}/x", "--dataset", "mnist"], 2, "`dataset` must be one of 'cifar10', 'digits'; dataset"),
+        (["run", "--out", "{tmp}/x", "--model", "cnn"], 2, "`model` must be one of 'fcn', 'myrtle'; model ="),
         (
             ["run", "--out", "{tmp}/x", "--method", "sgd"],
             2,

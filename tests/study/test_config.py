@@ -52,6 +52,7 @@ def test_difference_names_the_keys():
             "learning_rate = 0.1",
             r"`learning_rate` must be 'auto' unless `method` is 'gd'; learning_rate = 0\.1, method =",
         ),
+        ("depth = 3\nmodel = 'myrtle'", r"`depth` must be 2 unless `model` is 'fcn'; depth = 3, model = 'myrtle'\."),
         ("rtol = 0.0", r"`rtol` must be positive and finite; rtol = 0"),
         ("time = -1.0", r"`time` must be positive and finite; time = -1\."),
         ("time = nan", r"`time` must be positive and finite; time = nan\."),

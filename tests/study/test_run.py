@@ -103,6 +103,26 @@ def test_numbers_do_not_depend_on_the_workers(small, tmp_path):
     assert series(tmp_path / "one") == series(small)
 
 
+def test_myrtle_is_trained_to_the_same_bits(tmp_path):
+    """The convolutional network in float32, its kinks and all: a gradient flow, and the same for any workers."""
+    config = StudyConfig(
+        samples=30,
+        model="myrtle",
+        width=4,
+        seeds=(0, 1),
+        time=0.05,
+        rtol=1e-2,
+        dtype="float32",
+        records=20,
+        snapshots=5,
+    )
+    run = run_study(config, tmp_path / "one", workers=1)
+    assert run.summary["parameters"] == 9 * 4 + 3 * 9 * 16 + 40
+    assert run.summary["certified"]
+    run_study(config, tmp_path / "two", workers=2)
+    assert series(tmp_path / "one") == series(tmp_path / "two")
+
+
 def test_killed_run_resumes_to_the_same_bits(tmp_path):
     """`kill -9` of the command in full flight, then --resume: series and weights of an undisturbed run."""
     config = StudyConfig(samples=250, width=32, seeds=(0, 1), time=0.3, records=200, snapshots=10)

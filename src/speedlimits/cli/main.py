@@ -16,10 +16,13 @@ import tyro
 
 import speedlimits
 from speedlimits.cli.compare import Compare
+from speedlimits.cli.figure1 import Figure1
 from speedlimits.cli.kernel import Kernel
+from speedlimits.cli.langevin import LangevinCommand
 from speedlimits.cli.report import Report
 from speedlimits.cli.run import Run, default_config
 from speedlimits.cli.show import Show
+from speedlimits.cli.study import Study
 from speedlimits.cli.theory.command import Theory
 from speedlimits.errors import SpeedLimitsError
 
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _execute(arguments)
     except KeyboardInterrupt:
-        return _fail("interrupted; speedlimits run --out … --resume goes on where it stood", 130, debug=debug)
+        return _fail("interrupted; the same command with --resume goes on where it stood", 130, debug=debug)
     except BrokenPipeError:
         # Whoever read our output (head, less) has closed it; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -76,10 +79,13 @@ def _execute(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> Callable[[], None] | int:
     defaults = {
         "run": Run(out=tyro.MISSING, config=default_config(arguments)),
+        "langevin": LangevinCommand(out=tyro.MISSING),
         "report": Report(directory=tyro.MISSING),
         "show": Show(directory=tyro.MISSING),
         "kernel": Kernel(directory=tyro.MISSING),
         "compare": Compare(directories=tyro.MISSING),
+        "study": Study(experiment=tyro.MISSING, out=tyro.MISSING),
+        "figure1": Figure1(directory=tyro.MISSING),
         "theory": Theory(system=tyro.MISSING),
     }
     commands = tyro.extras.subcommand_type_from_defaults(

@@ -17,6 +17,7 @@ class Dataset:
         labels: training labels.
         test_inputs: held-out images, on the training images' scale.
         test_labels: their labels.
+        held_out: what these images are, in words: only a data set's whole test set may be called that.
     """
 
     name: str
@@ -25,10 +26,17 @@ class Dataset:
     labels: Int64[np.ndarray, " samples"]
     test_inputs: Float64[np.ndarray, "held_out channels height width"]
     test_labels: Int64[np.ndarray, " held_out"]
+    held_out: str
 
 
 def classification(
-    name: str, images: np.ndarray, labels: np.ndarray, test_images: np.ndarray, test_labels: np.ndarray
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    test_images: np.ndarray,
+    test_labels: np.ndarray,
+    *,
+    held_out: str,
 ) -> Dataset:
     """A `Dataset` from raw images and integer labels 0…classes−1.
 
@@ -38,6 +46,7 @@ def classification(
         labels: their labels.
         test_images: held-out images.
         test_labels: their labels.
+        held_out: what those images are, in words.
 
     Returns:
         The data set, standardised by one mean and one deviation over all training pixels.
@@ -51,4 +60,5 @@ def classification(
         labels=labels.astype(np.int64),
         test_inputs=(test_images - mean) / deviation,
         test_labels=test_labels.astype(np.int64),
+        held_out=held_out,
     )

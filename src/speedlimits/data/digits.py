@@ -25,4 +25,11 @@ def digits(samples: int) -> Dataset:
         raise ValueError(f"`samples` must lie in 1…{TRAINING} for digits; samples = {samples}.")
     images, labels = load_digits(return_X_y=True)
     images = images.reshape(-1, 1, 8, 8)
-    return classification("digits", images[:samples], labels[:samples], images[-HELD_OUT:], labels[-HELD_OUT:])
+    return classification(
+        "digits",
+        images[:samples],
+        labels[:samples],
+        images[-HELD_OUT:],
+        labels[-HELD_OUT:],
+        held_out=f"the last {HELD_OUT} images",
+    )

@@ -52,7 +52,7 @@ class FlatLoss:
         self.criterion = criterion
         self._names = list(weights)
         self._shapes = [weight.shape for weight in weights.values()]
-        self._sizes = [weight.numel() for weight in weights.values()]
+        self.sizes = [weight.numel() for weight in weights.values()]
         self.initial: Flat = torch.cat([weight.detach().reshape(-1) for weight in weights.values()])
 
     def __call__(self, theta: Flat) -> Float[Tensor, ""]:
@@ -65,7 +65,7 @@ class FlatLoss:
 
     def named(self, theta: Flat) -> dict[str, Tensor]:
         """θ as the model's named weights: views, no copies."""
-        pieces = theta.split(self._sizes)
+        pieces = theta.split(self.sizes)
         return {name: piece.view(shape) for name, piece, shape in zip(self._names, pieces, self._shapes, strict=True)}
 
 

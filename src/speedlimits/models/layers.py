@@ -25,7 +25,7 @@ class NTKLinear(nn.Module):
         self, inputs: int, outputs: int, *, generator: torch.Generator, weight_std: float = 1.0, dtype: torch.dtype
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, generator=generator, dtype=torch.float64).to(dtype))
+        self.weight = _normal(outputs, inputs, generator=generator, dtype=dtype)
         self.scale = weight_std / math.sqrt(inputs)
 
     def forward(self, x: Float[Tensor, "samples inputs"]) -> Float[Tensor, "samples outputs"]:
@@ -36,3 +36,36 @@ class NTKLinear(nn.Module):
         """Sizes and scale for printing."""
         outputs, inputs = self.weight.shape
         return f"{inputs}, {outputs}, scale={self.scale:.4g}"
+
+
+class NTKConv3x3(nn.Module):
+    r"""Convolution :math:`z = \sigma_w\, W * x / \sqrt{9\, n_{in}}` over 3×3 pixels, no bias, zeros around the image.
+
+    Args:
+        inputs: n_in, channels.
+        outputs: channels.
+        generator: draws W, as for `NTKLinear`.
+        weight_std: σ_w.
+        dtype: of the weights.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, generator: torch.Generator, weight_std: float = 1.0, dtype: torch.dtype
+    ) -> None:
+        super().__init__()
+        self.weight = _normal(outputs, inputs, 3, 3, generator=generator, dtype=dtype)
+        self.scale = weight_std / math.sqrt(9 * inputs)
+
+    def forward(self, x: Float[Tensor, "samples inputs height width"]) -> Float[Tensor, "samples outputs height width"]:
+        """Apply the layer."""
+        # Here the scale meets the weights, which are far fewer than the pixels.
+        return nn.functional.conv2d(x, self.weight * self.scale, padding=1)
+
+    def extra_repr(self) -> str:
+        """Sizes and scale for printing."""
+        outputs, inputs = self.weight.shape[:2]
+        return f"{inputs}, {outputs}, scale={self.scale:.4g}"
+
+
+def _normal(*shape: int, generator: torch.Generator, dtype: torch.dtype) -> nn.Parameter:
+    return nn.Parameter(torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype))

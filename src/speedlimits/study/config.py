@@ -21,17 +21,17 @@ class StudyConfig:
     """
 
     dataset: str = "digits"
-    """Data set: digits."""
+    """Data set: digits, 8×8 pixels; cifar10, from $SPEEDLIMITS_DATA/cifar10 or downloaded."""
     samples: int = 500
     """Training images, the first n in original order."""
     model: str = "fcn"
-    """Network: fcn, in NTK parametrisation."""
+    """Network, in NTK parametrisation: fcn, fully connected; myrtle, the convolutional Myrtle-5."""
     width: int = 64
-    """Units in each hidden layer."""
+    """Units in each hidden layer; for myrtle, channels."""
     depth: int = 2
-    """Hidden layers; 0 is a linear model."""
-    activation: str = "tanh"
-    """Activation: erf, gelu, identity, relu or tanh."""
+    """Hidden layers of fcn; 0 is a linear model."""
+    activation: str = "auto"
+    """Activation: erf, gelu, identity, relu or tanh; auto is tanh for fcn, relu for myrtle."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     """One member for each: its seed for the initial weights."""
     time: float = 1.0
@@ -75,11 +75,16 @@ class StudyConfig:
         check_non_negative("momentum", self.momentum)
         if not self.momentum < 1:
             raise ValueError(f"`momentum` must be below 1; momentum = {self.momentum:g}.")
-        for key, default in (("learning_rate", "auto"), ("momentum", 0.0)):
-            if self.method != "gd" and getattr(self, key) != default:
+        for key, default, owner, name in (
+            ("learning_rate", "auto", "method", "gd"),
+            ("momentum", 0.0, "method", "gd"),
+            ("depth", 2, "model", "fcn"),
+        ):
+            there = getattr(self, owner)
+            if there != name and getattr(self, key) != default:
                 raise ValueError(
-                    f"`{key}` must be {default!r} unless `method` is 'gd'; {key} = {getattr(self, key)}, "
-                    f"method = {self.method!r}."
+                    f"`{key}` must be {default!r} unless `{owner}` is {name!r}; {key} = {getattr(self, key)}, "
+                    f"{owner} = {there!r}."
                 )
         check_one_of("dtype", self.dtype, ("float32", "float64"))
         for key in ("dataset", "model", "activation", "method", "device"):

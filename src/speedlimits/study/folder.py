@@ -88,7 +88,7 @@ class RunFolder:
         try:
             with FileLock(path / LOCK, timeout=0):
                 if not resume:
-                    _empty(path)
+                    empty(path)
                     write_text_atomically(path / "config.toml", config.to_toml())
                 yield cls(path, config)
         except Timeout:
@@ -101,7 +101,7 @@ class RunFolder:
             for key, (ours, theirs) in config.difference(there).items():
                 raise RunFolderError(f"`{key}` must be {theirs!r} as in {path / 'config.toml'}; {key} = {ours!r}.")
             return
-        if not path.exists() or (path.is_dir() and not _entries(path)):
+        if not path.exists() or (path.is_dir() and not entries(path)):
             return
         if not (path / "config.toml").is_file():
             raise RunFolderError(f"`out` must be a new or empty folder; {path} holds something else.")
@@ -192,12 +192,14 @@ def load_run(directory: str | Path) -> Run:
     )
 
 
-def _entries(path: Path) -> list[Path]:
+def entries(path: Path) -> list[Path]:
+    """What lies in a folder besides its lock."""
     return [entry for entry in path.iterdir() if entry.name != LOCK]
 
 
-def _empty(path: Path) -> None:
-    for entry in _entries(path):
+def empty(path: Path) -> None:
+    """Remove everything in a folder but its lock."""
+    for entry in entries(path):
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:

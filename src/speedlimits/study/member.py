@@ -77,6 +77,7 @@ def train_member(
             "seed": seed,
             "parameters": problem.theta0.numel(),
             "records": store.records,
+            "held_out": problem.held_out,
             "sharpness_initial": plan.sharpness[seed],
             "sharpness_gradient_evaluations": plan.sharpness_gradients[seed],
             **method.facts(problem, state, plan),

@@ -8,13 +8,20 @@ import torch
 from torch import nn
 
 from speedlimits._checks import check_one_of
+from speedlimits.data.cifar10 import cifar10
 from speedlimits.data.dataset import Dataset
 from speedlimits.data.digits import digits
 from speedlimits.dynamics.flat import Flat, FlatLoss
 from speedlimits.models.fcn import ACTIVATIONS, FCN
+from speedlimits.models.myrtle import Myrtle5
 from speedlimits.study.config import StudyConfig
 
-DATASETS: dict[str, Callable[[int], Dataset]] = {"digits": digits}
+# Each kind of network has an activation of its own unless one is named.
+AUTO = "auto"
+# Held-out images classified at once.
+PIECE = 1000
+
+DATASETS: dict[str, Callable[[int], Dataset]] = {"cifar10": cifar10, "digits": digits}
 
 
 @dataclass(frozen=True)
@@ -25,11 +32,13 @@ class Problem:
         loss: L(θ) on the training images.
         theta0: the initial weights, drawn from the member's seed.
         accuracy: share of held-out images classified correctly at θ.
+        held_out: what those images are, in words.
     """
 
     loss: FlatLoss
     theta0: Flat
     accuracy: Callable[[Flat], float]
+    held_out: str
 
 
 def fcn(config: StudyConfig, dataset: Dataset, generator: torch.Generator) -> nn.Module:
@@ -39,13 +48,25 @@ def fcn(config: StudyConfig, dataset: Dataset, generator: torch.Generator) -> nn
         dataset.targets.shape[1],
         width=config.width,
         depth=config.depth,
-        activation=config.activation,
+        activation="tanh" if config.activation == AUTO else config.activation,
         generator=generator,
         dtype=getattr(torch, config.dtype),
     )
 
 
-MODELS: dict[str, Callable[[StudyConfig, Dataset, torch.Generator], nn.Module]] = {"fcn": fcn}
+def myrtle(config: StudyConfig, dataset: Dataset, generator: torch.Generator) -> nn.Module:
+    """The network that `StudyConfig` calls ``myrtle``."""
+    return Myrtle5(
+        dataset.inputs.shape[1],
+        dataset.targets.shape[1],
+        width=config.width,
+        activation="relu" if config.activation == AUTO else config.activation,
+        generator=generator,
+        dtype=getattr(torch, config.dtype),
+    )
+
+
+MODELS: dict[str, Callable[[StudyConfig, Dataset, torch.Generator], nn.Module]] = {"fcn": fcn, "myrtle": myrtle}
 
 
 def check(config: StudyConfig) -> Dataset:
@@ -62,7 +83,7 @@ def check(config: StudyConfig) -> Dataset:
     """
     check_one_of("dataset", config.dataset, DATASETS)
     check_one_of("model", config.model, MODELS)
-    check_one_of("activation", config.activation, ACTIVATIONS)
+    check_one_of("activation", config.activation, [*ACTIVATIONS, AUTO])
     try:
         torch.empty(0, device=config.device)
     except (RuntimeError, AssertionError) as error:
@@ -93,6 +114,8 @@ def build(config: StudyConfig, seed: int) -> Problem:
 
     def accuracy(theta: Flat) -> float:
         with torch.no_grad():
-            return float((loss.outputs(theta, test_inputs).argmax(1) == test_labels).double().mean())
+            # In pieces: without gradients to keep, memory is the only reason to.
+            guesses = [loss.outputs(theta, piece).argmax(1) for piece in test_inputs.split(PIECE)]
+            return float((torch.cat(guesses) == test_labels).double().mean())
 
-    return Problem(loss, loss.initial, accuracy)
+    return Problem(loss, loss.initial, accuracy, dataset.held_out)

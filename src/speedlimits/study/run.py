@@ -67,7 +67,7 @@ def run_study(
     """
     check(config)
     check_one_of("method", config.method, METHODS)
-    workers = _cores() if workers is None else workers
+    workers = cores() if workers is None else workers
     check_integer("workers", workers, minimum=1)
     workers = min(workers, len(config.seeds))
     with RunFolder.writing(out, config, resume=resume, force=force) as run:
@@ -109,6 +109,7 @@ def _train(run: RunFolder, seeds: list[int], workers: int, progress: Callable[[P
         pool.map("train", seeds, tell)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many this process may use."""
     # Inside a container the machine may have more cores than this process may use.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -50,6 +50,7 @@ def summarise(
         "model": config.model,
         "samples": config.samples,
         "parameters": members[0]["parameters"],
+        "held_out": members[0].get("held_out"),
         "method": config.method,
         "time": trajectories[0].time,
         "members": rows,

@@ -1,0 +1,125 @@
+r"""Certified speed limits of noisy ensembles: distance from below, dissipation from above, at a stated confidence.
+
+.. math:: T \ge T_{SL} = \frac{\mathcal W_2}{\beta^{-1}R} \ge
+          \frac{\text{lower limit of }\mathcal W_2}{\text{upper limit of }\beta^{-1}R}
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from speedlimits._checks import check_positive
+from speedlimits.bound import SpeedLimit
+from speedlimits.estimates import Estimate, check_confidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertifiedLimit:
+    """A speed limit from estimates, and which pair it rests on.
+
+    Args:
+        time: T [time].
+        confidence: probability that every limit it was chosen from holds.
+        w2_squared: the estimate of 𝒲₂ it uses.
+        dissipation: the estimate of β⁻¹R it uses [loss].
+        w2_squared_limit: confidence limit of 𝒲₂ from below, at least 0; for an uncertified one, the value.
+        dissipation_limit: confidence limit of β⁻¹R from above; for an uncertified one, the value.
+        reasons: why it is not certified; empty when it is.
+    """
+
+    time: float
+    confidence: float
+    w2_squared: Estimate
+    dissipation: Estimate
+    w2_squared_limit: float
+    dissipation_limit: float
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def limit(self) -> SpeedLimit:
+        """The limit as any other, with what speaks against it as its caveats."""
+        return SpeedLimit(
+            time=self.time,
+            w2_squared=self.w2_squared_limit,
+            dissipation=self.dissipation_limit,
+            caveats=self.reasons,
+        )
+
+    @property
+    def speed_limit(self) -> float:
+        """T_SL at the stated confidence [time]."""
+        return float(self.limit.speed_limit)
+
+    @property
+    def certified(self) -> bool:
+        """Whether distance is from below and dissipation from above, and T_SL ≤ T."""
+        return self.limit.certified
+
+    def __str__(self) -> str:
+        pair = f"{self.w2_squared.name} over {self.dissipation.name}"
+        if self.certified:
+            return f"T_SL ≥ {self.speed_limit:.4g} at {self.confidence:.4g} confidence ({pair}); T = {self.time:.4g}."
+        return f"T_SL ≈ {self.speed_limit:.4g} ({pair}), NOT certified: {'; '.join(self.limit.reasons)}."
+
+
+def certified_speed_limit(
+    w2_squared: Sequence[Estimate], dissipation: Sequence[Estimate], time: float, *, confidence: float = 0.95
+) -> CertifiedLimit:
+    """The best speed limit that these estimates allow, Eqs. (7), (26).
+
+    Of the distances from below the one with the highest confidence limit is taken, of the dissipations from above the
+    one with the lowest. Choosing the best of k limits errs whenever one of the k does, so each is taken at the
+    confidence 1 − (1 − confidence)/k (Bonferroni).
+
+    Args:
+        w2_squared: estimates of 𝒲₂; those that are upper or unsigned, or hold under a caveat, do not certify.
+        dissipation: estimates of β⁻¹R [loss]; those that are lower or unsigned, or hold under a caveat, do not certify.
+        time: T [time].
+        confidence: joint probability that the limit is below the true T_SL.
+
+    Returns:
+        The limit; where one side has no estimate to certify with, the plain ratio of the first estimates, marked as not
+        certified with the reason.
+
+    Raises:
+        ValueError: if a list is empty, the time is not positive, the confidence is not between 0 and 1, or the members
+            are too few for it.
+    """
+    check_positive("time", time)
+    check_confidence(confidence)
+    for name, estimates in (("w2_squared", w2_squared), ("dissipation", dissipation)):
+        if not estimates:
+            raise ValueError(f"`{name}` must hold at least one estimate; it is empty.")
+    below, above = _usable(w2_squared, "lower"), _usable(dissipation, "upper")
+    reasons = []
+    if not below:
+        reasons.append("no estimate of the distance bounds it from below without a caveat")
+    if not above:
+        reasons.append("no estimate of the dissipation bounds it from above without a caveat")
+    if reasons:
+        plain = w2_squared[0] if not below else below[0], dissipation[0] if not above else above[0]
+        return CertifiedLimit(
+            time=time,
+            confidence=confidence,
+            w2_squared=plain[0],
+            dissipation=plain[1],
+            w2_squared_limit=max(plain[0].value, 0.0),
+            dissipation_limit=max(plain[1].value, 0.0),
+            reasons=tuple(reasons),
+        )
+    each = 1.0 - (1.0 - confidence) / (len(below) + len(above))
+    longest = max(below, key=lambda estimate: estimate.limit("lower", each))
+    least = min(above, key=lambda estimate: estimate.limit("upper", each))
+    return CertifiedLimit(
+        time=time,
+        confidence=confidence,
+        w2_squared=longest,
+        dissipation=least,
+        w2_squared_limit=max(longest.limit("lower", each), 0.0),
+        # A dissipation is never negative: what the limit says beyond that is the error of its estimate.
+        dissipation_limit=max(least.limit("upper", each), 0.0),
+    )
+
+
+def _usable(estimates: Sequence[Estimate], side: Literal["lower", "upper"]) -> list[Estimate]:
+    return [estimate for estimate in estimates if estimate.bounds_from(side) and not estimate.caveat]

@@ -1,0 +1,110 @@
+"""`speedlimits study`: the paper's experiment in one of three sizes, one run for each number of training images."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from speedlimits.study.config import StudyConfig
+from speedlimits.study.presets import preset
+
+if TYPE_CHECKING:
+    from speedlimits.study.run import Progress as Event
+
+
+@dataclass(frozen=True)
+class Study:
+    """Train Myrtle-5 on more and more images of CIFAR-10, as the paper did (§4); `speedlimits figure1` draws it."""
+
+    experiment: Annotated[Literal["cifar10"], tyro.conf.Positional]
+    """Which experiment."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Study folder to write: new or empty; one run folder in it for each number of images."""
+    preset: Literal["smoke", "small", "paper"] = "small"
+    """smoke, digits in a minute; small, width 16, up to 1,000 images, on a laptop; paper, its own sizes, on a GPU."""
+    samples: tuple[int, ...] = ()
+    """Numbers of training images instead of the preset's."""
+    seeds: tuple[int, ...] = ()
+    """Members instead of the preset's."""
+    device: str = "cpu"
+    """Where to compute, in torch's words: cpu, cuda, cuda:1."""
+    resume: bool = False
+    """Go on with the interrupted study in that folder."""
+    force: bool = False
+    """Replace the study in that folder."""
+    workers: int | None = None
+    """Processes side by side, one thread each; by default one for each core."""
+
+    def __call__(self) -> None:
+        """Say how long it will take, run it, and say what is next."""
+        # Late: torch takes seconds to import, and a wrong option should be refused at once.
+        from speedlimits.study.sweep import run_sweep
+
+        studies = preset(self.preset, samples=self.samples, seeds=self.seeds, device=self.device)
+        if not self.resume:
+            print(_forecast(studies, self.workers), file=sys.stderr)
+        with _Bars(studies) as bars:
+            run_sweep(
+                studies, self.out, resume=self.resume, force=self.force, workers=self.workers, progress=bars.update
+            )
+        print(f"Study: {self.out}; speedlimits figure1 {self.out} draws it.")
+
+
+def _forecast(studies: Mapping[str, StudyConfig], workers: int | None) -> str:
+    """What the whole study will take, from one gradient of the smallest of its runs."""
+    from speedlimits.study.estimate import estimate
+    from speedlimits.study.run import cores
+
+    smallest = min(studies.values(), key=lambda config: config.samples)
+    one = estimate(smallest)
+    total = 0.0
+    for config in studies.values():
+        rounds = -(-len(config.seeds) // min(workers or cores(), len(config.seeds)))
+        total += rounds * one.scaled(config.samples / smallest.samples).seconds
+    return (
+        f"{1 / one.gradient_seconds:.3g} gradients per second at n = {smallest.samples}: "
+        f"about {total / 60:.2g} minutes in all (a rough guide)."
+    )
+
+
+class _Bars:
+    """On stderr, one progress bar for each run, with the loss of the member that moved last."""
+
+    def __init__(self, studies: Mapping[str, StudyConfig]) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=Console(file=sys.stderr),
+        )
+        self._shares = {name: dict.fromkeys(config.seeds, 0.0) for name, config in studies.items()}
+        self._tasks = {
+            name: self._progress.add_task(name, total=len(shares), start=False, detail="")
+            for name, shares in self._shares.items()
+        }
+
+    def __enter__(self) -> "_Bars":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Stopping what never started would print an empty line.
+        if self._progress.live.is_started:
+            self._progress.stop()
+
+    def update(self, name: str, event: "Event") -> None:
+        """Show that a member of a run has moved on."""
+        self._progress.start()
+        self._progress.start_task(self._tasks[name])
+        self._shares[name][event.seed] = event.share
+        self._progress.update(
+            self._tasks[name],
+            completed=sum(self._shares[name].values()),
+            detail="" if event.loss is None else f"seed {event.seed}: t/T {event.share:.3f}, loss {event.loss:.4g}",
+        )

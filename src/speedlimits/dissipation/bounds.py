@@ -1,0 +1,227 @@
+r"""Bounds on the dissipation of a noisy ensemble from its members: energies exactly, entropy from a named side.
+
+Langevin dynamics, Eq. (1) with η = 1, from a start of known entropy S₀:
+:math:`\beta^{-1}R = \langle V\rangle_0 - \langle V\rangle_T + \beta^{-1}(S_T - S_0)`, where only S_T is not a mean
+over members. A bound from above needs S_T from above. Members are those of `transport.bounds`: row i is one of them.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial import KDTree
+from scipy.special import digamma, gammaln
+
+from speedlimits._checks import check_finite, check_integer, check_one_of, check_positive, check_shape
+from speedlimits.estimates import Estimate, check_members, from_jackknife, from_mean
+
+Values = Float[np.ndarray, " members"]
+Ensemble = Float[np.ndarray, "members dims"]
+Structure = Literal["full", "diagonal", "isotropic"]
+
+FEWEST = 8
+# Columns that are worked on in float64 at a time.
+WIDTH = 4096
+
+
+def initial_loss(losses_start: Values, *, infimum: float = 0.0) -> Estimate:
+    r"""All the loss there was to lose, an upper bound at every time that needs no entropy, from Eq. (21).
+
+    .. math:: \beta^{-1}R_T \le \beta^{-1}R_\infty = \langle L\rangle_0 + \beta^{-1}\ln\langle e^{-\beta L}\rangle_0
+              \le \langle L\rangle_0 - \inf L
+
+    It holds where the start is in equilibrium with the potential without the loss, e^{−β(V−L)}/𝒵₀.
+
+    Args:
+        losses_start: L(θ(0)) of each member [loss].
+        infimum: a number below which L never falls [loss]; zero for squares.
+
+    Returns:
+        An upper bound on β⁻¹R [loss].
+
+    Raises:
+        ValueError: if a number is not finite, a loss is below the infimum, or there are fewer than two members.
+    """
+    check_finite("losses_start", losses_start)
+    check_finite("infimum", infimum)
+    if np.min(losses_start, initial=math.inf) < infimum:
+        raise ValueError(f"`infimum` must be at most every loss; infimum = {infimum}, loss {np.min(losses_start)}.")
+    return from_mean("initial loss", losses_start - infimum, "upper")
+
+
+def maximum_entropy(
+    potentials_start: Values,
+    potentials_end: Values,
+    end: Ensemble,
+    *,
+    entropy_start: float,
+    inverse_temperature: float,
+    structure: Structure = "diagonal",
+) -> Estimate:
+    r"""Energy spent, with the largest entropy that the end's variances allow, that of a Gaussian.
+
+    .. math:: S_T \le \tfrac12\ln\det(2\pi e\,\Sigma_T) \le \tfrac12\sum_i\ln(2\pi e\,\Sigma_{T,ii})
+              \le \tfrac P2\ln(2\pi e\,\mathrm{Tr}\,\Sigma_T/P)
+
+    Logarithms of sample variances are too small on average, which is the wrong side: the jackknife takes that bias
+    out, and gives the error of energy and entropy together.
+
+    Args:
+        potentials_start: V(θ(0)) of each member, in the potential of the dynamics [loss].
+        potentials_end: V(θ(T)) of the same members [loss].
+        end: the members at the end.
+        entropy_start: S₀ of the start's law, in units of k_B.
+        inverse_temperature: β [1/loss].
+        structure: which of the three forms; ``"full"`` takes three members for each dimension.
+
+    Returns:
+        An upper bound on β⁻¹R [loss].
+
+    Raises:
+        ValueError: if a number is not finite, β is not positive and finite, shapes differ, members are too few, or a
+            weight does not vary among them.
+    """
+    check_one_of("structure", structure, ("full", "diagonal", "isotropic"))
+    energies = _energies(potentials_start, potentials_end, end, entropy_start, inverse_temperature)
+    check_members("end", end, 3 * end.shape[1] if structure == "full" else FEWEST)
+    entropy, left_out = {"full": _full, "diagonal": _diagonal, "isotropic": _isotropic}[structure](end)
+    if not math.isfinite(entropy):
+        raise ValueError("`end` must vary in every direction; the entropy of the Gaussian with its variances is -inf.")
+    n = energies.size
+    whole = energies.mean() + entropy / inverse_temperature
+    without = (energies.sum() - energies) / (n - 1) + left_out / inverse_temperature
+    return from_jackknife(f"maximum entropy ({structure})", whole, without, "upper")
+
+
+def energy_entropy(
+    potentials_start: Values,
+    potentials_end: Values,
+    end: Ensemble,
+    *,
+    entropy_start: float,
+    inverse_temperature: float,
+    neighbour: int = 4,
+) -> Estimate:
+    r"""Energy spent and the entropy of the end as nearest neighbours tell it, for few dimensions.
+
+    .. math:: S_T \approx \psi(n) - \psi(k) + \ln V_d + d\,\langle\ln r_k\rangle
+
+    with the distance r_k of each member to its k-th neighbour and the volume V_d of the unit ball: the estimator of
+    Kozachenko and Leonenko (1987). Its bias, n^{−2/d} and worse, has no certain sign.
+
+    Args:
+        potentials_start: V(θ(0)) of each member, in the potential of the dynamics [loss].
+        potentials_end: V(θ(T)) of the same members [loss].
+        end: the members at the end.
+        entropy_start: S₀ of the start's law, in units of k_B.
+        inverse_temperature: β [1/loss].
+        neighbour: k.
+
+    Returns:
+        β⁻¹R [loss], of unknown side.
+
+    Raises:
+        ValueError: if a number is not finite, β is not positive and finite, shapes differ, or members are too few.
+    """
+    energies = _energies(potentials_start, potentials_end, end, entropy_start, inverse_temperature)
+    check_integer("neighbour", neighbour, minimum=1)
+    check_members("end", end, max(FEWEST, neighbour + 1))
+    members, dims = end.shape
+    distances = KDTree(end).query(end, k=neighbour + 1)[0][:, -1]
+    ball = 0.5 * dims * math.log(math.pi) - gammaln(0.5 * dims + 1)
+    surprises = digamma(members) - digamma(neighbour) + ball + dims * np.log(distances)
+    return from_mean("energy and nearest neighbours", energies + surprises / inverse_temperature, "unsigned")
+
+
+def distance_over_time(w2_squared: Estimate, time: float) -> Estimate:
+    r"""What any process must dissipate to move so far in so short a time, Eq. (26) read the other way.
+
+    .. math:: \beta^{-1}R \ge \mathcal W_2/T
+
+    Args:
+        w2_squared: 𝒲₂ from below.
+        time: T [time].
+
+    Returns:
+        A lower bound on β⁻¹R [loss]; of no use for a speed limit, which it turns into T ≥ T.
+
+    Raises:
+        ValueError: if the distance is no lower bound or the time not positive and finite.
+    """
+    check_positive("time", time)
+    if not w2_squared.bounds_from("lower"):
+        raise ValueError(f"`w2_squared` must bound from below; {w2_squared.name} is {w2_squared.side}.")
+    return Estimate(
+        name=f"{w2_squared.name}/T",
+        value=w2_squared.value / time,
+        standard_error=w2_squared.standard_error / time,
+        side="lower",
+        degrees_of_freedom=w2_squared.degrees_of_freedom,
+        caveat=w2_squared.caveat,
+    )
+
+
+def _energies(start: np.ndarray, end: np.ndarray, ensemble: np.ndarray, entropy: float, beta: float) -> np.ndarray:
+    """V₀ − V_T − β⁻¹S₀ of each member."""
+    check_shape("potentials_start", start, (None,))
+    check_shape("potentials_end", end, start.shape)
+    check_shape("end", ensemble, (start.size, None))
+    for name, values in (("potentials_start", start), ("potentials_end", end), ("entropy_start", entropy)):
+        check_finite(name, values)
+    check_finite("end", ensemble)
+    check_positive("inverse_temperature", beta)
+    return start - end - entropy / beta
+
+
+def _full(ensemble: np.ndarray) -> tuple[float, np.ndarray]:
+    n, dims = ensemble.shape
+    centred = np.asarray(ensemble - ensemble.mean(axis=0, dtype=float), dtype=float)
+    scatter = centred.T @ centred
+    sign, log_determinant = np.linalg.slogdet(scatter)
+    if sign <= 0:
+        return -math.inf, np.zeros(n)
+    # Leaving i out takes n/(n−1) cᵢcᵢᵀ from the scatter: the determinant lemma.
+    leverage = np.einsum("ij,ji->i", centred, np.linalg.solve(scatter, centred.T))
+    without = log_determinant + np.log1p(-n / (n - 1) * leverage)
+    constant = 0.5 * dims * math.log(2 * math.pi * math.e)
+    # Wishart's E ln det, exact for Gaussian members, takes the larger part of the bias before the jackknife.
+    return (
+        constant + 0.5 * (log_determinant - _wishart(n - 1, dims)),
+        constant + 0.5 * (without - _wishart(n - 2, dims)),
+    )
+
+
+def _wishart(degrees: int, dims: int) -> float:
+    """⟨ln det⟩ of a scatter matrix of unit Gaussians."""
+    return float(np.sum(digamma(0.5 * (degrees - np.arange(dims)))) + dims * math.log(2))
+
+
+def _diagonal(ensemble: np.ndarray) -> tuple[float, np.ndarray]:
+    n, dims = ensemble.shape
+    whole, without = 0.0, np.zeros(n)
+    with np.errstate(divide="ignore"):
+        for first in range(0, dims, WIDTH):
+            squares = _squares(ensemble[:, first : first + WIDTH])
+            sums = squares.sum(axis=0)
+            whole += float(np.sum(np.log(sums / (n - 1))))
+            without += np.sum(np.log(np.maximum(sums - n / (n - 1) * squares, 0.0) / (n - 2)), axis=1)
+    constant = 0.5 * dims * math.log(2 * math.pi * math.e)
+    return constant + 0.5 * whole, constant + 0.5 * without
+
+
+def _isotropic(ensemble: np.ndarray) -> tuple[float, np.ndarray]:
+    n, dims = ensemble.shape
+    squares = np.zeros(n)
+    for first in range(0, dims, WIDTH):
+        squares += _squares(ensemble[:, first : first + WIDTH]).sum(axis=1)
+    with np.errstate(divide="ignore"):
+        whole = math.log(squares.sum() / (n - 1)) if squares.any() else -math.inf
+        without = np.log(np.maximum(squares.sum() - n / (n - 1) * squares, 0.0) / (n - 2))
+    constant = math.log(2 * math.pi * math.e / dims)
+    return 0.5 * dims * (constant + whole), 0.5 * dims * (constant + without)
+
+
+def _squares(columns: np.ndarray) -> np.ndarray:
+    values = np.asarray(columns, dtype=float)
+    return (values - values.mean(axis=0)) ** 2

@@ -1,0 +1,62 @@
+"""Many networks at once: one loss evaluated for every row of an ensemble, in chunks that fit the memory."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import grad, grad_and_value, vmap
+
+from speedlimits._checks import check_integer
+
+Ensemble = Float[Tensor, "members parameters"]
+Members = Float[Tensor, " members"]
+Loss = Callable[[Tensor], Tensor]
+
+# Weights whose gradients are taken at a time, all members together: their activations take a few times as much.
+WEIGHTS = 1 << 22
+
+
+def members_at_once(parameters: int) -> int:
+    """How many members to evaluate at a time."""
+    return max(1, WEIGHTS // parameters)
+
+
+def losses_and_gradients(loss: Loss, thetas: Ensemble, *, chunk: int | None = None) -> tuple[Members, Ensemble]:
+    """L and ∇L of every member by `torch.func.vmap`: one gradient evaluation a member.
+
+    Args:
+        loss: a function of a flat weight vector made of torch operations alone, as `FlatLoss`.
+        thetas: a member in each row.
+        chunk: members at a time; by default so many that four million weights are.
+
+    Returns:
+        The losses and the gradients.
+    """
+    chunk = members_at_once(thetas.shape[1]) if chunk is None else chunk
+    check_integer("chunk", chunk, minimum=1)
+    gradients, losses = vmap(grad_and_value(loss), chunk_size=chunk)(thetas)
+    return losses, gradients
+
+
+def laplacians(loss: Loss, thetas: Ensemble, *, generator: torch.Generator, chunk: int | None = None) -> Members:
+    r"""Hutchinson's unbiased estimate of ΔL of every member, one Hessian-vector product each.
+
+    .. math:: \Delta L \approx z^{\mathsf T}\nabla\nabla L\,z, \qquad z_i = \pm 1
+
+    Args:
+        loss: twice differentiable.
+        thetas: a member in each row.
+        generator: draws the signs, on the CPU.
+        chunk: members at a time.
+
+    Returns:
+        The estimates.
+    """
+    signs = torch.randint(0, 2, thetas.shape, generator=generator).to(thetas) * 2 - 1
+
+    def along(theta: Tensor, sign: Tensor) -> Tensor:
+        slope = lambda place: grad(loss)(place).dot(sign)  # noqa: E731
+        return grad(slope)(theta).dot(sign)
+
+    return vmap(along, chunk_size=members_at_once(thetas.shape[1]) if chunk is None else chunk)(thetas, signs)

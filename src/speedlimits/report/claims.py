@@ -1,0 +1,150 @@
+"""The paper's claims about its experiment (§4, Fig. 1) beside what a study found, with a verdict each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from speedlimits.report.figure1_data import COLD, WARM, Group, Table
+
+AGREES, DISAGREES, OPEN = "agrees", "disagrees", "not tested"
+
+# What "O(1)" is taken to mean: within one order of magnitude.
+ORDER_ONE = 10.0
+# And "roughly constant" over the sizes: within this factor.
+CONSTANT = 2.0
+# (n, accuracy, its error) at width 128, on the test set.
+ACCURACIES = ((500, 0.30, 0.01), (5000, 0.47, 0.01))
+PAPER_WIDTH = 128
+TEST_SET = "the test set, 10,000 images"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the paper, and what the study says to it.
+
+    Args:
+        paper: the claim.
+        ours: the numbers found.
+        verdict: agrees, disagrees or not tested.
+    """
+
+    paper: str
+    ours: str
+    verdict: str
+
+
+def claims(found: Sequence[Group], tables: Mapping[str, Table], *, width: int, held_out: str | None) -> list[Claim]:
+    """All claims, in the paper's order.
+
+    Args:
+        found: from `figure1_data.groups`.
+        tables: from `figure1_data.tables`.
+        width: of the network; the paper's accuracies hold for 128.
+        held_out: what the accuracy was measured on, in words.
+
+    Returns:
+        The claims with their verdicts. Ratios are those at the end of training.
+    """
+    return [
+        _initial_drop(found),
+        _warm_is_order_one(tables["d"]),
+        _cold_grows(tables["d"]),
+        _mostly_initial(tables["d"]),
+        _length_is_order_one(tables["e"]),
+        Claim("the first few kernel eigenvalues burn most of the entropy (f)", "needs the kernel", OPEN),
+        *(_accuracy(found, n, value, error, width, held_out) for n, value, error in ACCURACIES),
+    ]
+
+
+def markdown(found: Sequence[Claim]) -> str:
+    """The claims as a table.
+
+    Args:
+        found: from `claims`.
+
+    Returns:
+        Markdown.
+    """
+    rows = [f"| {claim.paper} | {claim.ours} | {claim.verdict} |" for claim in found]
+    return "\n".join(["| the paper | this study | verdict |", "|---|---|---|", *rows]) + "\n"
+
+
+def _initial_drop(found: Sequence[Group]) -> Claim:
+    shares = [
+        np.mean([1 - view.losses[0] / run.losses[0] for run, view in zip(group.cold, group.warm, strict=True)])
+        for group in found
+        if group.warm
+    ]
+    paper = "most of the loss is lost at first, without similar gain in accuracy (a)"
+    if not shares:
+        return Claim(paper, "no warm start was reached", OPEN)
+    low, high = min(shares), max(shares)
+    return Claim(paper, f"{low:.0%} to {high:.0%} of the initial loss is gone at the warm start", _verdict(low > 0.5))
+
+
+def _warm_is_order_one(table: Table) -> Claim:
+    _, mean, _ = _at_end(table, "inefficiency", WARM)
+    paper = "after the warm start the inefficiency is O(1) and roughly constant in n (d)"
+    if not mean.size:
+        return Claim(paper, "no warm start was reached", OPEN)
+    ours = f"{mean.min():.3g} to {mean.max():.3g}; to agree: below {ORDER_ONE:g}, within a factor of {CONSTANT:g}"
+    return Claim(paper, ours, _verdict(mean.max() < ORDER_ONE and mean.max() < CONSTANT * mean.min()))
+
+
+def _cold_grows(table: Table) -> Claim:
+    samples, mean, std = _at_end(table, "inefficiency", COLD)
+    paper = "counted from initialisation, the inefficiency grows with n (d)"
+    if samples.size < 3:
+        return Claim(paper, "fewer than three sizes", OPEN)
+    # Inverse-variance least squares on logarithms; the members' spread stands for the error of their mean or more.
+    x, weights = np.log(samples), (mean / np.maximum(std, 1e-6 * mean)) ** 2
+    x = x - np.average(x, weights=weights)
+    slope = np.sum(weights * x * np.log(mean)) / np.sum(weights * x**2)
+    error = 1 / np.sqrt(np.sum(weights * x**2))
+    verdict = OPEN if abs(slope) < 2 * error else _verdict(slope > 0)
+    return Claim(paper, f"{mean[0]:.3g} to {mean[-1]:.3g}, as n^({slope:.2f} ± {error:.2f})", verdict)
+
+
+def _mostly_initial(table: Table) -> Claim:
+    paper = "most of the inefficiency is that of the first moments (b)"
+    (n, cold, _), (m, warm, _) = (_at_end(table, "inefficiency", start) for start in (COLD, WARM))
+    if not warm.size:
+        return Claim(paper, "no warm start was reached", OPEN)
+    ratios = cold[np.isin(n, m)] / warm
+    ours = f"the warm start divides it by {ratios.min():.3g} to {ratios.max():.3g}"
+    return Claim(paper, ours, _verdict(bool(ratios.min() > 2)))
+
+
+def _length_is_order_one(table: Table) -> Claim:
+    mean = np.concatenate([_at_end(table, "length_ratio", start)[1] for start in (COLD, WARM)])
+    return Claim(
+        "the path is O(1) times as long as the straight line (e)",
+        f"{mean.min():.3g} to {mean.max():.3g} times",
+        _verdict(mean.max() < ORDER_ONE),
+    )
+
+
+def _accuracy(
+    found: Sequence[Group], samples: int, value: float, error: float, width: int, held_out: str | None
+) -> Claim:
+    paper = f"test accuracy {value:.0%} ± {error:.0%} at n = {samples}, width {PAPER_WIDTH}"
+    runs = next((group.cold for group in found if group.samples == samples), [])
+    if not runs:
+        return Claim(paper, f"n = {samples} was not run", OPEN)
+    last = np.array([run.test_accuracy[-1] for run in runs])
+    spread = last.std(ddof=1) if last.size > 1 else 0.0
+    ours = f"{last.mean():.1%} ± {spread:.1%} at width {width} on {held_out}"
+    if width != PAPER_WIDTH or held_out != TEST_SET:
+        return Claim(paper, f"{ours}: not comparable", OPEN)
+    return Claim(paper, ours, _verdict(abs(last.mean() - value) <= 2 * np.hypot(error, spread)))
+
+
+def _at_end(table: Table, name: str, start: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Samples, mean and deviation at the latest end."""
+    rows = (table["start"] == start) & (table["end_time"] == table["end_time"].max())
+    return tuple(table[column][rows] for column in ("samples", f"{name}_mean", f"{name}_std"))  # type: ignore[return-value]
+
+
+def _verdict(holds: object) -> str:
+    return AGREES if holds else DISAGREES

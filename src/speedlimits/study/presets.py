@@ -1,0 +1,51 @@
+"""The paper's experiment (§4) in three sizes: one study for each number of training images."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from speedlimits._checks import check_one_of
+from speedlimits.study.config import StudyConfig
+
+# ReLU networks have kinks: a tolerance below 1e-2 costs gradients and gains nothing there. The loss is ½Σ(f−y)² over
+# samples and outputs; the paper trained for 200,000 steps of 1e-4 to 1e-5, T = 2 to 20.
+MYRTLE = StudyConfig(dataset="cifar10", model="myrtle", rtol=1e-2, dtype="float32")
+
+PRESETS: dict[str, tuple[StudyConfig, tuple[int, ...]]] = {
+    "smoke": (
+        dataclasses.replace(
+            MYRTLE, dataset="digits", width=4, seeds=(0, 1), time=2.0, records=60, snapshots=16, triples=6
+        ),
+        (50, 100, 200),
+    ),
+    "small": (
+        dataclasses.replace(MYRTLE, width=16, seeds=(0, 1, 2), time=4.0, records=60, snapshots=24),
+        (125, 250, 500, 1000),
+    ),
+    "paper": (
+        dataclasses.replace(MYRTLE, width=128, time=20.0, records=120, snapshots=30),
+        (500, 1250, 2500, 5000),
+    ),
+}
+
+
+def preset(
+    name: str, *, samples: Sequence[int] = (), seeds: Sequence[int] = (), device: str = "cpu"
+) -> dict[str, StudyConfig]:
+    """The studies of one preset, by the names of their folders.
+
+    Args:
+        name: smoke, small or paper.
+        samples: numbers of training images instead of the preset's.
+        seeds: members instead of the preset's.
+        device: where to compute.
+
+    Returns:
+        A study for each number of training images, in increasing order.
+
+    Raises:
+        ValueError: if the name is unknown, or a number is against the rules of `StudyConfig`.
+    """
+    check_one_of("preset", name, PRESETS)
+    base, sizes = PRESETS[name]
+    base = dataclasses.replace(base, seeds=tuple(seeds) or base.seeds, device=device)
+    return {f"{base.model}-n{n:05d}": dataclasses.replace(base, samples=n) for n in sorted(set(samples or sizes))}

@@ -1,0 +1,77 @@
+"""Moments of ensembles too large to copy: read in slices of columns, and with every member left out in closed form."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+# Numbers of a slice that is worked on in float64 at a time: 32 MB.
+SLICE = 1 << 22
+
+
+def halves(members: int) -> list[tuple[slice, slice]]:
+    """The members to fit on and those to evaluate on, both ways round."""
+    first, second = split(slice(0, members))
+    return [(first, second), (second, first)]
+
+
+def split(rows: slice) -> tuple[slice, slice]:
+    """The first and the second half of some rows."""
+    middle = (rows.start + rows.stop) // 2
+    return slice(rows.start, middle), slice(middle, rows.stop)
+
+
+def column_slices(ensemble: np.ndarray, first: int = 0, last: int | None = None) -> Iterator[slice]:
+    """Slices of the columns first…last (all by default), each small enough to work on in float64."""
+    end = ensemble.shape[1] if last is None else last
+    width = max(1, SLICE // len(ensemble))
+    return (slice(begin, min(begin + width, end)) for begin in range(first, end, width))
+
+
+def mean_shift_squared(start: np.ndarray, end: np.ndarray) -> tuple[float, np.ndarray]:
+    """The unbiased |Δm|² of all members, and of all but each."""
+    squares, overlaps, total = np.zeros(len(start)), np.zeros(len(start)), 0.0
+    for columns in column_slices(start):
+        steps = np.subtract(end[:, columns], start[:, columns], dtype=float)
+        sums = steps.sum(axis=0)
+        squares += np.einsum("ij,ij->i", steps, steps)
+        overlaps += steps @ sums
+        total += float(sums @ sums)
+    n = len(start)
+    pairs = total - squares.sum()
+    # Leaving i out removes the pairs (i, j) and (j, i).
+    return pairs / (n * (n - 1)), (pairs - 2.0 * (overlaps - squares)) / ((n - 1) * (n - 2))
+
+
+def total_variance(ensemble: np.ndarray, first: int, last: int) -> tuple[float, np.ndarray]:
+    """Total variance of some weights, of all members, and of all but each."""
+    squares = np.zeros(len(ensemble))
+    for columns in column_slices(ensemble, first, last):
+        values = np.asarray(ensemble[:, columns], dtype=float)
+        values = values - values.mean(axis=0)
+        squares += np.einsum("ij,ij->i", values, values)
+    n = len(ensemble)
+    without = squares.sum() - n / (n - 1) * squares
+    return squares.sum() / (n - 1), np.maximum(without, 0.0) / (n - 2)
+
+
+def most_changed_directions(start: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
+    """Orthonormal directions in which the second moments about the mean of the start change most."""
+    n, dims = start.shape
+    mean = start.mean(axis=0, dtype=float)
+    gram = np.zeros((2 * n, 2 * n))
+    for columns in column_slices(start):
+        rows = np.concatenate((start[:, columns], end[:, columns])) - mean[columns]
+        gram += rows @ rows.T
+    values, vectors = np.linalg.eigh(gram)
+    # In the span of the members; what is at rounding level spans nothing.
+    kept = values > 1e-10 * values[-1]
+    coordinates = vectors[:, kept] * np.sqrt(values[kept])
+    change = coordinates[n:].T @ coordinates[n:] - coordinates[:n].T @ coordinates[:n]
+    sizes, modes = np.linalg.eigh(change)
+    largest = np.argsort(-np.abs(sizes))[:count]
+    weights = (vectors[:, kept] / np.sqrt(values[kept])) @ modes[:, largest]
+    directions = np.empty((dims, largest.size))
+    for columns in column_slices(start):
+        rows = np.concatenate((start[:, columns], end[:, columns])) - mean[columns]
+        directions[columns] = rows.T @ weights
+    return np.linalg.qr(directions)[0]

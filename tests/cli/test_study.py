@@ -1,0 +1,62 @@
+"""`speedlimits study` and `figure1`: from nothing to the paper's figure, and what is refused on the way."""
+
+from pathlib import Path
+
+import pytest
+
+from speedlimits.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """A part of the smallest preset, made by the command."""
+    folder = tmp_path_factory.mktemp("study") / "smoke"
+    arguments = ["--preset", "smoke", "--samples", "20", "40", "--seeds", "0", "--workers", "1"]
+    assert main(["study", "cifar10", "--out", str(folder), *arguments]) == 0
+    return folder
+
+
+def test_study_says_how_long_and_what_is_next(study, capfd):
+    """The estimate comes before the run, on stderr; resumed when finished, nothing is trained."""
+    arguments = ["--preset", "smoke", "--samples", "20", "40", "--seeds", "0", "--workers", "1"]
+    assert main(["study", "cifar10", "--out", str(study), *arguments, "--resume"]) == 0
+    printed = capfd.readouterr()
+    assert printed.out == f"Study: {study}; speedlimits figure1 {study} draws it.\n"
+    assert main(["study", "cifar10", "--out", str(study), *arguments]) == 1
+    printed = capfd.readouterr()
+    assert "gradients per second at n = 20: about" in printed.err
+    assert "holds a study (--resume goes on with it, --force replaces it)" in printed.err
+
+
+def test_figure1_is_drawn_and_judged(study, tmp_path, capsys):
+    """Panels with their data in the folder asked for, the claims printed and written."""
+    assert main(["figure1", str(study), "--out", str(tmp_path / "figure")]) == 0
+    assert (tmp_path / "figure" / "figure1.png").exists()
+    assert (tmp_path / "figure" / "claims.md").read_text().count("not tested") >= 3
+    printed = capsys.readouterr().out
+    assert "Held out: the last 500 images" in printed
+    assert "not tested" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["figure1", "{tmp}"], 1, "`study` must be a study folder; {tmp} holds no study.toml."),
+        (["figure1", "{study}", "--start-time", "99"], 2, "`time` must lie in [0, 2), the snapshots; time = 99."),
+        (["figure1", "{study}", "--threshold", "-1"], 2, "`threshold` must be non-negative and finite; threshold = -1"),
+        (
+            ["study", "cifar10", "--out", "{tmp}/x", "--preset", "huge"],
+            2,
+            "invalid choice 'huge' for argument '--preset'",
+        ),
+        (["study", "cifar10", "--out", "{tmp}/x", "--seeds", "1", "1"], 2, "`seeds` must be one or more different"),
+    ],
+)
+def test_wrong_usage_is_one_line(study, tmp_path, capfd, arguments, code, message):
+    """Argument, rule and value in one line on stderr."""
+    places = {"tmp": tmp_path, "study": study}
+    assert main([argument.format(**places) for argument in arguments]) == code
+    error = capfd.readouterr().err
+    assert message.replace("{tmp}", str(tmp_path)) in error
+    assert error.startswith("speedlimits: ")
+    assert error.count("\n") == 1

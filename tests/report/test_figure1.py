@@ -1,0 +1,147 @@
+"""Fig. 1: the tables behind the panels, the files, and the paper's claims judged by made-up studies."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+
+from speedlimits import Trajectory, speed_limit
+from speedlimits.report import figure1
+from speedlimits.report.claims import AGREES, DISAGREES, OPEN, TEST_SET, claims, markdown
+from speedlimits.report.figure1_data import focus, groups, tables
+from tests.report.test_report import member
+
+MEMBERS = {n: [member(seed) for seed in range(3)] for n in (100, 50, 200)}
+GROUPS = groups(MEMBERS, start_time=0.05)
+TABLES = tables(GROUPS)
+
+
+def rows(panel: str, **wanted) -> dict[str, np.ndarray]:
+    table = TABLES[panel]
+    chosen = np.all([table[column] == value for column, value in wanted.items()], axis=0)
+    return {column: cells[chosen] for column, cells in table.items()}
+
+
+def test_groups_are_ordered_and_the_second_largest_is_shown():
+    """Whatever the order given; of one group, that one."""
+    assert [group.samples for group in GROUPS] == [50, 100, 200]
+    assert focus(GROUPS).samples == 100
+    assert focus(GROUPS[:1]).samples == 50
+
+
+def test_warm_start_is_where_the_mean_accuracy_says():
+    """The members' accuracy is 0.9 t, 12 % at t = 0.133: the snapshot nearest to the first record from there on."""
+    (group, *_) = groups(MEMBERS)
+    run = group.cold[0]
+    reached = run.times[run.times >= 0.12 / 0.9][0]
+    assert group.warm[0].start_time == run.snapshot_times[np.abs(run.snapshot_times - reached).argmin()]
+    assert groups(MEMBERS, threshold=0.95)[0].warm == []
+
+
+def test_inefficiency_over_samples_is_that_of_the_members():
+    """Panel (d) at the end: mean and deviation of T/T_SL over the seeds, cold and warm."""
+    for start, view in GROUPS[1].views.items():
+        values = [speed_limit(run).final.inefficiency for run in view]
+        row = rows("d", samples=100, start=start, end_time=1.0)
+        assert row["inefficiency_mean"] == pytest.approx([np.mean(values)], rel=1e-12)
+        assert row["inefficiency_std"] == pytest.approx([np.std(values, ddof=1)], rel=1e-12)
+
+
+def test_tenth_of_the_time_is_shown_beside():
+    """Panels (d) and (e) also end at T/10, counted from initialisation whatever the start."""
+    run = GROUPS[0].cold[0]
+    index = int(np.abs(run.times - 0.1).argmin())
+    values = [np.sqrt(speed_limit(run).geometric[index]) for run in GROUPS[0].cold]
+    row = rows("e", samples=50, start="cold", end_time=0.1)
+    assert row["length_ratio_mean"] == pytest.approx([np.mean(values)], rel=1e-12)
+
+
+def test_length_ratio_is_length_over_distance():
+    """Panel (e): l_γ/l_geo, not its square."""
+    ratios = [run.arc_lengths[-1] / np.sqrt(run.w2_squared[-1]) for run in GROUPS[0].cold]
+    row = rows("e", samples=50, start="cold", end_time=1.0)
+    assert row["length_ratio_mean"] == pytest.approx([np.mean(ratios)], rel=1e-12)
+
+
+def test_map_ends_where_the_curves_do():
+    """The map from time zero to the last snapshot is the cold inefficiency at the end."""
+    found = rows("map", start_time=0.0, end_time=1.0)["inefficiency_mean"]
+    expected = rows("d", samples=100, start="cold", end_time=1.0)["inefficiency_mean"]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_triples_start_at_the_origin():
+    """Panel (c): every triple of the first member, displaced to start at zero."""
+    first = TABLES["c"]["time"] == 0.0
+    assert np.unique(TABLES["c"]["triple"]).tolist() == [1, 2]
+    for axis in ("w1", "w2", "w3"):
+        np.testing.assert_array_equal(TABLES["c"][axis][first], 0.0)
+
+
+def test_files_hold_what_is_drawn(tmp_path):
+    """A sheet, and each panel as PNG, PDF and CSV; the CSV gives back every digit."""
+    written = figure1.write(tmp_path / "figures", TABLES, "title")
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert names == {path.name for path in written}
+    assert names >= {f"panel_{panel}.{kind}" for panel in TABLES for kind in ("png", "pdf", "csv")}
+    assert (tmp_path / "figures" / "figure1.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "figures" / "panel_d.pdf").read_bytes().startswith(b"%PDF")
+    with (tmp_path / "figures" / "panel_d.csv").open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert [float(row["inefficiency_mean"]) for row in read] == TABLES["d"]["inefficiency_mean"].tolist()
+    assert [row["start"] for row in read] == TABLES["d"]["start"].tolist()
+
+
+def test_figure_needs_no_warm_start(tmp_path):
+    """Where the accuracy never reached the threshold, the cold curves are drawn alone."""
+    alone = tables(groups(MEMBERS, threshold=0.99))
+    assert set(alone["d"]["start"]) == {"cold"}
+    assert figure1.write(tmp_path, alone, "title")
+
+
+def judged(members: dict[int, list[Trajectory]], width: int = 128, held_out: str = TEST_SET, **start) -> list[str]:
+    found = groups(members, **start)
+    return [claim.verdict for claim in claims(found, tables(found), width=width, held_out=held_out)]
+
+
+def slower(run: Trajectory, factor: float) -> Trajectory:
+    """The same path that spent so much more on its way: as many times as inefficient."""
+    return dataclasses.replace(run, path_dissipation=factor * run.path_dissipation)
+
+
+def test_claims_of_a_study_that_does_not_grow():
+    """The same members at every n: no growth to be seen, and no growth is no agreement."""
+    verdicts = judged(MEMBERS, start_time=0.05)
+    assert verdicts[1] == AGREES
+    assert verdicts[2] == OPEN
+    assert verdicts[4] == AGREES
+    assert verdicts[5:] == [OPEN] * 3
+
+
+def test_growth_with_n_is_seen_and_its_opposite_too():
+    """T/T_SL ∝ n agrees with the paper's growth, ∝ 1/n contradicts it; neither is roughly constant."""
+    up = {n: [slower(run, n / 50) for run in runs] for n, runs in MEMBERS.items()}
+    down = {n: [slower(run, 200 / n) for run in runs] for n, runs in MEMBERS.items()}
+    assert judged(up, start_time=0.05)[1:3] == [DISAGREES, AGREES]
+    assert judged(down, start_time=0.05)[1:3] == [DISAGREES, DISAGREES]
+
+
+def test_accuracy_is_compared_only_with_its_like():
+    """30 % at n = 500: agrees at width 128 on the whole test set, 20 % disagrees, a part of the set is not compared."""
+    for value, width, held_out, verdict in (
+        (0.31, 128, TEST_SET, AGREES),
+        (0.20, 128, TEST_SET, DISAGREES),
+        (0.31, 16, TEST_SET, OPEN),
+        (0.31, 128, "the first 1,000 of 10,000 test images", OPEN),
+    ):
+        run = member(0)
+        run = dataclasses.replace(run, test_accuracy=np.full(len(run), value))
+        assert judged({500: [run]}, width, held_out)[6] == verdict
+
+
+def test_claims_as_markdown():
+    """A row for each claim under a heading."""
+    text = markdown(claims(GROUPS, TABLES, width=16, held_out="the last 500 images"))
+    assert text.startswith("| the paper | this study | verdict |\n")
+    assert text.count("\n") == 2 + 8
