@@ -99,6 +99,18 @@ def test_measure_has_the_residuals_moments():
         assert modes**2 @ nodes**power == pytest.approx((vectors.T @ residual) ** 2 @ eigenvalues**power, rel=1e-11)
 
 
+def test_found_eigenvalues_are_found_once():
+    """Converged nodes are eigenvalues, each once: rounding would bring back copies of the top."""
+    eigenvalues = np.concatenate([[100.0, 50.0, 20.0], np.linspace(0.0, 1.0, 200)])
+    krylov = Lanczos(lambda v: eigenvalues * v, np.ones(203))
+    for _ in range(90):
+        krylov.step()
+    nodes, modes = krylov.gauss(90)
+    np.testing.assert_allclose(nodes[-3:], [20, 50, 100], rtol=1e-13)
+    np.testing.assert_allclose(modes[-3:], 1.0, rtol=1e-11)
+    assert nodes[-4] <= 1.0 + 1e-12
+
+
 def test_few_modes_end_the_recurrence():
     """A residual in three eigenvectors, one of eigenvalue zero, is exhausted by three products, exactly."""
     kernel = np.diag([4.0, 1.0, 0.0, 2.0, 3.0])
