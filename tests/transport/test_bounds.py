@@ -150,7 +150,7 @@ def test_held_out_direction_finds_a_shift():
     assert 0.8 * 25 < estimate.value < 25 + 4 * estimate.standard_error
 
 
-@pytest.mark.parametrize("name", LOWER.keys() - {"gelbrich"})
+@pytest.mark.parametrize("name", sorted(LOWER.keys() - {"gelbrich"}))
 def test_equal_laws_are_at_distance_zero(name):
     """Two samples of one law in 10⁴ dimensions, 64 members: the lower bounds say at most 0 within 4 errors."""
     rng = np.random.default_rng(10)
