@@ -76,7 +76,7 @@ class Langevin:
 
     def forces(self, thetas: Ensemble, gradients: Ensemble) -> Ensemble:
         """The force −∇V on each member whose ∇L is known."""
-        return -2.0 * self.prior_precision * thetas - self.strength * gradients
+        return torch.add(-2.0 * self.prior_precision * thetas, gradients, alpha=-self.strength)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +183,7 @@ def step(dynamics: Langevin, state: State) -> State:
     noise = draw = _normal(state.thetas, generator)
     if dynamics.scheme == "leimkuhler-matthews":
         draw = 0.5 * (state.noise + noise)
-    thetas = state.thetas + size * forces + math.sqrt(2.0 * size / beta) * draw
+    thetas = torch.add(state.thetas, forces, alpha=size).add_(draw, alpha=math.sqrt(2.0 * size / beta))
     losses, gradients = losses_and_gradients(dynamics.loss, thetas, chunk=dynamics.chunk)
     after = replace(
         state,
