@@ -75,7 +75,7 @@ class LangevinConfig:
             if getattr(self, key) != "auto":
                 check_positive(key, getattr(self, key))
         check_confidence(self.confidence)
-        # Fewer than the members: two halves have one degree of freedom less than a whole.
+        # One more: two halves have one degree of freedom less than a whole.
         needed = members_needed(1.0 - (1.0 - self.confidence) / CANDIDATES) + 1
         if self.members < needed:
             raise ValueError(
