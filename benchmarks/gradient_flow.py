@@ -1,6 +1,7 @@
 """Gradients that a gradient flow costs, by method, at equal error: three networks on digits, three lengths of training.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/gradient_flow.py [--quick] [--out FILE] [--figures FOLDER] [--workers N]
+     [--only "tanh FCN:1e5" …], which measures these and keeps the other results of FILE
 
 Errors are relative, at the end T, against a reference solution; a second one, by another method where that is
 affordable, tells how far it can be trusted. Gradients are counted, those of curvature estimates included; they do not
@@ -8,6 +9,7 @@ depend on the machine. `torchdiffeq` is measured when it is installed.
 """
 
 import argparse
+import json
 import math
 import multiprocessing
 import time
@@ -278,17 +280,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results" / "gradient_flow.json", help="where the JSON goes")
     parser.add_argument("--figures", type=Path, help="where the figures go; none without it")
     parser.add_argument("--workers", type=int, default=1, help="processes; seconds are only good with one")
+    parser.add_argument("--only", nargs="+", metavar="NETWORK:PRODUCT", help="measure these, keep the rest of FILE")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    extra = overhead(10.0, 1) if options.quick else overhead(1e2, 9)
     jobs = [(name, 10.0) for name in PROBLEMS] if options.quick else JOBS
+    kept: list[dict[str, Any]] = []
+    if options.only:
+        chosen = {(name, float(product)) for name, product in (entry.split(":") for entry in options.only)}
+        before = json.loads(options.out.read_text())
+        kept = [case for case in before["measured"] if (case["problem"], case["sharpness_time"]) not in chosen]
+        planned, jobs = jobs, [job for job in jobs if job in chosen]
+        extra = before["overhead_per_gradient"]
+    else:
+        planned, extra = jobs, overhead(10.0, 1) if options.quick else overhead(1e2, 9)
     with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         futures = [pool.submit(measure, name, product, options.quick) for name, product in jobs]
-        measured: list[dict[str, Any]] = []
+        measured = kept
         for future in as_completed(futures):
             measured.append(future.result())
             measured.sort(key=lambda case: (case["problem"], case["sharpness_time"]))
-            missing = sorted(set(jobs) - {(case["problem"], case["sharpness_time"]) for case in measured})
+            missing = sorted(set(planned) - {(case["problem"], case["sharpness_time"]) for case in measured})
             results = {"samples": SAMPLES, "overhead_per_gradient": extra, "measured": measured, "not_run": missing}
             # The last job takes as long as the others together: what they found is safe already.
             write(options.out, results)
