@@ -22,8 +22,8 @@ def warm_start_time(trajectories: Sequence[Trajectory], threshold: float = THRES
         threshold: accuracy, between 0 and 1.
 
     Returns:
-        The time [time], after the start: at initialisation a network has learnt nothing, whatever it guesses. NaN
-        where the threshold is never reached, or the accuracy was not measured.
+        A record time later than the start, where a network has learnt nothing whatever it guesses [time]. NaN where
+        the threshold is never reached, or the accuracy was not measured.
 
     Raises:
         ValueError: if the threshold is negative, or the members have different times.
