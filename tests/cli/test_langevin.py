@@ -128,7 +128,7 @@ def test_linear_network_agrees_with_theory(tmp_path):
         (["--members", "100"], 2, "`members` must be at least 141 for a limit at 0.95 confidence, chosen from 7"),
         (["--step", "0.5"], 2, "`time_step` must be below 2/λ_max = "),
         (["--scheme", "heun"], 2, "`scheme` must be one of 'euler-maruyama', 'leimkuhler-matthews', 'metropolis';"),
-        (["--dataset", "mnist"], 2, "`dataset` must be one of 'digits'; dataset = 'mnist'."),
+        (["--dataset", "mnist"], 2, "`dataset` must be one of 'cifar10', 'digits'; dataset = 'mnist'."),
         (["--resume"], 1, "`resume` must go on with the same study;"),
         (["--resume", "--force"], 2, "`resume` must not be given with `force`"),
         (["--confidence", "1"], 2, "`confidence` must be between 0 and 1; confidence = 1.0."),

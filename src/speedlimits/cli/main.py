@@ -114,7 +114,7 @@ def _one_line(box: str) -> str:
     ends = [k for k, line in enumerate(body) if set(line) <= {"─"} or line.startswith("For full helptext")]
     text = " ".join(" ".join(body[: min(ends, default=len(body))]).split()) or title.strip("─ ")
     # What tyro adds of its own workings: the name of a field that is no option, and every conversion it tried.
-    return re.sub(r"^Error parsing [a-z_]+: ", "", text).split(" Got errors:")[0]
+    return re.sub(r"^Error parsing [a-z_][\w.-]*: ", "", text).split(" Got errors:")[0]
 
 
 def _fail(message: str, code: int, *, debug: bool) -> int:
