@@ -36,7 +36,7 @@ def empirical_kernel(
     *,
     weights: Mapping[str, Tensor | np.ndarray] | None = None,
     outputs: Pairing = "all",
-    memory: float = 2**29,
+    memory: float = 2**26,
 ) -> Float64[np.ndarray, "..."]:
     r"""The tangent kernel of a model between samples, in float64.
 
