@@ -30,12 +30,23 @@ def test_study_says_how_long_and_what_is_next(study, capfd):
 
 def test_figure1_is_drawn_and_judged(study, tmp_path, capsys):
     """Panels with their data in the folder asked for, the claims printed and written."""
-    assert main(["figure1", str(study), "--out", str(tmp_path / "figure")]) == 0
+    assert main(["figure1", str(study), "--out", str(tmp_path / "figure"), "--no-kernel"]) == 0
     assert (tmp_path / "figure" / "figure1.png").exists()
     assert (tmp_path / "figure" / "claims.md").read_text().count("not tested") >= 3
     printed = capsys.readouterr().out
     assert "Held out: the last 500 images" in printed
     assert "not tested" in printed
+
+
+def test_kernel_is_found_once(study, tmp_path, capfd):
+    """Panel (f) makes kernel.npz in the run with the most images; the next figure takes it from there; or without."""
+    for said in ("The tangent kernel of", ""):
+        assert main(["figure1", str(study), "--out", str(tmp_path / "with")]) == 0
+        assert (said in capfd.readouterr().err) if said else capfd.readouterr().err == ""
+        (study / "myrtle-n00040" / "kernel.npz").stat()
+    assert (tmp_path / "with" / "panel_f.png").exists()
+    assert main(["figure1", str(study), "--out", str(tmp_path / "without"), "--no-kernel"]) == 0
+    assert not (tmp_path / "without" / "panel_f.png").exists()
 
 
 @pytest.mark.parametrize(

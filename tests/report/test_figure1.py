@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from speedlimits import Trajectory, speed_limit
+from speedlimits.kernel.record import KernelRecord, KernelView
 from speedlimits.report import figure1
 from speedlimits.report.claims import AGREES, DISAGREES, OPEN, TEST_SET, claims, markdown
-from speedlimits.report.figure1_data import focus, groups, tables
+from speedlimits.report.figure1_data import focus, groups, kernel_tables, tables
 from tests.report.test_report import member
 
 MEMBERS = {n: [member(seed) for seed in range(3)] for n in (100, 50, 200)}
@@ -91,6 +92,56 @@ def test_files_hold_what_is_drawn(tmp_path):
         read = list(csv.DictReader(file))
     assert [float(row["inefficiency_mean"]) for row in read] == TABLES["d"]["inefficiency_mean"].tolist()
     assert [row["start"] for row in read] == TABLES["d"]["start"].tolist()
+
+
+def kernel(eigenvalues, residual, start: float | None = 0.05) -> KernelRecord:
+    """One member's kernel at initialisation and, if wanted, later, with the same spectrum."""
+    moments = [0.0] if start is None else [0.0, start]
+    modes = np.asarray(eigenvalues, dtype=float), np.asarray(residual, dtype=float)
+    views = tuple(KernelView(start_time=t, eigenvalues=modes[0], residual=modes[1], top=modes[0]) for t in moments)
+    return KernelRecord(
+        seed=0, pairs=len(modes[0]), matrix_free=False, chosen=0, views=views, drift_times=np.ones(1), drift=np.ones(1)
+    )
+
+
+def test_overlaps_share_out_the_whole_residual():
+    """Panel (f): shares over the moving spectrum sum to one at each start; the inset holds every eigenvalue by rank."""
+    spectrum = np.geomspace(100.0, 0.01, 300)
+    found = kernel_tables(kernel(spectrum, np.linspace(3.0, 1.0, 300)), member(0))
+    for start, time in (("cold", 0.0), ("warm", 0.05)):
+        rows = found["f"]["start"] == start
+        assert found["f"]["share"][rows].sum() == pytest.approx(1.0, rel=1e-12)
+        assert set(found["f"]["start_time"][rows]) == {time}
+    np.testing.assert_array_equal(found["f_inset"]["eigenvalue"], spectrum)
+    np.testing.assert_array_equal(found["f_inset"]["rank"], np.arange(1, 301))
+
+
+def test_prediction_is_that_of_one_mode():
+    """A residual in one mode: T/T_SL = λT coth(λT/2)/2 by Eq. (13), beside the member's own from the same start."""
+    run = member(0)
+    found = kernel_tables(kernel([3.0], [2.0], start=None), run)["kernel"]
+    expected = 3.0 * run.times[1:] / np.tanh(1.5 * run.times[1:]) / 2
+    np.testing.assert_allclose(found["predicted"], expected, rtol=1e-9)
+    np.testing.assert_allclose(found["measured"], np.asarray(speed_limit(run).inefficiency)[1:], rtol=1e-12)
+
+
+def test_kernel_has_its_panels(tmp_path):
+    """With a kernel the sheet has two more panels, and the CSV files of the inset too."""
+    written = figure1.write(tmp_path, TABLES | kernel_tables(kernel([3.0, 1.0], [2.0, 1.0]), member(0)), "title")
+    names = {path.name for path in written}
+    assert {"panel_f.png", "panel_f.csv", "panel_f_inset.csv", "panel_kernel.pdf"} <= names
+
+
+def test_burn_is_counted_by_modes():
+    """The loss spent until the warm start, mode by mode: in the first of three, or in the last twenty of thirty."""
+    first = kernel([100.0, 1.0, 0.5], [2.0, 1.0, 1.0])
+    late = kernel(np.ones(30), np.where(np.arange(30) < 10, 0.1, 1.0))
+    for record, verdict, words in ((first, AGREES, "first 1 of 3"), (late, DISAGREES, "first 20 of 30")):
+        claim = claims(GROUPS, TABLES, width=128, held_out=TEST_SET, kernel=record)[5]
+        assert claim.verdict == verdict
+        assert words in claim.ours
+    alone = claims(GROUPS, TABLES, width=128, held_out=TEST_SET, kernel=kernel([1.0], [1.0], start=None))
+    assert alone[5].verdict == OPEN
 
 
 def test_figure_needs_no_warm_start(tmp_path):

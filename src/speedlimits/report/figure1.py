@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, PercentFormatter
+from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
 
 from speedlimits._files import write_atomically, write_text_atomically
 from speedlimits.report import figures
@@ -28,7 +28,7 @@ def write(folder: Path, tables: Mapping[str, Table], title: str) -> list[Path]:
 
     Args:
         folder: where to; made if missing.
-        tables: from `figure1_data.tables`.
+        tables: from `figure1_data.tables`, with those of `figure1_data.kernel_tables` where there is a kernel.
         title: of the sheet: network, data, the loss and the focus of panels (a) to (c).
 
     Returns:
@@ -40,20 +40,23 @@ def write(folder: Path, tables: Mapping[str, Table], title: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     with mpl.rc_context(figures.STYLE):
-        sheet = Figure(figsize=(12.6, 7.4), layout="constrained")
+        names = [name for name in PANELS if name in tables and name not in INSETS.values()]
+        columns = -(-len(names) // 2)
+        sheet = Figure(figsize=(4.2 * columns, 7.4), layout="constrained")
         FigureCanvasAgg(sheet)
         sheet.suptitle(title, fontsize=11, x=0.01, ha="left")
-        for place, (name, draw) in enumerate(PANELS.items(), start=1):
-            draw(_axes(sheet, name, (2, 3, place)), tables[name])
+        for place, name in enumerate(names, start=1):
+            _draw(sheet, name, tables, (2, columns, place))
         written += _save(sheet, folder / "figure1")
-        for name, draw in PANELS.items():
+        for name in names:
             figure = Figure(figsize=(4.4, 3.6), layout="constrained")
             FigureCanvasAgg(figure)
-            draw(_axes(figure, name, (1, 1, 1)), tables[name])
+            _draw(figure, name, tables, (1, 1, 1))
             written += _save(figure, folder / f"panel_{name}")
-            path = folder / f"panel_{name}.csv"
-            write_text_atomically(path, to_csv(tables[name]))
-            written.append(path)
+    for name, table in tables.items():
+        path = folder / f"panel_{name}.csv"
+        write_text_atomically(path, to_csv(table))
+        written.append(path)
     return written
 
 
@@ -126,6 +129,40 @@ def _length_ratios(axes: Axes, table: Table) -> None:
     axes.set_title("(e) Path length over straight line")
 
 
+def _overlaps(axes: Axes, table: Table) -> None:
+    for start, rows in _by(table, "start"):
+        label = f"residual at $t$ = {rows['start_time'][0]:.3g}"
+        axes.plot(rows["eigenvalue"], rows["share"], "o-", color=COLOURS[start], markersize=3, linewidth=1, label=label)
+    axes.set(xscale="log", yscale="log", xlabel=r"kernel eigenvalue $\lambda$", ylabel=r"share of $\sum_k\Delta_k^2$")
+    axes.set_title("(f) Overlap of the residual with the kernel")
+    # Room below the curves for the inset, above them for what they are.
+    low, high = axes.get_ylim()
+    axes.set_ylim(low * (low / high) ** 1.1, high * (high / low) ** 0.3)
+    axes.legend(loc="upper left")
+
+
+def _spectrum(axes: Axes, table: Table) -> None:
+    axes.plot(table["rank"], table["eigenvalue"], color=figures.COLD, linewidth=1)
+    axes.set(xscale="log", yscale="log")
+    axes.set_title(r"$\lambda_k$ over $k$ at $t$ = 0", fontsize=8)
+    axes.tick_params(labelsize=6)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.patch.set_alpha(0.0)
+
+
+def _predictions(axes: Axes, table: Table) -> None:
+    for start, rows in _by(table, "start"):
+        name = STARTS[start].split(":")[0]
+        axes.plot(rows["time"], rows["measured"], color=COLOURS[start], label=f"measured, {name}")
+        axes.plot(
+            rows["time"], rows["predicted"], color=COLOURS[start], linestyle="--", label="predicted by its kernel"
+        )
+    axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="inefficiency $T/T_{SL}$")
+    _plain(axes)
+    axes.set_title("Measured, and by a constant kernel")
+    axes.legend(loc="upper left")
+
+
 def _map(axes: Axes, table: Table) -> None:
     starts, ends = np.unique(table["start_time"]), np.unique(table["end_time"])
     grid = np.full((starts.size, ends.size), np.nan)
@@ -141,19 +178,25 @@ def _map(axes: Axes, table: Table) -> None:
     axes.set_title("From any start to any end")
 
 
-# Panel (f) and its inset need the kernel, not the paths.
 PANELS: dict[str, Callable[[Axes, Table], None]] = {
     "a": _loss_and_accuracy,
     "b": _speed_limits,
     "c": _triples,
     "d": _inefficiencies,
     "e": _length_ratios,
+    "f": _overlaps,
+    "f_inset": _spectrum,
     "map": _map,
+    "kernel": _predictions,
 }
+INSETS = {"f": "f_inset"}
 
 
-def _axes(figure: Figure, name: str, place: tuple[int, int, int]) -> Axes:
-    return figure.add_subplot(*place, projection="3d" if name == "c" else None)
+def _draw(figure: Figure, name: str, tables: Mapping[str, Table], place: tuple[int, int, int]) -> None:
+    axes = figure.add_subplot(*place, projection="3d" if name == "c" else None)
+    PANELS[name](axes, tables[name])
+    if name in INSETS:
+        PANELS[INSETS[name]](axes.inset_axes((0.12, 0.1, 0.38, 0.3)), tables[INSETS[name]])
 
 
 def _over_samples(axes: Axes, table: Table, name: str) -> None:

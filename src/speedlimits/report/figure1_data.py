@@ -1,13 +1,15 @@
 """The numbers behind each panel of the paper's Fig. 1, as tables: what is drawn is what is written as CSV."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from speedlimits.bound import speed_limit
+from speedlimits.kernel.record import KernelRecord
 from speedlimits.report.curves import Band, band, limit_band, warm_views
+from speedlimits.report.kernel_figures import ranked, shares
 from speedlimits.report.warm_start import THRESHOLD, inefficiency_map, warm_start_time
 from speedlimits.trajectory import Trajectory
 
@@ -86,6 +88,48 @@ def tables(found: Sequence[Group]) -> dict[str, Table]:
         "d": _over_samples(found, "inefficiency"),
         "e": _over_samples(found, "length_ratio"),
         "map": _map(middle),
+    }
+
+
+def kernel_tables(record: KernelRecord, run: Trajectory) -> dict[str, Table]:
+    """The numbers of the panels that need a tangent kernel.
+
+    Args:
+        record: of one member's kernel, at initialisation and, if there is one, at its warm start.
+        run: that member's whole run.
+
+    Returns:
+        ``f``, shares of the residual's square over the spectrum, at each start in the eigenvectors of that moment;
+        ``f_inset``, the eigenvalues at initialisation; ``kernel``, the inefficiency that a constant kernel predicts
+        from each start, beside the measured one.
+    """
+    views = dict(zip((COLD, WARM), record.views, strict=False))
+    overlaps = {start: shares(view) for start, view in views.items()}
+    ranks, eigenvalues = ranked(record)
+    seen = {start: view.seen(run) for start, view in views.items()}
+    predicted = {start: np.asarray(view.predicted(seen[start].times).inefficiency)[1:] for start, view in views.items()}
+    measured = {start: np.asarray(speed_limit(path).inefficiency)[1:] for start, path in seen.items()}
+
+    def starts(lengths: Iterable[int]) -> Table:
+        counts = list(lengths)
+        return {
+            "start": np.repeat(list(views), counts),
+            "start_time": np.repeat([view.start_time for view in views.values()], counts),
+        }
+
+    return {
+        "f": starts(places.size for places, _ in overlaps.values())
+        | {
+            "eigenvalue": np.concatenate([places for places, _ in overlaps.values()]),
+            "share": np.concatenate([heights for _, heights in overlaps.values()]),
+        },
+        "f_inset": {"rank": ranks.astype(int), "eigenvalue": eigenvalues},
+        "kernel": starts(values.size for values in measured.values())
+        | {
+            "time": np.concatenate([path.times[1:] for path in seen.values()]),
+            "measured": np.concatenate(list(measured.values())),
+            "predicted": np.concatenate(list(predicted.values())),
+        },
     }
 
 
