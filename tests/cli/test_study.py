@@ -28,13 +28,35 @@ def test_study_says_how_long_and_what_is_next(study, capfd):
     assert "holds a study (--resume goes on with it, --force replaces it)" in printed.err
 
 
+def test_each_kind_of_network_has_its_figure(tmp_path):
+    """Two kinds side by side in one study: a folder of figures for each."""
+    arguments = [
+        "--preset",
+        "smoke",
+        "--models",
+        "fcn",
+        "myrtle",
+        "--samples",
+        "10",
+        "20",
+        "--seeds",
+        "0",
+        "--workers",
+        "1",
+    ]
+    assert main(["study", "cifar10", "--out", str(tmp_path / "both"), *arguments]) == 0
+    assert main(["figure1", str(tmp_path / "both"), "--no-kernel"]) == 0
+    for model in ("fcn", "myrtle"):
+        assert (tmp_path / "both" / "figure1" / model / "claims.md").exists()
+
+
 def test_figure1_is_drawn_and_judged(study, tmp_path, capsys):
     """Panels with their data in the folder asked for, the claims printed and written."""
     assert main(["figure1", str(study), "--out", str(tmp_path / "figure"), "--no-kernel"]) == 0
     assert (tmp_path / "figure" / "figure1.png").exists()
     assert (tmp_path / "figure" / "claims.md").read_text().count("not tested") >= 3
     printed = capsys.readouterr().out
-    assert "Held out: the last 500 images" in printed
+    assert "myrtle of width 4; held out: the last 500 images" in printed
     assert "not tested" in printed
 
 

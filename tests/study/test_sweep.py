@@ -114,5 +114,10 @@ def test_presets_can_be_run_in_part():
     (name, config), *rest = preset("paper", samples=[500], seeds=[1], device="cuda").items()
     assert (name, rest) == ("myrtle-n00500", [])
     assert (config.seeds, config.device, config.width) == ((1,), "cuda", PRESETS["paper"][0].width)
+    studies = preset("small", models=["myrtle", "fcn"], samples=[20])
+    assert {name: config.model for name, config in studies.items()} == {"myrtle-n00020": "myrtle", "fcn-n00020": "fcn"}
+    assert studies["fcn-n00020"].width == 4 * studies["myrtle-n00020"].width
+    with pytest.raises(ValueError, match="`model` must be one of 'myrtle', 'fcn'; model = 'cnn'"):
+        preset("small", models=["cnn"])
     with pytest.raises(ValueError, match="`preset` must be one of 'smoke', 'small', 'paper'; preset = 'large'"):
         preset("large")

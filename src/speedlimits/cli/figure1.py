@@ -1,7 +1,7 @@
 """`speedlimits figure1`: a study as the paper's Fig. 1, and the paper's claims beside what it found."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,7 @@ from speedlimits.study.sweep_folder import load_sweep
 
 if TYPE_CHECKING:
     from speedlimits.kernel.record import KernelRecord
+    from speedlimits.report.claims import Claim
     from speedlimits.report.figure1_data import Group
     from speedlimits.study.folder import Run
 
@@ -38,13 +39,20 @@ class Figure1:
     """Where to write; by default the folder figure1 in the study."""
 
     def __call__(self) -> None:
-        """Draw, judge, print."""
+        """Draw, judge, print: a figure for each kind of network in the study."""
+        whole = load_sweep(self.directory)
+        out = self.out or self.directory / "figure1"
+        models = dict.fromkeys(run.config.model for run in whole.values())
+        for model in models:
+            studies = {name: run for name, run in whole.items() if run.config.model == model}
+            self._draw(studies, out if len(models) == 1 else out / model)
+
+    def _draw(self, studies: "Mapping[str, Run]", out: Path) -> None:
         # Late: matplotlib takes a second to import.
         from speedlimits.report import figure1
         from speedlimits.report.claims import claims, markdown
         from speedlimits.report.figure1_data import focus, groups, kernel_tables, tables
 
-        studies = load_sweep(self.directory)
         runs = list(studies.values())
         members = {run.config.samples: list(run.trajectories.values()) for run in runs}
         found = groups(members, threshold=self.threshold, start_time=self.start_time)
@@ -60,19 +68,22 @@ class Figure1:
             f"$L = \\frac{{1}}{{2}}\\sum(f-y)^2$, $T$ = {config.time:g}; (a)-(c) and map: $n$ = {focus(found).samples}"
             + ("" if shown is None else f"; kernel: $n$ = {studies[shown].config.samples}, one network")
         )
-        out = self.out or self.directory / "figure1"
         figure1.write(out, panels, title)
         judged = claims(found, panels, width=config.width, held_out=held_out, kernel=record)
         write_text_atomically(out / "claims.md", markdown(judged))
-        table = Table(title=f"Held out: {held_out}", title_justify="left")
-        for heading in ("the paper", "this study", "verdict"):
-            table.add_column(heading)
-        for claim in judged:
-            table.add_row(claim.paper, claim.ours, claim.verdict)
-        console = Console()
-        # Piped, a table must not be folded to 80 columns.
-        (console if console.is_terminal else Console(width=200)).print(table)
+        _print(judged, f"{title.split(' on ')[0]}; held out: {held_out}")
         print(f"Figure: {out / 'figure1.png'}")
+
+
+def _print(judged: "Sequence[Claim]", title: str) -> None:
+    table = Table(title=title, title_justify="left")
+    for heading in ("the paper", "this study", "verdict"):
+        table.add_column(heading)
+    for claim in judged:
+        table.add_row(claim.paper, claim.ours, claim.verdict)
+    console = Console()
+    # Piped, a table must not be folded to 80 columns.
+    (console if console.is_terminal else Console(width=200)).print(table)
 
 
 def _kernel_run(studies: "Mapping[str, Run]") -> str | None:

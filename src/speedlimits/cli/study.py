@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Study:
-    """Train Myrtle-5 on more and more images of CIFAR-10, as the paper did (§4); `speedlimits figure1` draws it."""
+    """Train networks on more and more images of CIFAR-10, as the paper did (§4); `speedlimits figure1` draws it."""
 
     experiment: Annotated[Literal["cifar10"], tyro.conf.Positional]
     """Which experiment."""
@@ -27,6 +27,8 @@ class Study:
     """Study folder to write: new or empty; one run folder in it for each number of images."""
     preset: Literal["smoke", "small", "paper"] = "small"
     """smoke, digits in a minute; small, width 16, up to 1,000 images, on a laptop; paper, its own sizes, on a GPU."""
+    models: tuple[Literal["myrtle", "fcn"], ...] = ("myrtle",)
+    """Networks: the paper's Myrtle-5, or fully connected ones of four times its width; both for a figure of each."""
     samples: tuple[int, ...] = ()
     """Numbers of training images instead of the preset's."""
     seeds: tuple[int, ...] = ()
@@ -45,7 +47,7 @@ class Study:
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
         from speedlimits.study.sweep import run_sweep
 
-        studies = preset(self.preset, samples=self.samples, seeds=self.seeds, device=self.device)
+        studies = preset(self.preset, models=self.models, samples=self.samples, seeds=self.seeds, device=self.device)
         if not self.resume:
             print(_forecast(studies, self.workers), file=sys.stderr)
         with _Bars(studies) as bars:

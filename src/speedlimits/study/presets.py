@@ -1,7 +1,7 @@
-"""The paper's experiment (§4) in three sizes: one study for each number of training images."""
+"""The paper's experiment (§4) in three sizes: one study for each kind of network and number of training images."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from speedlimits._checks import check_one_of
 from speedlimits.study.config import StudyConfig
@@ -28,24 +28,44 @@ PRESETS: dict[str, tuple[StudyConfig, tuple[int, ...]]] = {
 }
 
 
+# The kinds of network a study may be of, and what each needs beside the preset: tanh is smooth, so that a tolerance of
+# 1e-3 is met; layers without convolutions are wider.
+MODELS: dict[str, Callable[[StudyConfig], StudyConfig]] = {
+    "myrtle": lambda config: config,
+    "fcn": lambda config: dataclasses.replace(config, model="fcn", width=4 * config.width, rtol=1e-3),
+}
+
+
 def preset(
-    name: str, *, samples: Sequence[int] = (), seeds: Sequence[int] = (), device: str = "cpu"
+    name: str,
+    *,
+    models: Sequence[str] = ("myrtle",),
+    samples: Sequence[int] = (),
+    seeds: Sequence[int] = (),
+    device: str = "cpu",
 ) -> dict[str, StudyConfig]:
     """The studies of one preset, by the names of their folders.
 
     Args:
         name: smoke, small or paper.
+        models: kinds of network, each on every number of images; fcn has four times the width of myrtle.
         samples: numbers of training images instead of the preset's.
         seeds: members instead of the preset's.
         device: where to compute.
 
     Returns:
-        A study for each number of training images, in increasing order.
+        A study for each kind and number of training images, the numbers in increasing order.
 
     Raises:
-        ValueError: if the name is unknown, or a number is against the rules of `StudyConfig`.
+        ValueError: if a name is unknown, or a number is against the rules of `StudyConfig`.
     """
     check_one_of("preset", name, PRESETS)
+    for model in models:
+        check_one_of("model", model, MODELS)
     base, sizes = PRESETS[name]
     base = dataclasses.replace(base, seeds=tuple(seeds) or base.seeds, device=device)
-    return {f"{base.model}-n{n:05d}": dataclasses.replace(base, samples=n) for n in sorted(set(samples or sizes))}
+    return {
+        f"{model}-n{n:05d}": dataclasses.replace(MODELS[model](base), samples=n)
+        for model in dict.fromkeys(models)
+        for n in sorted(set(samples or sizes))
+    }
