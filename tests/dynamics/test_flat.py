@@ -10,11 +10,11 @@ from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.models.fcn import FCN
 
 
-def problem(**options) -> FlatLoss:
+def problem(chunk: int | None = None, **options) -> FlatLoss:
     model = FCN(6, 3, width=5, depth=2, generator=torch.Generator().manual_seed(0), **options)
     generator = torch.Generator().manual_seed(1)
     inputs = torch.randn(11, 6, generator=generator, dtype=torch.float64)
-    return FlatLoss(model, inputs, torch.randn(11, 3, generator=generator, dtype=torch.float64))
+    return FlatLoss(model, inputs, torch.randn(11, 3, generator=generator, dtype=torch.float64), chunk=chunk)
 
 
 def test_gradient_is_that_of_the_model():
@@ -25,6 +25,28 @@ def test_gradient_is_that_of_the_model():
     value, gradient = value_and_gradient(loss, loss.initial)
     assert float(value) == float(expected.detach())
     torch.testing.assert_close(gradient, torch.cat([w.grad.reshape(-1) for w in loss.model.parameters()]))
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 11, 50])
+def test_chunks_add_up_to_the_whole(chunk):
+    """Loss, gradient and sharpness in chunks, the last one shorter, are those of all samples at once."""
+    whole, parts = problem(), problem(chunk=chunk)
+    assert len(parts.terms) == -(-11 // chunk)
+    torch.testing.assert_close(parts(parts.initial), whole(whole.initial), rtol=1e-14, atol=0.0)
+    for ours, expected in zip(
+        value_and_gradient(parts, parts.initial), value_and_gradient(whole, whole.initial), strict=True
+    ):
+        torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-14)
+    found, known = (
+        sharpness(loss, loss.initial, generator=torch.Generator().manual_seed(0)) for loss in (parts, whole)
+    )
+    assert found.value == pytest.approx(known.value, rel=1e-12)
+
+
+def test_chunk_must_be_positive():
+    """A chunk of no samples would never end."""
+    with pytest.raises(ValueError, match="`chunk` must be an integer of at least 1; chunk = 0"):
+        problem(chunk=0)
 
 
 def test_model_is_left_alone():

@@ -1,11 +1,14 @@
 """A model and its data as one loss function of one flat weight vector: what every integrator moves."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from speedlimits._checks import check_integer
 
 Flat = Float[Tensor, " parameters"]
 
@@ -26,6 +29,8 @@ class FlatLoss:
         inputs: the whole training set, on the model's device and in its dtype.
         targets: what `criterion` compares the outputs with.
         criterion: (outputs, targets) → scalar loss; by default L = ½Σ(f − y)².
+        chunk: samples whose part of the loss is computed at once, where `criterion` is a sum over samples; by default
+            all. What a chunk needs then fits a cache, or a device's memory.
 
     Raises:
         ValueError: if the model has no trainable weights, mixes their dtypes or devices, or holds a layer that is
@@ -39,8 +44,11 @@ class FlatLoss:
         targets: Tensor,
         *,
         criterion: Callable[[Tensor, Tensor], Tensor] = half_squared_error,
+        chunk: int | None = None,
     ) -> None:
         check_pure(model)
+        if chunk is not None:
+            check_integer("chunk", chunk, minimum=1)
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         kinds = {(weight.dtype, weight.device) for weight in weights.values()}
         if len(kinds) != 1:
@@ -50,6 +58,10 @@ class FlatLoss:
         self.inputs = inputs
         self.targets = targets
         self.criterion = criterion
+        size = chunk or max(len(inputs), 1)
+        self.terms: list[Callable[[Flat], Tensor]] = [
+            partial(self._term, *piece) for piece in zip(inputs.split(size), targets.split(size), strict=True)
+        ]
         self._names = list(weights)
         self._shapes = [weight.shape for weight in weights.values()]
         self.sizes = [weight.numel() for weight in weights.values()]
@@ -57,7 +69,12 @@ class FlatLoss:
 
     def __call__(self, theta: Flat) -> Float[Tensor, ""]:
         """L(θ), with a graph back to θ if it asks for one."""
-        return self.criterion(self.outputs(theta, self.inputs), self.targets)
+        first, *others = (term(theta) for term in self.terms)
+        return sum(others, start=first)
+
+    def _term(self, inputs: Tensor, targets: Tensor, theta: Flat) -> Tensor:
+        """The part of the loss that is some samples'."""
+        return self.criterion(self.outputs(theta, inputs), targets)
 
     def outputs(self, theta: Flat, inputs: Tensor) -> Tensor:
         """The model's outputs f(x; θ) for any inputs."""
@@ -80,8 +97,31 @@ def value_and_gradient(loss: Callable[[Flat], Tensor], theta: Flat) -> tuple[Flo
         The loss (0-d) and its gradient.
     """
     theta = theta.detach().requires_grad_()
+    first, *others = terms(loss)
+    value, gradient = _term_and_gradient(first, theta)
+    for term in others:
+        # Each term's graph is gone before the next is made.
+        more, slope = _term_and_gradient(term, theta)
+        value += more
+        gradient += slope
+    return value, gradient
+
+
+def terms(loss: Callable[[Flat], Tensor]) -> list[Callable[[Flat], Tensor]]:
+    """The functions that a loss is the sum of, to be differentiated one after the other: itself, or its chunks.
+
+    Args:
+        loss: a function of a flat weight vector, as `FlatLoss`.
+
+    Returns:
+        One or more functions of the same vector.
+    """
+    return loss.terms if isinstance(loss, FlatLoss) else [loss]
+
+
+def _term_and_gradient(term: Callable[[Flat], Tensor], theta: Flat) -> tuple[Tensor, Flat]:
     with torch.enable_grad():
-        value = loss(theta)
+        value = term(theta)
         (gradient,) = torch.autograd.grad(value, theta)
     return value.detach(), gradient
 

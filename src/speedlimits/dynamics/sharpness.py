@@ -1,17 +1,18 @@
 """The largest curvature of the loss, λ_max: it sets the stable step of every explicit integrator."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from speedlimits._checks import check_integer, check_positive
-from speedlimits.dynamics.flat import Flat
+from speedlimits.dynamics.flat import Flat, terms
 
-# A Hessian-vector product runs the backward pass twice.
+# A Hessian-vector product runs the backward pass twice; where its graph is made anew for each, a gradient comes before.
 GRADIENTS_PER_PRODUCT = 2
+GRADIENTS_PER_GRAPH = 1
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Sharpness:
 
     Args:
         value: |λ|_max [1/time].
-        gradient_evaluations: cost, two gradients per Hessian-vector product.
+        gradient_evaluations: cost, two gradients per Hessian-vector product, three for a loss in chunks.
         converged: whether the last iteration changed it by less than the tolerance.
     """
 
@@ -60,19 +61,46 @@ def sharpness(
     check_positive("tolerance", tolerance)
     check_integer("max_iterations", max_iterations, minimum=1)
     theta = theta.detach().requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(loss(theta), theta, create_graph=True)
+    graphs = _Graphs(terms(loss), theta)
     direction = torch.randn(theta.numel(), generator=generator, dtype=torch.float64).to(theta)
     direction /= torch.linalg.vector_norm(direction)
     estimate, converged, products = 0.0, False, 0
-    # One graph serves all products: only the direction changes.
-    while products < max_iterations and not converged and gradient.requires_grad:
-        (product,) = torch.autograd.grad(gradient, theta, direction, retain_graph=True)
+    while products < max_iterations and not converged:
+        product = graphs.product(direction)
         products += 1
         size = float(torch.linalg.vector_norm(product, dtype=torch.float64))
         if size == 0.0 or not math.isfinite(size):
-            return Sharpness(size, GRADIENTS_PER_PRODUCT * products, converged=size == 0.0)
+            return Sharpness(size, graphs.cost * products, converged=size == 0.0)
         converged = abs(size - estimate) <= tolerance * size
         estimate = size
         direction = product / size
-    return Sharpness(estimate, GRADIENTS_PER_PRODUCT * products, converged or not gradient.requires_grad)
+    return Sharpness(estimate, graphs.cost * products, converged)
+
+
+class _Graphs:
+    """Hessian-vector products at one θ, from the graphs of the loss's gradient.
+
+    Args:
+        terms: what the loss is the sum of.
+        theta: θ, asking for a gradient.
+    """
+
+    def __init__(self, terms: Sequence[Callable[[Flat], Tensor]], theta: Flat) -> None:
+        self._terms, self._theta = terms, theta
+        # One graph serves all products: only the direction changes. Those of several terms may not fit side by side.
+        self._kept = self._graph(terms[0]) if len(terms) == 1 else None
+        self.cost = GRADIENTS_PER_PRODUCT + (GRADIENTS_PER_GRAPH if self._kept is None else 0)
+
+    def product(self, direction: Flat) -> Flat:
+        """Hv."""
+        total = torch.zeros_like(direction)
+        for term in self._terms:
+            gradient = self._graph(term) if self._kept is None else self._kept
+            # A loss that is linear in θ has no second graph.
+            if gradient.requires_grad:
+                total += torch.autograd.grad(gradient, self._theta, direction, retain_graph=self._kept is not None)[0]
+        return total
+
+    def _graph(self, term: Callable[[Flat], Tensor]) -> Flat:
+        with torch.enable_grad():
+            return torch.autograd.grad(term(self._theta), self._theta, create_graph=True)[0]

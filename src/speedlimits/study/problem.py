@@ -20,6 +20,10 @@ from speedlimits.study.config import StudyConfig
 AUTO = "auto"
 # Held-out images classified at once.
 PIECE = 1000
+# Images whose gradient a convolutional network takes at once: on a CPU so few that what they need stays in its caches
+# (`benchmarks/study.py`), elsewhere so many that the device is busy and its memory enough.
+CHUNKS = {"cpu": 64}
+CHUNK_ELSEWHERE = 1024
 
 DATASETS: dict[str, Callable[[int], Dataset]] = {"cifar10": cifar10, "digits": digits}
 
@@ -108,7 +112,9 @@ def build(config: StudyConfig, seed: int) -> Problem:
     dataset = check(config)
     kind = {"dtype": getattr(torch, config.dtype), "device": config.device}
     model = MODELS[config.model](config, dataset, torch.Generator().manual_seed(seed)).to(config.device)
-    loss = FlatLoss(model, torch.as_tensor(dataset.inputs, **kind), torch.as_tensor(dataset.targets, **kind))
+    inputs, targets = (torch.as_tensor(array, **kind) for array in (dataset.inputs, dataset.targets))
+    chunk = None if config.model == "fcn" else CHUNKS.get(inputs.device.type, CHUNK_ELSEWHERE)
+    loss = FlatLoss(model, inputs, targets, chunk=chunk)
     test_inputs = torch.as_tensor(dataset.test_inputs, **kind)
     test_labels = torch.as_tensor(dataset.test_labels, device=config.device)
 
