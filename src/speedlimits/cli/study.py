@@ -58,7 +58,7 @@ class Study:
 def _forecast(studies: Mapping[str, StudyConfig], workers: int | None) -> str:
     """What the whole study will take, from one gradient of the smallest of its runs."""
     from speedlimits.study.estimate import estimate
-    from speedlimits.study.run import cores
+    from speedlimits.study.pool import cores
 
     smallest = min(studies.values(), key=lambda config: config.samples)
     one = estimate(smallest)
