@@ -24,6 +24,9 @@ class Inline:
     def facts(self):
         return {"engine": "inline", "workers": 1}
 
+    def check(self, config):
+        pass
+
     def prepare(self, study, run, identity, *, replace):
         pass
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from speedlimits._checks import check_one_of
 from speedlimits.errors import DivergenceError, RunFolderError, SpeedLimitsError
+from speedlimits.study.config import StudyConfig
 from speedlimits.study.folder import RunFolder
 
 ENGINES = ("local", "ray")
@@ -82,6 +83,14 @@ class Engine(Protocol):
         """What ``provenance.json`` says about it: at least ``engine``, its name, and ``workers``, jobs side by side."""
         ...
 
+    def check(self, config: StudyConfig) -> None:
+        """Refuse a study whose device it cannot compute on.
+
+        Raises:
+            ValueError: naming the device.
+        """
+        ...
+
     def prepare(self, study: str, run: RunFolder, identity: str, *, replace: bool) -> None:
         """Make sure that nothing it has kept of an earlier run is taken for this one's.
 
@@ -106,30 +115,38 @@ class Engine(Protocol):
         ...
 
 
-def choose(engine: "str | Engine", workers: int | None) -> Engine:
+def choose(engine: str | Engine, workers: int | None, **options: Any) -> Engine:
     """An engine by its name, or as it is.
 
     Args:
         engine: local, ray, or an engine.
         workers: jobs side by side, for an engine given by name.
+        **options: those of `RayEngine`; None stands for an option not given.
 
     Returns:
         The engine.
 
     Raises:
-        ValueError: if there is none of that name, or ``workers`` is given beside an engine that has its own.
-        SpeedLimitsError: if it is not installed.
+        ValueError: if there is none of that name, or an option is given that it does not have.
+        SpeedLimitsError: if what it needs is not installed.
     """
     if not isinstance(engine, str):
         if workers is not None:
             raise ValueError(f"`workers` must be given to the engine itself, or its name be used; workers = {workers}.")
         return engine
     check_one_of("engine", engine, ENGINES)
-    # Late: one imports Ray, and each the other's choice not to.
+    # Late: the engine modules import this one, and Ray need not be installed.
     if engine == "ray":
-        from speedlimits.study.ray_engine import RayEngine
-
-        return RayEngine(workers=workers)
+        try:
+            from speedlimits.study.ray_engine import RayEngine
+        except ModuleNotFoundError as error:
+            if error.name not in {"ray", "fsspec"}:
+                raise
+            raise SpeedLimitsError(f"engine ray needs {error.name}: pip install 'speedlimits[ray]'.") from None
+        return RayEngine(workers=workers, **options)
+    for key, value in options.items():
+        if value is not None:
+            raise ValueError(f"`{key}` must be left out unless `engine` is 'ray'; {key} = {value}.")
     from speedlimits.study.pool import LocalEngine
 
     return LocalEngine(workers=workers)

@@ -34,17 +34,19 @@ class Progress:
     loss: float | None = None
 
 
-def check_all(studies: Mapping[str, StudyConfig]) -> None:
-    """Refuse what no engine can run, before anything is written.
+def check_all(studies: Mapping[str, StudyConfig], engine: Engine) -> None:
+    """Refuse what cannot be run, before anything is written.
 
     Args:
         studies: by name.
+        engine: what is to run them.
 
     Raises:
         ValueError: if a configuration names something unknown or asks for too much.
     """
     for config in studies.values():
         check(config)
+        engine.check(config)
         check_one_of("method", config.method, METHODS)
 
 

@@ -14,8 +14,10 @@ from typing import Any
 
 from speedlimits._checks import check_integer
 from speedlimits.errors import SpeedLimitsError
+from speedlimits.study.config import StudyConfig
 from speedlimits.study.engine import Done, Job, Moved, revive
 from speedlimits.study.folder import RunFolder
+from speedlimits.study.problem import check_device
 
 
 class LocalEngine:
@@ -35,6 +37,17 @@ class LocalEngine:
     def facts(self) -> dict[str, Any]:
         """How many processes."""
         return {"engine": "local", "workers": self.workers}
+
+    def check(self, config: StudyConfig) -> None:
+        """Refuse a device that is not on this machine.
+
+        Args:
+            config: the study.
+
+        Raises:
+            ValueError: naming the device.
+        """
+        check_device(config.device)
 
     def prepare(self, study: str, run: RunFolder, identity: str, *, replace: bool) -> None:
         """Nothing: members are trained in their run folders."""

@@ -46,7 +46,7 @@ def run_study(
     """
     chosen = choose(engine, workers)
     name = Path(out).resolve().name
-    check_all({name: config})
+    check_all({name: config}, chosen)
     with RunFolder.writing(out, config, resume=resume, force=force) as run:
         execute(
             {name: run},

@@ -42,7 +42,7 @@ def run_sweep(
         OSError: what the disk reports.
     """
     chosen = choose(engine, workers)
-    check_all(studies)
+    check_all(studies, chosen)
     with writing(Path(out), studies, resume=resume, force=force) as folder, contextlib.ExitStack() as locks:
         runs: dict[str, RunFolder] = {}
         for name, config in studies.items():
