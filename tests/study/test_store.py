@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from speedlimits.errors import RunFolderError
 from speedlimits.study.store import MemberStore
 
-POINTS = np.cumsum(np.random.default_rng(1).standard_normal((30, 5)), axis=0)
+POINTS = np.cumsum(np.random.default_rng(1).standard_normal((1000, 5)), axis=0)
 
 
 def row(k: int) -> dict[str, object]:
@@ -88,17 +88,57 @@ def test_part_without_its_checkpoint_is_written_again(tmp_path):
     assert len(list((tmp_path / "series").iterdir())) == 2
 
 
-@pytest.mark.parametrize("victim", ["checkpoint.safetensors", "series/part-00000000.parquet"])
-def test_damaged_state_starts_the_member_anew(tmp_path, victim):
+STATE = ["checkpoint.safetensors", "series/part-00000000.parquet", "snapshots/00000000.safetensors"]
+
+
+@pytest.mark.parametrize("victim", [*STATE, "snapshots/manifest.json"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "missing"])
+def test_damaged_state_starts_the_member_anew(tmp_path, victim, damage):
     """Without a whole state there is nothing to go on from; the same seed gives the same numbers again."""
     store = MemberStore(tmp_path)
     write(store, range(10), {4, 9})
     path = tmp_path / victim
-    path.write_bytes(path.read_bytes()[:100])
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: 100 if damage == "truncated" else 0])
     again = MemberStore(tmp_path)
     assert again.resume() is None
     assert again.records == 0
-    assert not list((tmp_path / "series").iterdir())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("victim", STATE)
+def test_a_flipped_bit_starts_the_member_anew(tmp_path, victim):
+    """One bit in the middle of the data, where every format still reads: checksums tell."""
+    store = MemberStore(tmp_path)
+    write(store, range(1000), set())
+    assert store.full
+    store.checkpoint({"step": np.arange(1000)})
+    content = bytearray((tmp_path / victim).read_bytes())
+    content[-20 if victim.endswith("safetensors") else len(content) // 2] ^= 1
+    (tmp_path / victim).write_bytes(content)
+    assert MemberStore(tmp_path).resume() is None
+
+
+def test_what_a_killed_process_had_begun_is_removed(tmp_path):
+    """Half-written files under temporary names do not pile up from one resumption to the next."""
+    store = MemberStore(tmp_path)
+    write(store, range(10), {4, 9})
+    for folder in (tmp_path, tmp_path / "series"):
+        (folder / ".part.x.tmp").write_bytes(b"half")
+    assert MemberStore(tmp_path).resume() is not None
+    assert not list(tmp_path.rglob(".*.tmp"))
+
+
+@pytest.mark.parametrize("victim", ["series/part-00000005.parquet", "snapshots/00000010.safetensors", "member.json"])
+def test_verify_reads_everything(finished, victim):
+    """A finished member passes; with any file cut short it does not."""
+    finished.verify()
+    path = finished.folder / victim
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(RunFolderError, match=victim.split("/")[-1].replace(".", r"\.")):
+        finished.verify()
 
 
 @pytest.mark.parametrize("victim", ["series/part-00000005.parquet", "distances.safetensors", "member.json"])

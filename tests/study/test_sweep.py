@@ -41,7 +41,7 @@ def test_every_row_is_there_once(finished):
 
 
 def test_killed_sweep_resumes_to_the_same_bits(finished, tmp_path):
-    """`kill -9` while the second study trains: resumed, every member is there once and equal bit for bit."""
+    """`kill -9` while the last study trains, the smaller: resumed, every member is there once and equal bit for bit."""
     code = (
         "from tests.study.test_sweep import STUDIES\n"
         "from speedlimits.study.sweep import run_sweep\n"
@@ -50,7 +50,7 @@ def test_killed_sweep_resumes_to_the_same_bits(finished, tmp_path):
     environment = os.environ | {"SPEEDLIMITS_CHECKPOINT_SECONDS": "0"}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=Path(__file__).parents[2])
     deadline = time.monotonic() + 60
-    while not list((tmp_path / "cut").glob("n40/members/*/checkpoint.safetensors")) and process.poll() is None:
+    while not list((tmp_path / "cut").glob("n20/members/*/checkpoint.safetensors")) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -61,7 +61,7 @@ def test_killed_sweep_resumes_to_the_same_bits(finished, tmp_path):
     for name in STUDIES:
         assert series(tmp_path / "cut" / name) == series(finished / name)
     # The study that had ended was not trained again.
-    assert {share for name, share in events if name == "n20"} == {1.0}
+    assert {share for name, share in events if name == "n40"} == {1.0}
 
 
 def test_truncated_checkpoint_costs_only_time(finished, tmp_path):

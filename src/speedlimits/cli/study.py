@@ -40,27 +40,36 @@ class Study:
     force: bool = False
     """Replace the study in that folder."""
     workers: int | None = None
-    """Processes side by side, one thread each; by default one for each core."""
+    """Members side by side, one thread each; by default one for each core."""
+    engine: Literal["local", "ray"] = "local"
+    """What does the work: local, processes on this machine; ray, a Ray cluster (see docs/cluster.md)."""
+    address: str | None = None
+    """With ray: HOST:PORT of a running cluster, from one of its nodes; local starts one here."""
+    gpus: float | None = None
+    """With ray and cuda: share of a GPU for each member; by default a whole one."""
+    storage: str | None = None
+    """With ray: where members are mirrored, any fsspec URL; by default DIR, which every node must then see."""
 
     def __call__(self) -> None:
         """Say how long it will take, run it, and say what is next."""
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
+        from speedlimits.study.engine import choose
         from speedlimits.study.sweep import run_sweep
 
+        engine = choose(self.engine, self.workers, address=self.address, gpus=self.gpus, storage=self.storage)
         studies = preset(self.preset, models=self.models, samples=self.samples, seeds=self.seeds, device=self.device)
-        if not self.resume:
+        # What a cluster can do is not to be found out here.
+        if not self.resume and self.engine == "local":
             print(_forecast(studies, self.workers), file=sys.stderr)
         with _Bars(studies) as bars:
-            run_sweep(
-                studies, self.out, resume=self.resume, force=self.force, workers=self.workers, progress=bars.update
-            )
+            run_sweep(studies, self.out, resume=self.resume, force=self.force, engine=engine, progress=bars.update)
         print(f"Study: {self.out}; speedlimits figure1 {self.out} draws it.")
 
 
 def _forecast(studies: Mapping[str, StudyConfig], workers: int | None) -> str:
     """What the whole study will take, from one gradient of the smallest of its runs."""
     from speedlimits.study.estimate import estimate
-    from speedlimits.study.run import cores
+    from speedlimits.study.pool import cores
 
     smallest = min(studies.values(), key=lambda config: config.samples)
     one = estimate(smallest)

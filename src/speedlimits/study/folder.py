@@ -1,7 +1,6 @@
 """A run folder: who may write to it, and where everything in it lies."""
 
 import contextlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from filelock import FileLock, Timeout
 from speedlimits._files import write_text_atomically
 from speedlimits.errors import RunFolderError
 from speedlimits.study.config import StudyConfig
+from speedlimits.study.formats import read_json, write_json
 from speedlimits.study.plan import Plan
-from speedlimits.study.store import MemberStore, read_json
+from speedlimits.study.store import MemberStore
 from speedlimits.trajectory import Trajectory
 
 LOCK = ".lock"
@@ -121,7 +121,7 @@ class RunFolder:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write one JSON file of the run, whole or not at all."""
-        write_text_atomically(self.path / name, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        write_json(self.path / name, content)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read one JSON file of the run.

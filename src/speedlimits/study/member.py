@@ -37,7 +37,13 @@ def measure_sharpness(config: StudyConfig, seed: int) -> Sharpness:
 
 
 def train_member(
-    config: StudyConfig, seed: int, plan: Plan, folder: Path, report: Callable[[float, float], None]
+    config: StudyConfig,
+    seed: int,
+    plan: Plan,
+    folder: Path,
+    report: Callable[[float, float], None],
+    *,
+    saved: Callable[[], None] = lambda: None,
 ) -> None:
     """Train one member, from its checkpoint if there is one, and write its folder.
 
@@ -47,6 +53,7 @@ def train_member(
         plan: what all members share.
         folder: the member's own.
         report: called at each record with (t/T, loss).
+        saved: called whenever the folder holds a state to go on from, and when the member has ended.
 
     Raises:
         DivergenceError: if the loss stops being finite; what was recorded until then is kept.
@@ -69,6 +76,7 @@ def train_member(
             _record(store, problem, point, kept, traced)
         if store.full or time.monotonic() - last_write > CHECKPOINT_SECONDS:
             store.checkpoint(to_arrays(state))
+            saved()
             last_write = time.monotonic()
         report(state.time / config.time, float(state.loss))
     store.checkpoint(to_arrays(state))
@@ -83,6 +91,7 @@ def train_member(
             **method.facts(problem, state, plan),
         }
     )
+    saved()
 
 
 def _record(store: MemberStore, problem: Problem, point: Point, kept: set[int], traced: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""Worker processes that serve jobs side by side; nothing in here knows what a job is."""
+"""The engine of one machine: worker processes that serve jobs side by side."""
 
 import contextlib
 import json
@@ -8,36 +8,76 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from speedlimits.errors import DivergenceError, SpeedLimitsError
+from speedlimits._checks import check_integer
+from speedlimits.errors import SpeedLimitsError
+from speedlimits.study.config import StudyConfig
+from speedlimits.study.engine import Done, Job, Moved, revive
+from speedlimits.study.folder import RunFolder
+from speedlimits.study.problem import check_device
 
-Event = dict[str, Any]
+
+class LocalEngine:
+    """Processes on this machine, one thread each.
+
+    Args:
+        workers: how many; by default one for each core this process may use.
+
+    Raises:
+        ValueError: if ``workers`` is no positive integer.
+    """
+
+    def __init__(self, *, workers: int | None = None) -> None:
+        self.workers = cores() if workers is None else workers
+        check_integer("workers", self.workers, minimum=1)
+
+    def facts(self) -> dict[str, Any]:
+        """How many processes."""
+        return {"engine": "local", "workers": self.workers}
+
+    def check(self, config: StudyConfig) -> None:
+        """Refuse a device that is not on this machine.
+
+        Args:
+            config: the study.
+
+        Raises:
+            ValueError: naming the device.
+        """
+        check_device(config.device)
+
+    def prepare(self, study: str, run: RunFolder, identity: str, *, replace: bool) -> None:
+        """Nothing: members are trained in their run folders."""
+
+    def session(self, log: Path, jobs: int) -> "Pool":
+        """As many processes as there is work for."""
+        return Pool(min(self.workers, jobs), log)
 
 
 class Pool:
     """So many ``python -m speedlimits.study.worker`` processes, stopped when the block ends, however it ends.
 
     Args:
-        folder: the run folder they work on; what they write to stderr goes to its ``workers.log``.
         size: how many.
+        log: file for what they write to stderr.
     """
 
-    def __init__(self, folder: Path, size: int) -> None:
-        self._events: queue.Queue[tuple[int, Event | None]] = queue.Queue()
-        self._log = (folder / "workers.log").open("ab")
-        command = [sys.executable, "-m", "speedlimits.study.worker", str(folder)]
+    def __init__(self, size: int, log: Path) -> None:
+        self._events: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
+        self._log = log
+        self._stderr = log.open("ab")
         # One thread each, NumPy's included: as many processes as cores, and one order of summation.
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._processes = [
             # In a group of its own, so that Ctrl-C in a terminal reaches the parent alone, who then stops it.
             subprocess.Popen(
-                command,
+                [sys.executable, "-m", "speedlimits.study.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._log,
+                stderr=self._stderr,
                 env=environment,
                 text=True,
                 process_group=0,
@@ -59,58 +99,54 @@ class Pool:
                 # A worker that died left a line unread in the pipe: closing it would complain once more.
                 with contextlib.suppress(OSError):
                     pipe.close()  # type: ignore[union-attr]
-        self._log.close()
+        self._stderr.close()
 
-    def map(self, job: str, seeds: Sequence[int], progress: Callable[[Event], None]) -> dict[int, Any]:
-        """Do one job for each seed, as many at once as there are workers.
+    def run(self, jobs: Sequence[Job]) -> Iterator[Moved | Done]:
+        """Do all jobs, as many at once as there are workers; see `Session.run`.
 
         Args:
-            job: its name, as the worker knows it.
-            seeds: what for.
-            progress: called with each progress event.
+            jobs: the first ones are begun first.
 
-        Returns:
-            The results by seed.
+        Yields:
+            What happens.
 
         Raises:
+            SpeedLimitsError: if a worker failed, or died; its traceback is in a note of the exception.
             ValueError: if a worker found an argument wrong.
-            DivergenceError: if training diverged.
-            SpeedLimitsError: if a worker failed otherwise, or died; its traceback is in a note of the exception.
         """
-        waiting = deque(seeds)
-        busy: dict[int, int] = {}
-        results: dict[int, Any] = {}
+        waiting = deque(jobs)
+        busy: dict[int, Job] = {}
         for index in range(len(self._processes)):
-            self._assign(index, job, waiting, busy)
+            self._assign(index, waiting, busy)
         while busy:
             index, event = self._events.get()
             if event is None:
                 self._bury(index, busy)
             elif event["event"] == "progress":
-                progress(event)
+                yield Moved(busy[index], event["share"], event["loss"])
             elif event["event"] == "done":
-                results[busy.pop(index)] = event["result"]
-                self._assign(index, job, waiting, busy)
+                job = busy.pop(index)
+                # Before anyone looks at the result: this worker need not wait for them.
+                self._assign(index, waiting, busy)
+                yield Done(job, event["result"])
             else:
-                raise _error(event)
-        return results
+                raise revive(busy[index], event)
 
-    def _assign(self, index: int, job: str, waiting: deque[int], busy: dict[int, int]) -> None:
+    def _assign(self, index: int, waiting: deque[Job], busy: dict[int, Job]) -> None:
         if not waiting:
             return
-        seed = waiting.popleft()
-        busy[index] = seed
-        pipe = self._processes[index].stdin
+        job = busy[index] = waiting.popleft()
+        line = json.dumps({"job": job.kind, "folder": str(job.run.path.resolve()), "seed": job.seed})
         # A worker that is dead already is reported by its listener.
         with contextlib.suppress(BrokenPipeError):
-            print(json.dumps({"job": job, "seed": seed}), file=pipe, flush=True)
+            print(line, file=self._processes[index].stdin, flush=True)
 
-    def _bury(self, index: int, busy: dict[int, int]) -> None:
+    def _bury(self, index: int, busy: dict[int, Job]) -> None:
         if index in busy:
-            code = self._processes[index].wait()
+            job, code = busy[index], self._processes[index].wait()
             how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with exit code {code}"
             raise SpeedLimitsError(
-                f"the process of seed {busy[index]} {how}; see workers.log; --resume goes on where it stood."
+                f"{job.study}: the process of seed {job.seed} {how}; see {self._log}; --resume goes on where it stood."
             )
 
     def _listen(self, index: int) -> None:
@@ -122,11 +158,7 @@ class Pool:
         self._events.put((index, None))
 
 
-def _error(event: Event) -> Exception:
-    kinds = {"value": ValueError, "DivergenceError": DivergenceError}
-    if event["kind"] == "value":
-        error: Exception = ValueError(event["message"])
-    else:
-        error = kinds.get(event["kind"], SpeedLimitsError)(f"seed {event['seed']}: {event['message']}")
-    error.add_note(event["traceback"])
-    return error
+def cores() -> int:
+    """How many this process may use."""
+    # Inside a container the machine may have more cores than this process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -83,17 +83,28 @@ def check(config: StudyConfig) -> Dataset:
         The data set.
 
     Raises:
-        ValueError: if the data set, model, activation or device is unknown, or there are too few samples.
+        ValueError: if the data set, model or activation is unknown, or there are too few samples.
     """
     check_one_of("dataset", config.dataset, DATASETS)
     check_one_of("model", config.model, MODELS)
     check_one_of("activation", config.activation, [*ACTIVATIONS, AUTO])
+    return DATASETS[config.dataset](config.samples)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this process cannot compute on.
+
+    Args:
+        device: in torch's words.
+
+    Raises:
+        ValueError: if torch cannot use it.
+    """
     try:
-        torch.empty(0, device=config.device)
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"`device` must be usable by torch; device = {config.device!r} ({reason})") from None
-    return DATASETS[config.dataset](config.samples)
+        raise ValueError(f"`device` must be usable by torch; device = {device!r} ({reason})") from None
 
 
 def build(config: StudyConfig, seed: int) -> Problem:
@@ -110,6 +121,7 @@ def build(config: StudyConfig, seed: int) -> Problem:
         ValueError: if a name is unknown or the data set has fewer samples than asked for.
     """
     dataset = check(config)
+    check_device(config.device)
     kind = {"dtype": getattr(torch, config.dtype), "device": config.device}
     model = MODELS[config.model](config, dataset, torch.Generator().manual_seed(seed)).to(config.device)
     inputs, targets = (torch.as_tensor(array, **kind) for array in (dataset.inputs, dataset.targets))

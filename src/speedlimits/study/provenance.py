@@ -14,12 +14,12 @@ import speedlimits
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pyarrow", "safetensors")
 
 
-def provenance(*, device: str, workers: int) -> dict[str, Any]:
+def provenance(*, device: str, workers: int | None) -> dict[str, Any]:
     """What someone needs to run this again.
 
     Args:
         device: where the networks are computed.
-        workers: processes, of one thread each.
+        workers: members side by side, of one thread each; None for as many as find room.
 
     Returns:
         A JSON object: versions, git commit (None outside a checkout), argv, machine, start in UTC.

@@ -6,7 +6,7 @@ never changes. Reading needs no torch and executes nothing.
 
 import hashlib
 import io
-import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
-from speedlimits._files import write_atomically, write_text_atomically
+from speedlimits._files import write_atomically
 from speedlimits.errors import RunFolderError
+from speedlimits.study.formats import digest, first_row, read_bytes, read_json, read_safetensors, to_table, write_json
 from speedlimits.trajectory import COLUMNS, Trajectory, distances_squared
 
 # A part holds about this many rows; together with the checkpoint it bounds what a killed process loses.
@@ -68,20 +68,21 @@ class MemberStore:
         write_atomically(self.folder / "snapshots" / file, lambda out: out.write(content))
         entry = {"file": file, "record": record, "time": time, "sha256": hashlib.sha256(content).hexdigest()}
         manifest = [old for old in self._manifest() if old["record"] < record]
-        _write_json(self.folder / "snapshots" / "manifest.json", {"schema": SCHEMA, "snapshots": [*manifest, entry]})
+        write_json(self.folder / "snapshots" / "manifest.json", {"schema": SCHEMA, "snapshots": [*manifest, entry]})
 
     def checkpoint(self, state: Mapping[str, np.ndarray]) -> None:
         """Write the waiting rows as a part, and then the integrator's state that stands at the last of them."""
         if self._rows:
-            table = _table(self._rows, self._written)
+            table = to_table(self._rows, self._written)
             _make(self.folder / "series")
             write_atomically(
                 self.folder / "series" / f"part-{self._written:08d}.parquet",
-                lambda out: pq.write_table(table, out, compression="zstd"),
+                lambda out: pq.write_table(table, out, compression="zstd", write_page_checksum=True),
             )
             self._written += len(self._rows)
             self._rows = []
-        content = to_safetensors(dict(state), metadata={"records": str(self._written)})
+        counted = {"records": str(self._written), "snapshots": str(len(self._manifest())), "sha256": digest(state)}
+        content = to_safetensors(dict(state), metadata=counted)
         write_atomically(self.folder / "checkpoint.safetensors", lambda out: out.write(content))
 
     def finish(self, member: Mapping[str, Any]) -> None:
@@ -90,7 +91,7 @@ class MemberStore:
         distances = distances_squared(_LazyWeights([self.folder / "snapshots" / entry["file"] for entry in entries]))
         content = to_safetensors({"snapshot_distances_squared": distances})
         write_atomically(self.folder / "distances.safetensors", lambda out: out.write(content))
-        _write_json(self.folder / "member.json", {"schema": SCHEMA, **member})
+        write_json(self.folder / "member.json", {"schema": SCHEMA, **member})
         (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
     # --- going on ---------------------------------------------------------------------------------------------------
@@ -102,23 +103,34 @@ class MemberStore:
             What `checkpoint` was given, or None where there is nothing whole to go on from: then the member starts
             anew, which gives the same numbers.
         """
-        path = self.folder / "checkpoint.safetensors"
         try:
-            state, metadata = _read_safetensors(path)
+            state, metadata = read_safetensors(self.folder / "checkpoint.safetensors")
             records = int(metadata["records"])
-            self._drop_parts(records)
-            if self._read_series().num_rows != records:
-                raise RunFolderError(f"{self.folder / 'series'} does not hold the {records} rows of its checkpoint.")
-        except (RunFolderError, KeyError):
-            self._drop_parts(0)
+            for part in self._parts():
+                if first_row(part) >= records:
+                    part.unlink()
+            kept = [entry["record"] for entry in self._manifest() if entry["record"] < records]
+            found = self._read_series().num_rows, len(kept), digest(state)
+            if found != (records, int(metadata["snapshots"]), metadata["sha256"]):
+                raise RunFolderError(f"{self.folder} does not hold what its checkpoint counts.")
+            for record in kept:
+                self.weights(record)
+        # Whatever damage leads to: missing keys, wrong types, Arrow's own errors, which are ValueErrors.
+        except (RunFolderError, KeyError, TypeError, ValueError):
+            self.clear()
             return None
+        # What a killed process had begun to write.
+        for path in self.folder.rglob(".*.tmp"):
+            path.unlink()
         self._written = records
         return state
 
-    def _drop_parts(self, from_record: int) -> None:
-        for part in self._parts():
-            if _first_row(part) >= from_record:
-                part.unlink()
+    def clear(self) -> None:
+        """Remove what there is of the member, but for the files that say who works on it."""
+        for name in ("series", "snapshots"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        for path in [*self.folder.glob("*.safetensors"), *self.folder.glob("*.json"), *self.folder.glob(".*.tmp")]:
+            path.unlink()
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -146,7 +158,7 @@ class MemberStore:
         table = self._read_series()
         if table.num_rows != records:
             raise RunFolderError(f"{self.folder / 'series'} must hold {records} rows; it holds {table.num_rows}.")
-        arrays, _ = _read_safetensors(self.folder / "distances.safetensors")
+        arrays, _ = read_safetensors(self.folder / "distances.safetensors")
         columns: dict[str, Any] = {
             field: table.column(key).combine_chunks().to_numpy(zero_copy_only=False)
             for key, field in COLUMNS.items()
@@ -159,6 +171,16 @@ class MemberStore:
             snapshot_records=np.array([entry["record"] for entry in self._manifest()], dtype=np.int64),
             snapshot_distances_squared=arrays["snapshot_distances_squared"],
         )
+
+    def verify(self) -> None:
+        """Read every file of a finished member once.
+
+        Raises:
+            RunFolderError: if the member has not run to its end, or a file is missing or damaged.
+        """
+        self.trajectory()
+        for entry in self._manifest():
+            self.weights(entry["record"])
 
     def weights(self, record: int) -> dict[str, np.ndarray]:
         """The weights kept at one record, by their names in the model.
@@ -176,10 +198,10 @@ class MemberStore:
         if record not in entries:
             raise RunFolderError(f"`record` must be one of {sorted(entries)} in {self.folder}; record = {record}.")
         path = self.folder / "snapshots" / entries[record]["file"]
-        content = _read_bytes(path)
+        content = read_bytes(path)
         if hashlib.sha256(content).hexdigest() != entries[record]["sha256"]:
             raise RunFolderError(f"{path} is damaged: its SHA-256 is not the one in manifest.json.")
-        return _read_safetensors(path)[0]
+        return read_safetensors(path)[0]
 
     def _parts(self) -> list[Path]:
         return sorted((self.folder / "series").glob("part-*.parquet"))
@@ -187,10 +209,10 @@ class MemberStore:
     def _read_series(self) -> pa.Table:
         tables, rows = [], 0
         for part in self._parts():
-            if _first_row(part) != rows:
+            if first_row(part) != rows:
                 raise RunFolderError(f"{part} must begin at row {rows}: a part before it is missing.")
             try:
-                tables.append(pq.read_table(io.BytesIO(_read_bytes(part))))
+                tables.append(pq.read_table(io.BytesIO(read_bytes(part)), page_checksum_verification=True))
             except (pa.ArrowException, OSError) as error:
                 raise RunFolderError(f"{part} is damaged ({str(error).splitlines()[0]}).") from None
             rows += tables[-1].num_rows
@@ -213,66 +235,8 @@ class _LazyWeights(Sequence[np.ndarray]):
         return len(self._paths)
 
     def __getitem__(self, index: Any) -> Any:
-        arrays, _ = _read_safetensors(self._paths[index])
+        arrays, _ = read_safetensors(self._paths[index])
         return np.concatenate([arrays[name].ravel() for name in sorted(arrays)])
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a run folder.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The object.
-
-    Raises:
-        RunFolderError: if it is missing or no JSON object.
-    """
-    try:
-        content = json.loads(_read_bytes(path))
-    except ValueError as error:
-        raise RunFolderError(f"{path} is damaged ({error}).") from None
-    if not isinstance(content, dict):
-        raise RunFolderError(f"{path} is damaged (no JSON object).")
-    return content
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_text_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
-def _table(rows: list[dict[str, Any]], first: int) -> pa.Table:
-    columns: dict[str, Any] = {"record": pa.array(range(first, first + len(rows)), pa.int64())}
-    for key in COLUMNS:
-        values = [row[key] for row in rows]
-        if key == "weight_trace":
-            columns[key] = pa.array(values, pa.list_(pa.float64(), len(values[0])))
-        else:
-            columns[key] = pa.array(values, pa.int64() if key == "gradient_evaluations" else pa.float64())
-    return pa.table(columns)
-
-
-def _first_row(part: Path) -> int:
-    try:
-        return int(part.stem.removeprefix("part-"))
-    except ValueError:
-        raise RunFolderError(f"{part} must be named part-<first row>.parquet.") from None
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RunFolderError(f"{path} cannot be read ({error.strerror}).") from None
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise RunFolderError(f"{path} cannot be read ({str(error).splitlines()[0]}).") from None
 
 
 def _make(folder: Path) -> None:

@@ -1,11 +1,13 @@
 """Several studies in one folder, such as the same networks on more and more images: each a run folder of its own."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from speedlimits.study.config import StudyConfig
-from speedlimits.study.folder import Run
-from speedlimits.study.run import Progress, run_study
+from speedlimits.study.engine import Engine, choose
+from speedlimits.study.execution import Progress, check_all, execute
+from speedlimits.study.folder import Run, RunFolder
 from speedlimits.study.sweep_folder import load_sweep, writing
 
 
@@ -15,16 +17,18 @@ def run_sweep(
     *,
     resume: bool = False,
     force: bool = False,
+    engine: str | Engine = "local",
     workers: int | None = None,
     progress: Callable[[str, Progress], None] = lambda _, __: None,
 ) -> dict[str, Run]:
-    """Run one study after the other, the members of each side by side.
+    """Run several studies, the members of all of them in one queue, those with most images first.
 
     Args:
         studies: by the names of their run folders.
         out: the study folder: new, empty, or, with one of the flags, one that holds these very studies.
-        resume: go on with what is there; finished studies are only read.
+        resume: go on with what is there; finished members are only read.
         force: replace what is there.
+        engine: as of `run_study`.
         workers: as of `run_study`.
         progress: called with a study's name when one of its members has moved on.
 
@@ -37,14 +41,12 @@ def run_sweep(
         SpeedLimitsError: if training fails, as `run_study`.
         OSError: what the disk reports.
     """
-    with writing(Path(out), studies, resume=resume, force=force) as folder:
+    chosen = choose(engine, workers)
+    check_all(studies, chosen)
+    with writing(Path(out), studies, resume=resume, force=force) as folder, contextlib.ExitStack() as locks:
+        runs: dict[str, RunFolder] = {}
         for name, config in studies.items():
             begun = (folder / name / "config.toml").exists()
-            run_study(
-                config,
-                folder / name,
-                resume=begun,
-                workers=workers,
-                progress=lambda event, name=name: progress(name, event),
-            )
+            runs[name] = locks.enter_context(RunFolder.writing(folder / name, config, resume=begun))
+        execute(runs, chosen, log=folder / "workers.log", replace=force, progress=progress)
     return load_sweep(out)
