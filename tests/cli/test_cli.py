@@ -32,6 +32,7 @@ def test_run_leaves_a_whole_folder(finished):
         "members",
         "overview.png",
         "plan.json",
+        "progress.log",
         "provenance.json",
         "report.html",
         "summary.json",

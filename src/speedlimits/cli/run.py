@@ -1,15 +1,13 @@
 """`speedlimits run`: train an ensemble, measure its speed limit, write the run folder and its report."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from speedlimits.cli.live import LiveTable
 from speedlimits.cli.report import write_report
 from speedlimits.cli.show import print_summary
 from speedlimits.study.config import StudyConfig
@@ -37,14 +35,14 @@ class Run:
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
         from speedlimits.study.run import run_study
 
-        with _Bars(self.config.seeds) as bars:
+        with LiveTable({"": self.config}, self.out / "progress.log") as table:
             run = run_study(
                 self.config,
                 self.out,
                 resume=self.resume,
                 force=self.force,
                 workers=self.workers,
-                progress=lambda event: bars.update(event.seed, event.share, event.loss),
+                progress=lambda event: table.update("", event),
             )
         print_summary(run)
         page = write_report(self.out, run)
@@ -80,40 +78,3 @@ def _value(arguments: Sequence[str], option: str) -> str | None:
         if argument.startswith(f"{option}="):
             return argument.removeprefix(f"{option}=")
     return None
-
-
-class _Bars:
-    """One progress bar over all members on stderr, with the loss of the member that moved last."""
-
-    def __init__(self, seeds: Sequence[int]) -> None:
-        self._shares = dict.fromkeys(seeds, 0.0)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[detail]}"),
-            console=Console(file=sys.stderr),
-        )
-        self._task = self._progress.add_task("", total=len(self._shares), detail="")
-
-    def __enter__(self) -> "_Bars":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Stopping what never started would print an empty line.
-        if self._progress.live.is_started:
-            self._progress.stop()
-
-    def update(self, seed: int, share: float, loss: float | None) -> None:
-        """Show that a member has moved on."""
-        # Not before there is something to show: an error on the way here shall stand alone.
-        self._progress.start()
-        self._shares[seed] = share
-        done = sum(value >= 1 for value in self._shares.values())
-        self._progress.update(
-            self._task,
-            completed=sum(self._shares.values()),
-            description=f"{done}/{len(self._shares)} networks",
-            detail="" if loss is None else f"seed {seed}: loss {loss:.4g}",
-        )

@@ -4,17 +4,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from speedlimits.cli.live import LiveTable
 from speedlimits.study.config import StudyConfig
 from speedlimits.study.presets import preset
-
-if TYPE_CHECKING:
-    from speedlimits.study.run import Progress as Event
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,8 @@ class Study:
         # What a cluster can do is not to be found out here.
         if not self.resume and self.engine == "local":
             print(_forecast(studies, self.workers), file=sys.stderr)
-        with _Bars(studies) as bars:
-            run_sweep(studies, self.out, resume=self.resume, force=self.force, engine=engine, progress=bars.update)
+        with LiveTable(studies, self.out / "progress.log") as table:
+            run_sweep(studies, self.out, resume=self.resume, force=self.force, engine=engine, progress=table.update)
         print(f"Study: {self.out}; speedlimits figure1 {self.out} draws it.")
 
 
@@ -81,41 +77,3 @@ def _forecast(studies: Mapping[str, StudyConfig], workers: int | None) -> str:
         f"{1 / one.gradient_seconds:.3g} gradients per second at n = {smallest.samples}: "
         f"about {total / 60:.2g} minutes in all (a rough guide)."
     )
-
-
-class _Bars:
-    """On stderr, one progress bar for each run, with the loss of the member that moved last."""
-
-    def __init__(self, studies: Mapping[str, StudyConfig]) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[detail]}"),
-            console=Console(file=sys.stderr),
-        )
-        self._shares = {name: dict.fromkeys(config.seeds, 0.0) for name, config in studies.items()}
-        self._tasks = {
-            name: self._progress.add_task(name, total=len(shares), start=False, detail="")
-            for name, shares in self._shares.items()
-        }
-
-    def __enter__(self) -> "_Bars":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Stopping what never started would print an empty line.
-        if self._progress.live.is_started:
-            self._progress.stop()
-
-    def update(self, name: str, event: "Event") -> None:
-        """Show that a member of a run has moved on."""
-        self._progress.start()
-        self._progress.start_task(self._tasks[name])
-        self._shares[name][event.seed] = event.share
-        self._progress.update(
-            self._tasks[name],
-            completed=sum(self._shares[name].values()),
-            detail="" if event.loss is None else f"seed {event.seed}: t/T {event.share:.3f}, loss {event.loss:.4g}",
-        )

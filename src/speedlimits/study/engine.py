@@ -40,11 +40,13 @@ class Moved:
         job: which.
         share: t/T.
         loss: L(θ_t).
+        inefficiency: T/T_SL so far, where known.
     """
 
     job: Job
     share: float
     loss: float
+    inefficiency: float | None = None
 
 
 @dataclass(frozen=True)

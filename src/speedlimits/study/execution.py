@@ -27,11 +27,13 @@ class Progress:
         seed: the member.
         share: t/T; 1 when it has ended.
         loss: L(θ_t), where known.
+        inefficiency: T/T_SL so far, by the dissipation of the path, where known.
     """
 
     seed: int
     share: float
     loss: float | None = None
+    inefficiency: float | None = None
 
 
 def check_all(studies: Mapping[str, StudyConfig], engine: Engine) -> None:
@@ -95,7 +97,7 @@ def execute(
         for event in session.run(jobs):
             job = event.job
             if not isinstance(event, Done):
-                progress(job.study, Progress(job.seed, event.share, event.loss))
+                progress(job.study, Progress(job.seed, event.share, event.loss, event.inefficiency))
                 continue
             left[job.study].remove(job.seed)
             if not left[job.study]:

@@ -21,6 +21,12 @@ from speedlimits.study.store import MemberStore
 # Wall seconds between checkpoints. When they fall changes nothing but how much a killed run repeats.
 CHECKPOINT_SECONDS = float(os.environ.get("SPEEDLIMITS_CHECKPOINT_SECONDS", "2"))
 
+# Wall seconds between two words of progress.
+REPORT_SECONDS = 0.2
+
+# (t/T, loss, T/T_SL so far)
+Report = Callable[[float, float, float | None], None]
+
 
 def measure_sharpness(config: StudyConfig, seed: int) -> Sharpness:
     """|λ|_max of one member at initialisation.
@@ -41,7 +47,7 @@ def train_member(
     seed: int,
     plan: Plan,
     folder: Path,
-    report: Callable[[float, float], None],
+    report: Report,
     *,
     saved: Callable[[], None] = lambda: None,
 ) -> None:
@@ -52,7 +58,7 @@ def train_member(
         seed: the member.
         plan: what all members share.
         folder: the member's own.
-        report: called at each record with (t/T, loss).
+        report: called a few times a second, and at the end.
         saved: called whenever the folder holds a state to go on from, and when the member has ended.
 
     Raises:
@@ -70,15 +76,17 @@ def train_member(
         _record(store, problem, start.point(), kept, traced)
     else:
         state = start = from_arrays(start, arrays)
-    last_write = time.monotonic()
+    last_write = last_word = time.monotonic()
     for state, points in method.walk(problem, start, config, plan):
         for point in points:
             _record(store, problem, point, kept, traced)
         if store.full or time.monotonic() - last_write > CHECKPOINT_SECONDS:
             store.checkpoint(to_arrays(state))
             saved()
-            last_write = time.monotonic()
-        report(state.time / config.time, float(state.loss))
+            last_write = last_word = time.monotonic()
+        if (now := time.monotonic()) - last_word > REPORT_SECONDS or state.time >= config.time:
+            _report(state.point(), config.time, report)
+            last_word = now
     store.checkpoint(to_arrays(state))
     store.finish(
         {
@@ -92,6 +100,12 @@ def train_member(
         }
     )
     saved()
+
+
+def _report(point: Point, end: float, report: Report) -> None:
+    moved = float(point.displacement.dot(point.displacement))
+    inefficiency = point.time * float(point.path_dissipation) / moved if moved > 0 else None
+    report(point.time / end, float(point.loss), inefficiency)
 
 
 def _record(store: MemberStore, problem: Problem, point: Point, kept: set[int], traced: np.ndarray) -> None:

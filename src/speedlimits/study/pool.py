@@ -123,7 +123,7 @@ class Pool:
             if event is None:
                 self._bury(index, busy)
             elif event["event"] == "progress":
-                yield Moved(busy[index], event["share"], event["loss"])
+                yield Moved(busy[index], event["share"], event["loss"], event["inefficiency"])
             elif event["event"] == "done":
                 job = busy.pop(index)
                 # Before anyone looks at the result: this worker need not wait for them.

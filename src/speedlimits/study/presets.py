@@ -18,7 +18,7 @@ PRESETS: dict[str, tuple[StudyConfig, tuple[int, ...]]] = {
         (50, 100, 200),
     ),
     "small": (
-        dataclasses.replace(MYRTLE, width=16, seeds=(0, 1, 2), time=4.0, records=60, snapshots=24),
+        dataclasses.replace(MYRTLE, width=16, seeds=(0, 1, 2), time=6.0, records=60, snapshots=24),
         (125, 250, 500, 1000),
     ),
     "paper": (

@@ -190,7 +190,7 @@ class RaySession:
                 found = _result(job, task)
                 if job.kind == "train":
                     self._bring_in(job)
-                    yield Moved(job, 1.0, found["loss"])
+                    yield Moved(job, 1.0, *found["last"])
                 yield Done(job, found.get("result"))
 
     def _submit(self, job: Job) -> Any:

@@ -3,8 +3,6 @@
 import dataclasses
 import os
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +14,13 @@ from speedlimits.data.cifar10 import ENVIRONMENT
 from speedlimits.errors import RunFolderError, SpeedLimitsError
 from speedlimits.study.config import StudyConfig
 from speedlimits.study.engine import describe
-from speedlimits.study.member import measure_sharpness, train_member
+from speedlimits.study.member import Report, measure_sharpness, train_member
 from speedlimits.study.mirror import Mirror
 from speedlimits.study.plan import Plan
 from speedlimits.study.store import MemberStore
 
-# Seconds between two words of progress from one task.
-PERIOD = 0.2
-
-Report = Callable[[float, float], None]
+# The latest word of a task: t/T, loss, T/T_SL so far.
+Word = tuple[float, float, float | None]
 
 
 @dataclass(frozen=True)
@@ -54,13 +50,13 @@ class Inbox:
     """The actor that keeps the latest word from each job until the driver asks."""
 
     def __init__(self) -> None:
-        self._latest: dict[tuple[str, int], tuple[float, float]] = {}
+        self._latest: dict[tuple[str, int], Word] = {}
 
-    def put(self, key: tuple[str, int], share: float, loss: float) -> None:
+    def put(self, key: tuple[str, int], word: Word) -> None:
         """Remember how far a job is."""
-        self._latest[key] = share, loss
+        self._latest[key] = word
 
-    def take(self) -> dict[tuple[str, int], tuple[float, float]]:
+    def take(self) -> dict[tuple[str, int], Word]:
         """What has come since the last time."""
         latest, self._latest = self._latest, {}
         return latest
@@ -74,21 +70,19 @@ def serve(task: Task, inbox: Any) -> dict[str, Any]:
         inbox: handle of the `Inbox`.
 
     Returns:
-        ``result``, of a sharpness; ``loss``, the last one of a training; or ``failure``, see `describe`. Exceptions do
-        not travel: whoever reads them might not have their classes.
+        ``result``, of a sharpness; ``last``, loss and T/T_SL at the end of a training; or ``failure``, see `describe`.
+        Exceptions do not travel: whoever reads them might not have their classes.
     """
     # One thread, as in every worker of the local engine: reductions have one order.
     torch.set_num_threads(1)
     # A node that knows its own place keeps it.
     if task.data is not None:
         os.environ.setdefault(ENVIRONMENT, task.data)
-    last = [0.0, float("nan")]
+    last: list[float | None] = [float("nan"), None]
 
-    def report(share: float, loss: float) -> None:
-        if time.monotonic() - last[0] > PERIOD:
-            last[0] = time.monotonic()
-            inbox.put.remote(task.key, share, loss)
-        last[1] = loss
+    def report(share: float, loss: float, inefficiency: float | None) -> None:
+        inbox.put.remote(task.key, (share, loss, inefficiency))
+        last[:] = loss, inefficiency
 
     try:
         if task.version != speedlimits.__version__:
@@ -100,7 +94,7 @@ def serve(task: Task, inbox: Any) -> dict[str, Any]:
         _train(task, task.plan, report)
     except Exception as error:
         return {"failure": describe(error)}
-    return {"loss": last[1]}
+    return {"last": last}
 
 
 def _train(task: Task, plan: Plan, report: Report) -> None:

@@ -59,8 +59,8 @@ def _serve(job: str, run: RunFolder, seed: int) -> dict[str, Any] | None:
     return None
 
 
-def _moved(share: float, loss: float) -> None:
-    _emit({"event": "progress", "share": share, "loss": loss})
+def _moved(share: float, loss: float, inefficiency: float | None) -> None:
+    _emit({"event": "progress", "share": share, "loss": loss, "inefficiency": inefficiency})
 
 
 def _emit(event: dict[str, Any]) -> None:
