@@ -69,10 +69,11 @@ def _forecast(studies: Mapping[str, StudyConfig], workers: int | None) -> str:
 
     smallest = min(studies.values(), key=lambda config: config.samples)
     one = estimate(smallest)
-    total = 0.0
-    for config in studies.values():
-        rounds = -(-len(config.seeds) // min(workers or cores(), len(config.seeds)))
-        total += rounds * one.scaled(config.samples / smallest.samples).seconds
+    members = [
+        one.scaled(config.samples / smallest.samples).seconds for config in studies.values() for _ in config.seeds
+    ]
+    # One queue for all, the longest first.
+    total = max(sum(members) / min(workers or cores(), len(members)), *members)
     return (
         f"{1 / one.gradient_seconds:.3g} gradients per second at n = {smallest.samples}: "
         f"about {total / 60:.2g} minutes in all (a rough guide)."

@@ -1,0 +1,199 @@
+"""Gradients per second of a study beside a minimal loop in PyTorch, by layout and chunk, and one process beside two.
+
+Run: OMP_NUM_THREADS=1 python benchmarks/study.py [--quick] [--out FILE]
+
+The network is Myrtle-5 in float32 on the first images of CIFAR-10, or on digits where `SPEEDLIMITS_DATA` has none.
+Every ratio compares runs that take turns.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from environment import medians, write
+from torch import Tensor, nn
+
+from speedlimits.dynamics.flat import half_squared_error
+from speedlimits.errors import DataError
+from speedlimits.study.config import StudyConfig
+from speedlimits.study.member import measure_sharpness, train_member
+from speedlimits.study.methods import choose_plan
+from speedlimits.study.presets import preset
+from speedlimits.study.problem import CHUNKS, Problem, build, check
+from speedlimits.study.run import run_study
+from speedlimits.study.store import MemberStore
+
+RESULTS = Path(__file__).parent / "results" / "study.json"
+# (width, images, chunks): the sizes of the preset small, and the paper's width.
+LAYOUTS = ((16, 125, (16, 32, 64, 125)), (16, 500, (16, 32, 64, 128, 500)), (128, 64, (8, 16, 32, 64)))
+STEP = 1e-5
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    base = preset("small")["myrtle-n00125"]
+    if options.quick or not available(base):
+        base = dataclasses.replace(base, dataset="digits")
+    if options.quick:
+        base = dataclasses.replace(base, width=4, records=8, snapshots=3)
+        layouts, members, scaling = ((4, 10, (4, 10)),), [(10, 0.01)], (10, 0.01)
+    else:
+        layouts, members, scaling = LAYOUTS, [(125, 0.5), (500, 0.1)], (250, 1.0)
+    repeats = 1 if options.quick else 5
+    results = {
+        "dataset": base.dataset,
+        "dtype": base.dtype,
+        "layouts": [by_layout(base, *case, repeats) for case in layouts],
+        "members": [by_member(sized(base, *case), 1 if options.quick else 3) for case in members],
+        "processes": by_processes(sized(base, *scaling), 1 if options.quick else 2),
+    }
+    write(options.out, results)
+    print(json.dumps(results, indent=2))
+
+
+def available(config: StudyConfig) -> bool:
+    """Whether the data set is there."""
+    try:
+        check(config)
+    except DataError:
+        return False
+    return True
+
+
+def sized(base: StudyConfig, samples: int, time: float) -> StudyConfig:
+    """The same study of other size and length."""
+    return dataclasses.replace(base, samples=samples, time=time)
+
+
+def by_layout(base: StudyConfig, width: int, samples: int, chunks: tuple[int, ...], repeats: int) -> dict[str, Any]:
+    """Gradients per second of the network as one writes it in PyTorch: by memory layout, chunk, and with oneDNN or not.
+
+    Returns:
+        Rates by name, and each over the best.
+    """
+    config = dataclasses.replace(base, width=width, samples=samples)
+    loss = build(config, 0).loss
+    contestants = {}
+    for layout, onednn, chunk in itertools.product(("nchw", "channels_last"), (True, False), chunks):
+        # Without oneDNN only where it might matter: as usually written, and in the study's chunks.
+        if onednn or chunk in {samples, CHUNKS["cpu"]}:
+            name = f"{layout}, {'oneDNN' if onednn else 'native'}, chunk {chunk}"
+            contestants[name] = gradient(plain_myrtle(loss.inputs, width), loss, layout, onednn, chunk)
+    rates = {name: 1 / seconds for name, seconds in medians(contestants, repeats).items()}
+    return {
+        "width": width,
+        "samples": samples,
+        "gradients_per_second": rates,
+        "over_best": {name: rate / max(rates.values()) for name, rate in rates.items()},
+    }
+
+
+def plain_myrtle(images: Tensor, width: int) -> nn.Module:
+    """Myrtle-5 of PyTorch's own layers."""
+    layers: list[nn.Module] = []
+    for inputs, pooled in zip((images.shape[1], width, width, width), (False, True, True, False), strict=True):
+        layers += [nn.Conv2d(inputs, width, 3, padding=1, bias=False), nn.ReLU()]
+        layers += [nn.AvgPool2d(2)] if pooled else []
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10, bias=False)]
+    return nn.Sequential(*layers).to(images.dtype)
+
+
+def gradient(model: nn.Module, loss: Any, layout: str, onednn: bool, chunk: int) -> Callable[[], None]:
+    """One full-batch gradient by `backward`, and nothing else."""
+    form = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+    model = model.to(memory_format=form)
+    pieces = list(zip(loss.inputs.split(chunk), loss.targets.split(chunk), strict=True))
+    pieces = [(inputs.contiguous(memory_format=form), targets) for inputs, targets in pieces]
+
+    def once() -> None:
+        before = torch.backends.mkldnn.enabled
+        torch.backends.mkldnn.enabled = onednn
+        model.zero_grad()
+        for inputs, targets in pieces:
+            half_squared_error(model(inputs), targets).backward()
+        torch.backends.mkldnn.enabled = before
+
+    return once
+
+
+def by_member(config: StudyConfig, repeats: int) -> dict[str, Any]:
+    """A member of a study, from building its problem to its finished folder, beside loops of as many gradients.
+
+    The loops take steps of gradient descent with the module's own weights and classify the held-out images as often;
+    they keep nothing. One of them takes all images at once, as such loops do, and one the study's chunks.
+
+    Returns:
+        Gradients per second, and the share that the study's are fewer.
+    """
+    plan = choose_plan(config, {0: measure_sharpness(config, 0)})
+    gradients = 0
+
+    def study() -> None:
+        nonlocal gradients
+        with tempfile.TemporaryDirectory() as folder:
+            train_member(config, 0, plan, Path(folder), lambda *_: None)
+            gradients = int(MemberStore(Path(folder)).trajectory().gradient_evaluations[-1])
+
+    study()
+    seconds = medians(
+        {
+            "study": study,
+            "loop": lambda: loop(build(config, 0), gradients, config.records, config.samples),
+            "loop in chunks": lambda: loop(build(config, 0), gradients, config.records, CHUNKS["cpu"]),
+        },
+        repeats,
+    )
+    rates = {name: gradients / value for name, value in seconds.items()}
+    return {
+        "width": config.width,
+        "samples": config.samples,
+        "gradients": gradients,
+        "accuracies": config.records,
+        "gradients_per_second": rates,
+        "overhead": {name: rate / rates["study"] - 1 for name, rate in rates.items() if name != "study"},
+    }
+
+
+def loop(problem: Problem, gradients: int, accuracies: int, chunk: int) -> None:
+    """Gradient descent as one writes it."""
+    model, inputs, targets = problem.loss.model, problem.loss.inputs, problem.loss.targets
+    pieces = list(zip(inputs.split(chunk), targets.split(chunk), strict=True))
+    optimizer = torch.optim.SGD(model.parameters(), lr=STEP)
+    for step in range(gradients):
+        optimizer.zero_grad()
+        for images, wanted in pieces:
+            half_squared_error(model(images), wanted).backward()
+        optimizer.step()
+        if step * accuracies // gradients != (step - 1) * accuracies // gradients:
+            problem.accuracy(problem.theta0)
+
+
+def by_processes(config: StudyConfig, repeats: int) -> dict[str, Any]:
+    """Two members one after the other and side by side, from the command to the finished run folder.
+
+    Returns:
+        Seconds, and how many times faster two processes are.
+    """
+    config = dataclasses.replace(config, seeds=(0, 1))
+
+    def run(workers: int) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            run_study(config, Path(folder) / "run", workers=workers)
+
+    seconds = medians({str(workers): lambda workers=workers: run(workers) for workers in (1, 2)}, repeats)
+    return {"samples": config.samples, "members": 2, "seconds": seconds, "speedup": seconds["1"] / seconds["2"]}
+
+
+if __name__ == "__main__":
+    main()
