@@ -57,6 +57,40 @@ def test_model_is_left_alone():
     assert torch.equal(torch.cat([w.detach().reshape(-1) for w in loss.model.parameters()]), before)
 
 
+def test_model_is_left_alone_by_failures():
+    """Even when its forward pass fails, the model has its own weights back."""
+    loss = problem()
+    before = list(loss.model.parameters())
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        loss.outputs(loss.initial + 1.0, torch.zeros(2, 7, dtype=torch.float64))
+    assert all(now is then for now, then in zip(loss.model.parameters(), before, strict=True))
+
+
+def test_tied_weights_move_together():
+    """A weight used twice is one block of θ; its gradient is the sum over both uses, as the model's own is."""
+    first, second = nn.Linear(3, 3, dtype=torch.float64), nn.Linear(3, 3, dtype=torch.float64)
+    second.weight = first.weight
+    model = nn.Sequential(first, nn.Tanh(), second)
+    inputs = torch.randn(4, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    loss = FlatLoss(model, inputs, torch.zeros(4, 3, dtype=torch.float64))
+    assert loss.initial.numel() == 9 + 3 + 3
+    theta = 2 * loss.initial
+    _, gradient = value_and_gradient(loss, theta)
+    with torch.no_grad():
+        nn.utils.vector_to_parameters(theta, model.parameters())
+    loss.criterion(model(inputs), loss.targets).backward()
+    torch.testing.assert_close(gradient, torch.cat([w.grad.reshape(-1) for w in model.parameters()]))
+
+
+def test_weight_multiplies_the_gradient():
+    """Exactly, at no cost: the backward pass starts from it."""
+    loss = problem()
+    value, gradient = value_and_gradient(loss, loss.initial)
+    same, downhill = value_and_gradient(loss, loss.initial, torch.tensor(-1.0, dtype=torch.float64))
+    assert torch.equal(downhill, -gradient)
+    assert value == same
+
+
 def test_named_weights_are_views():
     """θ by names shares θ's memory, and concatenates to it."""
     loss = problem()

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from speedlimits._checks import check_integer
 
@@ -22,7 +22,8 @@ class FlatLoss:
     """The training loss L(θ) of a model on fixed data, differentiable in a flat weight vector θ.
 
     The model's own weights are never written to: inside the call, views of θ stand in their place, so nothing
-    is copied. Buffers (running statistics, masks) are not weights and stay as they are.
+    is copied. Buffers (running statistics, masks) are not weights and stay as they are. This is what
+    `torch.func.functional_call` does, but where each weight belongs is looked up once, not at every call.
 
     Args:
         model: any module whose output depends on weights and inputs alone.
@@ -54,6 +55,10 @@ class FlatLoss:
         if len(kinds) != 1:
             found = ", ".join(f"{dtype} on {device}" for dtype, device in kinds) or "no trainable weights"
             raise ValueError(f"`model` must have weights of one dtype on one device; it has {found}.")
+        places: dict[int, list[tuple[dict[str, Any], str]]] = {}
+        for module in model.modules():
+            for name, weight in module.named_parameters(recurse=False, remove_duplicate=False):
+                places.setdefault(id(weight), []).append((module._parameters, name))
         self.model = model
         self.inputs = inputs
         self.targets = targets
@@ -63,6 +68,8 @@ class FlatLoss:
             partial(self._term, *piece) for piece in zip(inputs.split(size), targets.split(size), strict=True)
         ]
         self._names = list(weights)
+        # A tied weight has several.
+        self._places = [places[id(weight)] for weight in weights.values()]
         self._shapes = [weight.shape for weight in weights.values()]
         self.sizes = [weight.numel() for weight in weights.values()]
         self.initial: Flat = torch.cat([weight.detach().reshape(-1) for weight in weights.values()])
@@ -78,30 +85,47 @@ class FlatLoss:
 
     def outputs(self, theta: Flat, inputs: Tensor) -> Tensor:
         """The model's outputs f(x; θ) for any inputs."""
-        return functional_call(self.model, self.named(theta), (inputs,))
+        own = [registry[name] for ((registry, name), *_) in self._places]
+        try:
+            self._put(self._views(theta))
+            return self.model(inputs)
+        finally:
+            self._put(own)
 
     def named(self, theta: Flat) -> dict[str, Tensor]:
         """θ as the model's named weights: views, no copies."""
-        pieces = theta.split(self.sizes)
-        return {name: piece.view(shape) for name, piece, shape in zip(self._names, pieces, self._shapes, strict=True)}
+        return dict(zip(self._names, self._views(theta), strict=True))
+
+    def _views(self, theta: Flat) -> list[Tensor]:
+        pieces = torch.split_with_sizes(theta, self.sizes)
+        return [piece.view(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
+
+    def _put(self, weights: list[Tensor]) -> None:
+        """Let these stand as the model's weights."""
+        for places, weight in zip(self._places, weights, strict=True):
+            for registry, name in places:
+                registry[name] = weight
 
 
-def value_and_gradient(loss: Callable[[Flat], Tensor], theta: Flat) -> tuple[Float[Tensor, ""], Flat]:
+def value_and_gradient(
+    loss: Callable[[Flat], Tensor], theta: Flat, weight: Float[Tensor, ""] | None = None
+) -> tuple[Float[Tensor, ""], Flat]:
     """L(θ) and ∇L(θ), both detached: one gradient evaluation.
 
     Args:
         loss: a differentiable function of a flat weight vector, as `FlatLoss`.
         theta: where.
+        weight: multiplies the gradient; the backward pass starts from it, so it costs nothing.
 
     Returns:
         The loss (0-d) and its gradient.
     """
     theta = theta.detach().requires_grad_()
     first, *others = terms(loss)
-    value, gradient = _term_and_gradient(first, theta)
+    value, gradient = _term_and_gradient(first, theta, weight)
     for term in others:
         # Each term's graph is gone before the next is made.
-        more, slope = _term_and_gradient(term, theta)
+        more, slope = _term_and_gradient(term, theta, weight)
         value += more
         gradient += slope
     return value, gradient
@@ -119,10 +143,10 @@ def terms(loss: Callable[[Flat], Tensor]) -> list[Callable[[Flat], Tensor]]:
     return loss.terms if isinstance(loss, FlatLoss) else [loss]
 
 
-def _term_and_gradient(term: Callable[[Flat], Tensor], theta: Flat) -> tuple[Tensor, Flat]:
+def _term_and_gradient(term: Callable[[Flat], Tensor], theta: Flat, weight: Tensor | None) -> tuple[Tensor, Flat]:
     with torch.enable_grad():
         value = term(theta)
-        (gradient,) = torch.autograd.grad(value, theta)
+        (gradient,) = torch.autograd.grad(value, theta, weight)
     return value.detach(), gradient
 
 

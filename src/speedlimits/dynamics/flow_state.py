@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from jaxtyping import Float64
 from torch import Tensor
 
 from speedlimits.dynamics.segment import Segment, monotone
-from speedlimits.dynamics.state import Displacement, Point, Scalar
+from speedlimits.dynamics.state import Displacement, Point
 
 Vector = Float64[Tensor, " parameters"]
 
@@ -38,8 +37,8 @@ class State:
 
     time: float
     displacement: Displacement
-    loss: Scalar
-    initial_loss: Scalar
+    loss: float
+    initial_loss: float
     force: Vector
     direction: Vector
     radius: float
@@ -60,7 +59,7 @@ class State:
         return Point(
             time=self.time,
             displacement=self.displacement,
-            loss=self.loss,
+            loss=like.new_tensor(self.loss),
             gradient_norm_squared=self.force.dot(self.force),
             arc_length=like.new_tensor(self.arc_length),
             path_dissipation=like.new_tensor(self.path_dissipation),
@@ -86,14 +85,14 @@ def between(before: State, after: State, segment: Segment, time: float) -> Point
     u = (time - segment.time) / segment.size
     like = after.displacement
     slopes = tuple(-segment.size * float(state.force.dot(state.force)) for state in (before, after))
-    speed = float(segment.speed(np.array([u]))[0])
-    dissipation = like.new_tensor(before.path_dissipation + segment.dissipation(u))
+    length, dissipated = segment.travelled(u)
+    dissipation = like.new_tensor(before.path_dissipation + dissipated)
     return Point(
         time=time,
         displacement=segment.position(u),
-        loss=like.new_tensor(monotone(u, (float(before.loss), float(after.loss)), (slopes[0], slopes[1]))),
-        gradient_norm_squared=like.new_tensor(speed**2),
-        arc_length=like.new_tensor(before.arc_length + segment.length(u)),
+        loss=like.new_tensor(monotone(u, (before.loss, after.loss), (slopes[0], slopes[1]))),
+        gradient_norm_squared=like.new_tensor(segment.speed_squared(u)),
+        arc_length=like.new_tensor(before.arc_length + length),
         path_dissipation=dissipation,
         averaged_dissipation=dissipation,
         gradient_evaluations=after.gradient_evaluations,

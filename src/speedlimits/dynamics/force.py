@@ -1,4 +1,4 @@
-"""The force −∇L on a displaced network, its evaluations counted, and the spectral radius of its Jacobian."""
+"""The force −∇L on a network, its evaluations counted, and the spectral radius of its Jacobian."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from speedlimits.dynamics.flat import Flat, value_and_gradient
-from speedlimits.dynamics.state import at
 
 Loss = Callable[[Flat], Tensor]
 
@@ -16,47 +15,48 @@ RADIUS_PRODUCTS = 50
 
 
 class Force:
-    """−∇L at θ_0 + y in float64, counting its evaluations.
+    """−∇L in float64, counting its evaluations.
 
     Args:
         loss: L(θ).
-        theta0: θ_0.
+        like: weights as `loss` takes them.
     """
 
-    def __init__(self, loss: Loss, theta0: Flat) -> None:
-        self.loss, self.theta0 = loss, theta0
+    def __init__(self, loss: Loss, like: Flat) -> None:
+        self.loss, self.dtype = loss, like.dtype
         self.evaluations = 0
-        self.value = torch.zeros(())
+        self.value: Tensor
+        self._downhill = -like.new_ones(())
 
-    def __call__(self, displacement: Tensor) -> Tensor:
-        """−∇L(θ_0 + y); `value` is then L there."""
-        self.value, gradient = value_and_gradient(self.loss, at(self.theta0, displacement))
+    def __call__(self, theta: Tensor) -> Tensor:
+        """−∇L(θ); `value` is then L there."""
+        self.value, force = value_and_gradient(self.loss, theta.to(self.dtype), self._downhill)
         self.evaluations += 1
-        return -gradient.double()
+        return force.double()
 
 
-def spectral_radius(force: Force, y: Tensor, start: Tensor, direction: Tensor) -> tuple[float, Tensor]:
+def spectral_radius(force: Force, theta: Tensor, start: Tensor, direction: Tensor) -> tuple[float, Tensor]:
     """|λ|_max of the Hessian by power iteration on differences of the force, a gradient each.
 
     Args:
         force: −∇L.
-        y: where.
+        theta: where, in float64.
         start: the force there.
         direction: a first guess of the eigenvector, as left by an earlier call; of any length.
 
     Returns:
         The spectral radius [1/time], to 1 % or after fifty products, and the direction to start the next call from.
     """
-    theta = force.theta0
-    scale = math.sqrt(torch.finfo(theta.dtype).eps) * max(1.0, float(torch.linalg.vector_norm(theta.double() + y)))
-    estimate = 0.0
+    scale = math.sqrt(torch.finfo(force.dtype).eps) * max(1.0, float(torch.linalg.vector_norm(theta)))
+    estimate, size = 0.0, float(torch.linalg.vector_norm(direction))
     for _ in range(RADIUS_PRODUCTS):
-        size = float(torch.linalg.vector_norm(direction))
-        if size == 0 or not math.isfinite(size):
+        if size == 0:
             return estimate, start
-        shift = direction * (scale / size)
-        direction = force(y + shift) - start
-        found = float(torch.linalg.vector_norm(direction)) / scale
+        direction = force(torch.add(theta, direction, alpha=scale / size)) - start
+        size = float(torch.linalg.vector_norm(direction))
+        if not math.isfinite(size):
+            return estimate, start
+        found = size / scale
         if abs(found - estimate) <= RADIUS_TOLERANCE * found:
             return found, direction
         estimate = found

@@ -5,6 +5,7 @@ Chebyshev method of `chebyshev` takes steps h with s ≈ 1.25 √(h·λ_max) gra
 `one_step` lists what may stand in its place.
 """
 
+import bisect
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -56,22 +57,20 @@ def init(loss: Loss, theta0: Flat, *, rtol: float, method: str = "rkc2") -> Stat
     floor = FLOOR.get(theta0.dtype, 1e-2)
     if not floor <= rtol < 1:
         raise ValueError(f"`rtol` must lie in [{floor:g}, 1) for {theta0.dtype} weights; rtol = {rtol:g}.")
-    force = Force(loss, theta0)
-    zero = torch.zeros_like(theta0, dtype=torch.float64)
-    start = force(zero)
-    speed = float(torch.linalg.vector_norm(start))
-    if not math.isfinite(speed) or not math.isfinite(force.value):
+    force, origin = Force(loss, theta0), theta0.double()
+    start = force(origin)
+    speed, value = float(torch.linalg.vector_norm(start)), float(force.value)
+    if not math.isfinite(speed) or not math.isfinite(value):
         raise DivergenceError(f"`loss` and its gradient must be finite at `theta0`; |∇L| = {speed}.")
     if speed == 0:
         raise ValueError("`theta0` must not be a stationary point of the loss; |∇L| = 0 there: nothing would move.")
-    value = force.value.double()
-    radius, direction = spectral_radius(force, zero, start, start)
+    radius, direction = spectral_radius(force, origin, start, start)
     # |y| is the distance travelled, so the first step has a relative error of (h·ρ)²/15 or so whatever its size;
     # with order 4, (h·ρ)³/24.
     size = (15 * rtol) ** (1 / (METHODS[method].error_order - 1)) / radius if radius > 0 else math.inf
     return State(
         time=0.0,
-        displacement=zero,
+        displacement=torch.zeros_like(origin),
         loss=value,
         initial_loss=value,
         force=start,
@@ -113,20 +112,23 @@ def step(
         DivergenceError: if no step size makes the loss fall along its gradient, or keeps it finite.
     """
     force, scheme = Force(loss, theta0), METHODS[method]
-    y, start = state.displacement, state.force
+    y, start, origin = state.displacement, state.force, theta0 + state.displacement
     radius, direction, age = state.radius, state.direction, state.radius_age
     size, tries = state.size, []
     while True:
         # Old news after so many steps, and the first suspect when a step fails.
         if age >= REFRESH or len(tries) == 1:
-            radius, direction = spectral_radius(force, y, start, direction)
+            radius, direction = spectral_radius(force, origin, start, direction)
             age = 0
         if size * radius > scheme.reach:
             size = scheme.reach / radius
         last = state.time + size >= end * (1 - 1e-12)
         size = end - state.time if last else size
-        following, final, estimate = scheme.step(force, y, start, size, scheme.stages(size * radius * SAFETY))
-        error = _relative_error(state, following, estimate, force.value, rtol)
+        change, final, estimate = scheme.step(force, origin, start, size, scheme.stages(size * radius * SAFETY))
+        following, mean = y + change, change / size
+        products = _products(mean, start, final, estimate, following)
+        value = float(force.value)
+        error = _relative_error(state, products[3, 3], products[4, 4], value, rtol)
         tries.append((size, error))
         along_kink = state.last_error > 1 and size * radius <= KINK_STEP and math.isfinite(error)
         if error <= 1 or along_kink or is_kink(tries):
@@ -134,8 +136,11 @@ def step(
         _check_hope(state, size, torch.finfo(theta0.dtype).eps)
         size *= min(0.7, max(0.1, 0.8 * error ** (-1 / scheme.error_order))) if math.isfinite(error) else 0.1
     # Across a kink the velocities at the ends are not those between: the chord is the better path.
-    ends = (start, final) if error <= 1 else ((following - y) / size,) * 2
-    segment = Segment.between(state.time, size, y, following, *ends)
+    if error <= 1:
+        segment = Segment(state.time, size, y, mean, start, final, products[:3, :3])
+    else:
+        segment = Segment.straight(state.time, size, y, mean, products[0, 0])
+    length, dissipated = segment.travelled()
     trend = state.last_error if len(tries) == 1 else 0.0
     proposal = size * growth(error, trend, size, state.last_size, order=scheme.error_order)
     if error > 1 and radius > 0:
@@ -143,7 +148,7 @@ def step(
     return State(
         time=end if last else state.time + size,
         displacement=following,
-        loss=force.value.double(),
+        loss=value,
         initial_loss=state.initial_loss,
         force=final,
         direction=direction,
@@ -152,8 +157,8 @@ def step(
         size=proposal,
         last_error=error,
         last_size=size,
-        arc_length=state.arc_length + segment.length(),
-        path_dissipation=state.path_dissipation + segment.dissipation(),
+        arc_length=state.arc_length + length,
+        path_dissipation=state.path_dissipation + dissipated,
         gradient_evaluations=state.gradient_evaluations + force.evaluations,
         steps=state.steps + 1,
         rejections=state.rejections + len(tries) - 1,
@@ -184,8 +189,8 @@ def integrate(
     while ahead:
         before = state
         state, segment = step(loss, theta0, before, end=times[-1], rtol=rtol, method=method)
-        within = [time for time in ahead if time <= state.time]
-        ahead = ahead[len(within) :]
+        count = bisect.bisect_right(ahead, state.time)
+        within, ahead = ahead[:count], ahead[count:]
         yield state, [between(before, state, segment, time) for time in within]
 
 
@@ -224,19 +229,23 @@ def gradient_flow(
     return collect(itertools.chain([state.point()], *(points for _, points in walk)))
 
 
-def _relative_error(state: State, following: Tensor, estimate: Tensor, value: Tensor, rtol: float) -> float:
+def _products(*vectors: Tensor) -> np.ndarray:
+    """Inner products of all pairs, in one transfer to the host."""
+    rows = torch.stack(vectors)
+    return (rows @ rows.T).cpu().numpy()
+
+
+def _relative_error(state: State, error_squared: float, moved_squared: float, value: float, rtol: float) -> float:
     """Estimated local error of a step in units of rtol·|y|; infinite where the loss rose or is not finite."""
-    sizes = estimate.norm(), following.norm(), value.double() - state.loss
-    found, moved, risen = torch.stack(sizes).tolist()
-    falls = risen <= rtol * float(state.initial_loss - state.loss) and moved > 0
-    return found / (rtol * moved) if falls and math.isfinite(found) else math.inf
+    falls = value - state.loss <= rtol * (state.initial_loss - state.loss) and moved_squared > 0
+    return math.sqrt(error_squared / moved_squared) / rtol if falls and math.isfinite(error_squared) else math.inf
 
 
 def _check_hope(state: State, size: float, rounding: float) -> None:
     """Raise if neither time nor loss would show a step smaller than the one that failed."""
-    fall, value = size * float(state.force.dot(state.force)), float(state.loss)
-    if state.time + size == state.time or fall <= rounding * abs(value):
+    fall = size * float(state.force.dot(state.force))
+    if state.time + size == state.time or fall <= rounding * abs(state.loss):
         raise DivergenceError(
             f"no step, down to {size:.3g}, makes the loss fall along its gradient at time {state.time:.6g}, loss "
-            f"{value:.6g}: `loss` must be finite and have its own gradient."
+            f"{state.loss:.6g}: `loss` must be finite and have its own gradient."
         )

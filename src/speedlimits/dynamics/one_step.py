@@ -16,7 +16,7 @@ class Method:
     """What the controller of `gradient_flow` needs to know of a one-step method.
 
     Args:
-        step: (f, y, f(y), h, stages) → y after the step, f there, evaluated last, and the estimated error, a vector.
+        step: (f, y, f(y), h, stages) → the change of y, f after it, evaluated last, and the estimated error, a vector.
         stages: h × spectral radius → the number of stages that is stable there.
         error_order: the power of h that the estimated error falls with.
         reach: largest h × spectral radius.
@@ -30,9 +30,9 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "rkc2": Method(chebyshev.step, chebyshev.stages, error_order=3),
-    "rock4": Method(rock4.step, rock4.stages, error_order=4),
+    "rock4": Method(rock4.step, rock4.stages, error_order=4, reach=rock4.REACH),
     "rk4": Method(
-        lambda force, y, start, size, _: runge_kutta.step(force, y, start, size),
+        lambda force, origin, start, size, _: runge_kutta.step(force, origin, start, size),
         lambda _: 4,
         error_order=5,
         reach=runge_kutta.REACH,

@@ -9,20 +9,22 @@ from torch import Tensor
 REACH = 1.0
 
 
-def step(force: Callable[[Tensor], Tensor], y: Tensor, start: Tensor, size: float) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of y' = f(y): four evaluations, f(y) being known.
+def step(
+    force: Callable[[Tensor], Tensor], origin: Tensor, start: Tensor, size: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One step of y' = f(y): four evaluations, f at its start being known.
 
     Args:
-        force: f.
-        y: where the step begins.
-        start: f(y).
+        force: f; what it returns is not written to.
+        origin: y_n, where the step begins.
+        start: f(y_n).
         size: h.
 
     Returns:
-        y at the step's end, f there, and zero: nothing is estimated.
+        y_{n+1} − y_n, f at y_{n+1}, and zero: nothing is estimated.
     """
-    early = force(torch.add(y, start, alpha=size / 2))
-    late = force(torch.add(y, early, alpha=size / 2))
-    last = force(torch.add(y, late, alpha=size))
-    following = torch.add(y, start + 2 * early + 2 * late + last, alpha=size / 6)
-    return following, force(following), torch.zeros_like(y)
+    early = force(torch.add(origin, start, alpha=size / 2))
+    late = force(torch.add(origin, early, alpha=size / 2))
+    last = force(torch.add(origin, late, alpha=size))
+    change = (start + last).add_(early + late, alpha=2).mul_(size / 6)
+    return change, force(origin + change), torch.zeros_like(change)

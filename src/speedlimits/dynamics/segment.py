@@ -7,15 +7,25 @@ are those of this very curve, so that T·∫|v|²dt ≥ l² ≥ |Δθ|² hold fo
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 # The speed is the root of a quartic: eight nodes give its integral to 1e-10 of a step but where it nearly vanishes.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 NODES, WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 
-# Derivatives of the Hermite basis in u ∈ [0, 1], for the chord, h·v_n and h·v_{n+1}; columns are powers of u.
+# Derivatives of the Hermite basis in u ∈ [0, 1], for the mean velocity and those at both ends; columns are powers of u.
 RATES = np.array([[0.0, 6.0, -6.0], [1.0, -4.0, 3.0], [0.0, -2.0, 3.0]])
+# Turns the nine inner products of these velocities, row by row, into the coefficients of |v(u)|², lowest power first.
+QUARTIC = np.array([np.convolve(first, second) for first in RATES for second in RATES]).T
+
+
+def _at(u: np.ndarray) -> np.ndarray:
+    """Turns the nine products into |v(u)|² at each u."""
+    return u[:, None] ** np.arange(5) @ QUARTIC
+
+
+# Length and dissipation of whole steps are what every step asks for.
+AT_NODES = _at(NODES)
 
 
 @dataclass(frozen=True)
@@ -26,47 +36,43 @@ class Segment:
         time: t.
         size: h.
         begin: y_n.
-        chord: y_{n+1} − y_n.
-        start: h·v_n.
-        end: h·v_{n+1}.
-        speed_squared: coefficients in u of |h·v(u)|², lowest first, on the host.
+        mean: (y_{n+1} − y_n)/h.
+        start: v_n.
+        end: v_{n+1}.
+        products: 3×3, inner products of these three velocities, on the host.
     """
 
     time: float
     size: float
     begin: Tensor
-    chord: Tensor
+    mean: Tensor
     start: Tensor
     end: Tensor
-    speed_squared: np.ndarray
+    products: np.ndarray
 
     @classmethod
-    def between(cls, time: float, size: float, begin: Tensor, end: Tensor, start: Tensor, stop: Tensor) -> "Segment":
-        """The segment from y_n = ``begin`` to ``end`` with velocities ``start`` and ``stop``."""
-        basis = torch.stack([end - begin, size * start, size * stop])
-        gram = (basis @ basis.T).cpu().numpy()
-        quartic = np.zeros(5)
-        for i in range(3):
-            for j in range(3):
-                quartic += gram[i, j] * np.convolve(RATES[i], RATES[j])
-        return cls(time, size, begin, basis[0], basis[1], basis[2], quartic)
+    def straight(cls, time: float, size: float, begin: Tensor, mean: Tensor, squared: float) -> "Segment":
+        """The segment of constant velocity; ``squared`` is its |v|²."""
+        return cls(time, size, begin, mean, mean, mean, np.full((3, 3), squared))
 
     def position(self, u: float) -> Tensor:
         """Y at the fraction u of the step."""
-        along = u * u * (3 - 2 * u)
-        return self.begin + along * self.chord + u * (1 - u) ** 2 * self.start + u * u * (u - 1) * self.end
+        along = u * u * (3 - 2 * u) * self.mean + u * (1 - u) ** 2 * self.start + u * u * (u - 1) * self.end
+        return self.begin + self.size * along
 
-    def speed(self, u: np.ndarray) -> np.ndarray:
-        """|v| at fractions of the step; rounding below zero counts as rest."""
-        return np.sqrt(np.maximum(np.polynomial.polynomial.polyval(u, self.speed_squared), 0.0)) / self.size
+    def speed_squared(self, u: float) -> float:
+        """|v|² at the fraction u."""
+        return float(self._speeds_squared(_at(np.array([u])))[0])
 
-    def length(self, u: float = 1.0) -> float:
-        """∫|v|dt up to the fraction u."""
-        return float(u * self.size * (WEIGHTS @ self.speed(u * NODES)))
+    def travelled(self, u: float = 1.0) -> tuple[float, float]:
+        """∫|v|dt and ∫|v|²dt up to the fraction u; the latter exactly: five nodes would do for a quartic."""
+        squares = self._speeds_squared(AT_NODES if u == 1.0 else _at(u * NODES))
+        weights = u * self.size * WEIGHTS
+        return float(weights @ np.sqrt(squares)), float(weights @ squares)
 
-    def dissipation(self, u: float = 1.0) -> float:
-        """∫|v|²dt up to the fraction u, exactly: five nodes would do for a quartic."""
-        return float(u * self.size * (WEIGHTS @ self.speed(u * NODES) ** 2))
+    def _speeds_squared(self, at: np.ndarray) -> np.ndarray:
+        """Rounding below zero counts as rest."""
+        return np.maximum(at @ self.products.ravel(), 0.0)
 
 
 def monotone(u: float, values: tuple[float, float], slopes: tuple[float, float]) -> float:
