@@ -52,9 +52,9 @@ def test_pairings_are_parts_of_the_whole(case):
 
 
 def test_layers_are_taken_apart_only_where_that_is_right():
-    """Shared dense layers have factors; transposed uses, grouped convolutions and norms go sample by sample."""
+    """Shared and scaled layers have factors; transposed uses, grouped convolutions and norms go sample by sample."""
     found = {}
-    for case in ("shared", "convolutional", "samples second"):
+    for case in ("shared", "convolutional", "samples second", "myrtle", "scaled"):
         build, shape = CASES[case]
         jacobian = Jacobian(WeightFunction(seeded(build())), inputs(*shape))
         found[case] = [(f.inputs is None, f.gradients.shape[2]) for f in jacobian.factors(inputs(*shape))]
@@ -62,6 +62,8 @@ def test_layers_are_taken_apart_only_where_that_is_right():
     assert found["shared"] == [(False, 2), (True, 1)]
     assert found["convolutional"] == [(False, 64), (False, 1), (False, 1), (True, 1)]
     assert found["samples second"] == [(False, 1), (True, 1)]
+    assert found["myrtle"] == [(False, 64), (False, 64), (False, 16), (False, 4), (False, 1)]
+    assert found["scaled"] == [(False, 5), (False, 4), (False, 2)]
 
 
 def test_kernel_is_that_of_finite_differences():

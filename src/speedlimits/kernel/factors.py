@@ -6,6 +6,7 @@ sum over the positions where it is used: one for a dense layer, pixels for a con
 shared weights. The factors are smaller than the product by the layer's number of inputs.
 """
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,12 +105,35 @@ class Jacobian:
         def outputs(weights: Weights, sample: Tensor) -> Tensor:
             return self._function(weights, sample[None])[0]
 
-        rows = vmap(jacrev(outputs), in_dims=(None, 0), chunk_size=64)(self._others, inputs)
-        return Factor(None, torch.cat([row.flatten(2) for row in rows.values()], dim=2).transpose(0, 1)[:, :, None])
+        try:
+            rows = vmap(jacrev(outputs), in_dims=(None, 0), chunk_size=64)(self._others, inputs).values()
+        except RuntimeError:
+            # Not every operation can be done on samples side by side; one by one, all that autograd knows can.
+            rows = map(torch.stack, zip(*(self._rows(sample[None]) for sample in inputs), strict=True))
+        return Factor(None, torch.cat([row.flatten(2) for row in rows], dim=2).transpose(0, 1)[:, :, None])
+
+    def _rows(self, sample: Tensor) -> list[Tensor]:
+        weights = {name: weight.detach().requires_grad_() for name, weight in self._others.items()}
+        with torch.enable_grad():
+            outputs = self._function(weights, sample)[0]
+            found = (
+                torch.autograd.grad(output, list(weights.values()), retain_graph=True, materialize_grads=True)
+                for output in outputs
+            )
+            return [torch.stack(gradients) for gradients in zip(*found, strict=True)]
 
 
 # A layer is named by the weights it multiplies and adds.
 Layer = tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Scaled:
+    """A weight times a number, as networks in NTK parametrisation use theirs."""
+
+    name: str
+    scale: float
+    tensor: Tensor  # kept, so that its id stays its own
 
 
 class _Uses(TorchFunctionMode):
@@ -119,24 +143,35 @@ class _Uses(TorchFunctionMode):
         super().__init__()
         self.weights = weights
         self.layers: dict[Layer, list[tuple[Tensor, Tensor]]] = {}
-        self._names = {id(weight): name for name, weight in weights.items()}
+        self._known = {id(weight): _Scaled(name, 1.0, weight) for name, weight in weights.items()}
         self._samples = samples
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
+        if func in SCALINGS:
+            self._follow(args, result, SCALINGS[func])
         unfold = UNFOLDS.get(func)
         if unfold is None:
             return result
         inputs, weight, bias = unfold(*args, **(kwargs or {}))
-        name, bias_name = self._names.get(id(weight)), self._names.get(id(bias))
-        if inputs is None or name is None or len(inputs) != self._samples:
+        used, added = self._known.get(id(weight)), self._known.get(id(bias))
+        if inputs is None or used is None or len(inputs) != self._samples:
             return result
-        layer = (name,) if bias_name is None else (name, bias_name)
+        layer, inputs = (used.name,), inputs * used.scale if used.scale != 1.0 else inputs
+        if added is not None:
+            layer = (used.name, added.name)
+            inputs = torch.cat([inputs, torch.full_like(inputs[..., :1], added.scale)], dim=-1)
         self.layers.setdefault(layer, []).append((inputs, result))
         # An activation in place would put itself between this result and its gradient.
         return result.clone()
+
+    def _follow(self, args: tuple[Any, ...], result: Any, scaling: Callable[[float, float], float]) -> None:
+        """A weight times a number is known by the weight's name."""
+        known = self._known.get(id(args[0]))
+        if known is not None and len(args) == 2 and isinstance(args[1], (int, float)):
+            self._known[id(result)] = _Scaled(known.name, scaling(known.scale, args[1]), result)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor | None, Tensor, Tensor | None]:
@@ -164,6 +199,15 @@ UNFOLDS: dict[Callable[..., Any], Callable[..., tuple[Tensor | None, Tensor, Ten
 }
 
 
+# What * and / call, whichever side the number stands on.
+SCALINGS: dict[Callable[..., Any], Callable[[float, float], float]] = {
+    Tensor.mul: operator.mul,
+    Tensor.div: operator.truediv,
+    torch.mul: operator.mul,
+    torch.div: operator.truediv,
+}
+
+
 def _record(function: WeightFunction, inputs: Tensor) -> tuple[Outputs, _Uses]:
     weights = {name: weight.detach().requires_grad_() for name, weight in function.weights.items()}
     with torch.enable_grad(), _Uses(weights, len(inputs)) as uses:
@@ -185,8 +229,6 @@ def _factors(outputs: Tensor, uses: _Uses, layers: list[Layer]) -> dict[Layer, F
     factors = {}
     for layer in layers:
         inputs = torch.cat([a for a, _ in uses.layers[layer]], dim=1)
-        if len(layer) == 2:
-            inputs = torch.cat([inputs, torch.ones_like(inputs[..., :1])], dim=2)
         factors[layer] = Factor(inputs, torch.cat([next(gradients) for _ in uses.layers[layer]], dim=2))
     return factors
 
