@@ -86,6 +86,20 @@ class ChannelsLast(nn.Module):
         return self.read(torch.tanh(self.norm(self.grouped(x))).mean((2, 3)))
 
 
+class HeldBack(nn.Module):
+    """A part through which no gradient flows: forward mode does not see that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.read = nn.Linear(4, 5), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.layer(x))
+        with torch.no_grad():
+            scale = x.square().mean(1, keepdim=True).sqrt()
+        return self.read(x / scale)
+
+
 def convolutional() -> nn.Module:
     """Strides, padding, dilation, groups, biases and none, every pooling, an in-place activation."""
     return nn.Sequential(
@@ -114,6 +128,7 @@ CASES = {
     "myrtle": (lambda: Myrtle5(2, 3, width=4, generator=torch.Generator().manual_seed(0)), (5, 2, 8, 8)),
     "scaled": (Scaled, (5, 5, 4)),
     "channels last": (ChannelsLast, (5, 2, 6, 6)),
+    "held back": (HeldBack, (5, 4)),
     "shared": (Tied, (6, 4)),
     "sequence": (Sequence, (4, 5, 4)),
     "samples second": (lambda: Sequence(samples_first=False), (5, 5, 4)),

@@ -14,6 +14,7 @@ from speedlimits.kernel.lanczos import (
 )
 from speedlimits.kernel.operator import KernelOperator
 from speedlimits.models.fcn import FCN
+from speedlimits.models.myrtle import Myrtle5
 from speedlimits.theory import ntk
 from tests.kernel.models import CASES, inputs, seeded
 
@@ -33,6 +34,16 @@ def test_products_are_those_of_the_kernel(case):
     operator = KernelOperator(model, x, chunk=3)
     vector = np.random.default_rng(0).standard_normal(operator.size)
     np.testing.assert_allclose(operator(vector), empirical_kernel(model, x) @ vector, rtol=1e-10, atol=1e-11)
+
+
+def test_products_in_chunks_found_by_itself_are_the_same():
+    """Unless told otherwise a chunk is what the caches hold: some images of Myrtle-5, and the products do not change."""
+    model = seeded(Myrtle5(3, 4, width=16, generator=torch.Generator().manual_seed(0)))
+    x = inputs(40, 3, 32, 32)
+    found, single = KernelOperator(model, x), KernelOperator(model, x, chunk=40)
+    vector = np.random.default_rng(0).standard_normal(160)
+    np.testing.assert_allclose(found(vector), single(vector), rtol=1e-11)
+    assert 2 < len(found._chunks[0]) < 40
 
 
 def test_residual_is_outputs_less_targets():
