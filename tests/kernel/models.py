@@ -100,6 +100,18 @@ class HeldBack(nn.Module):
         return self.read(x / scale)
 
 
+class Root(nn.Module):
+    """√|x|, finite where its derivative is not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sqrt(torch.abs(x))
+
+
+def kinked() -> nn.Module:
+    """Finite outputs whose derivatives are infinite for an input of zeros."""
+    return seeded(nn.Sequential(nn.Linear(2, 1, bias=False), Root()))
+
+
 def convolutional() -> nn.Module:
     """Strides, padding, dilation, groups, biases and none, every pooling, an in-place activation."""
     return nn.Sequential(

@@ -1,5 +1,8 @@
 """The kernel in blocks and by layers, against dense Jacobians of autograd and finite differences."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,7 @@ from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_dr
 from speedlimits.kernel.factors import Jacobian
 from speedlimits.kernel.function import WeightFunction
 from speedlimits.models.fcn import FCN
-from tests.kernel.models import CASES, inputs, seeded
+from tests.kernel.models import CASES, inputs, kinked, seeded
 
 
 def jacobian(model: nn.Module, x: torch.Tensor) -> np.ndarray:
@@ -49,6 +52,24 @@ def test_pairings_are_parts_of_the_whole(case):
     np.testing.assert_allclose(empirical_kernel(model, x, outputs="trace"), each.sum(axis=0), rtol=1e-11, atol=1e-13)
     np.testing.assert_allclose(empirical_kernel(model, x, memory=1.0), whole, rtol=1e-12, atol=1e-14)
     assert (whole == whole.T).all()
+
+
+def test_memory_stays_within_what_is_given():
+    """Fifty images whose layers' factors have 0.3 GB: beside the kernel, no more than twice the 64 MB it was given."""
+    code = """
+import resource, torch
+from speedlimits.kernel.empirical import empirical_kernel
+from speedlimits.models.myrtle import Myrtle5
+model = Myrtle5(3, 10, width=16, generator=torch.Generator().manual_seed(0))
+x = torch.ones(50, 3, 32, 32, dtype=torch.float64)
+empirical_kernel(model, x[:2])
+peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+kernel = empirical_kernel(model, x, memory=6.4e7)
+print(peak() - before - kernel.nbytes)
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(process.stdout) < 2 * 6.4e7
 
 
 def test_layers_are_taken_apart_only_where_that_is_right():
@@ -155,6 +176,12 @@ def exploding() -> nn.Module:
         ),
         (nn.Linear(6, 2), inputs(0, 6), {}, r"`inputs` must hold at least one sample; inputs.shape = \(0, 6\)"),
         (exploding(), inputs(3, 6), {}, "`model` must have finite outputs; output 1 of sample 0 is inf"),
+        (
+            kinked(),
+            torch.zeros(3, 2, dtype=torch.float64),
+            {},
+            "`model` must have finite derivatives; for sample 0 they are not",
+        ),
         (nn.ReLU(), inputs(3, 6), {}, "`model` must have trainable weights; it has none"),
         (nn.Linear(6, 2), inputs(3, 6), {"outputs": "some"}, "`outputs` must be one of 'all', 'each', 'trace'"),
         (nn.Linear(6, 2), inputs(3, 6), {"memory": 0.0}, "`memory` must be positive and finite; memory = 0"),

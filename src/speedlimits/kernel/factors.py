@@ -41,6 +41,14 @@ class Factor:
         """Bytes held."""
         return 8 * (self.gradients.numel() + (0 if self.inputs is None else self.inputs.numel()))
 
+    def check(self) -> None:
+        """Raise a ValueError unless all is finite, as finite outputs do not promise."""
+        parts = [self.gradients.transpose(0, 1)] + ([] if self.inputs is None else [self.inputs])
+        for part in parts:
+            if not torch.isfinite(part.sum()):
+                sample = int(torch.nonzero(~torch.isfinite(part))[0, 0])
+                raise ValueError(f"`model` must have finite derivatives; for sample {sample} they are not.")
+
 
 class Jacobian:
     """The Jacobian of a model's outputs with respect to its weights, as one `Factor` a layer.
@@ -59,7 +67,7 @@ class Jacobian:
 
     def __init__(self, function: WeightFunction, probe: Tensor) -> None:
         self._function = function
-        self._probe = probe
+        self.probe = probe
         outputs, uses = _record(function, probe)
         self.outputs = outputs.shape[1]
         # Any fixed numbers will do, as long as they differ between samples and outputs.
@@ -81,7 +89,7 @@ class Jacobian:
     @cached_property
     def bytes_per_sample(self) -> float:
         """Memory that the factors take for each sample."""
-        return sum(factor.size for factor in self.factors(self._probe)) / len(self._probe)
+        return sum(factor.size for factor in self.factors(self.probe)) / len(self.probe)
 
     def factors(self, inputs: Tensor) -> list[Factor]:
         """The factors for some samples.
@@ -93,12 +101,14 @@ class Jacobian:
             One for each layer, and one for all other weights together.
 
         Raises:
-            ValueError: if an output is not finite.
+            ValueError: if an output or a derivative is not finite.
         """
         outputs, uses = _record(self._function, inputs)
         factors = list(_factors(outputs, uses, self._layers).values())
         if self._others:
             factors.append(self._sample_by_sample(inputs))
+        for factor in factors:
+            factor.check()
         return factors
 
     def _sample_by_sample(self, inputs: Tensor) -> Factor:
@@ -218,19 +228,24 @@ def _record(function: WeightFunction, inputs: Tensor) -> tuple[Outputs, _Uses]:
 def _factors(outputs: Tensor, uses: _Uses, layers: list[Layer]) -> dict[Layer, Factor]:
     """Second factors by one backward pass for each output, all samples at once: they do not mix."""
     results = [result for layer in layers for _, result in uses.layers[layer]]
-    rows: list[list[Tensor]] = [[] for _ in results]
+    # Written where they stay: a list of them, stacked, would for a moment be there twice.
+    rows = [result.new_empty(outputs.shape[1], *result.shape) for result in results]
     for output in range(outputs.shape[1] if results else 0):
         found = torch.autograd.grad(
             outputs[:, output].sum(), results, retain_graph=True, allow_unused=True, materialize_grads=True
         )
         for row, gradient in zip(rows, found, strict=True):
-            row.append(gradient)
-    gradients = iter(_positions_last_but_one(torch.stack(row)) for row in rows)
+            row[output] = gradient
+    gradients = iter(_positions_last_but_one(row) for row in rows)
     factors = {}
     for layer in layers:
-        inputs = torch.cat([a for a, _ in uses.layers[layer]], dim=1)
-        factors[layer] = Factor(inputs, torch.cat([next(gradients) for _ in uses.layers[layer]], dim=2))
+        inputs = _joined([a for a, _ in uses.layers[layer]], dim=1)
+        factors[layer] = Factor(inputs, _joined([next(gradients) for _ in uses.layers[layer]], dim=2))
     return factors
+
+
+def _joined(tensors: list[Tensor], dim: int) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim)
 
 
 def _positions_last_but_one(gradient: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ class KernelOperator:
             The product.
 
         Raises:
-            ValueError: if its length is not the number of pairs, or an element is not finite.
+            ValueError: if its length is not the number of pairs, or an element or a derivative is not finite.
         """
         check_shape("vector", vector, (self.size,))
         check_finite("vector", vector)
@@ -101,6 +101,9 @@ class KernelOperator:
         for inputs, row in zip(self._chunks, rows, strict=True):
             for sum_so_far, gradient in zip(total, self._gradients(inputs, row), strict=True):
                 sum_so_far += gradient
+        for name, gradient in zip(self._function.weights, total, strict=True):
+            if not torch.isfinite(gradient.sum()):
+                raise ValueError(f"`model` must have finite derivatives; with respect to {name} they are not.")
         return total
 
     def _forwards(self, direction: list[Tensor]) -> Tensor:
