@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from speedlimits.models.fcn import FCN
+from speedlimits.models.myrtle import Myrtle5
 
 
 def inputs(*shape: int, seed: int = 1) -> Tensor:
@@ -56,6 +57,61 @@ class Sequence(nn.Module):
         return self.read((x + self.attention(x, x, x, need_weights=False)[0]).mean(1))
 
 
+class Scaled(nn.Module):
+    """Weights and biases times numbers, from either side, twice and by division; one of them in two scales."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 5), nn.Conv2d(1, 3, 2)
+        self.read = nn.Linear(12, 3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        apply = nn.functional
+        x = torch.tanh(apply.linear(x, 2.0 * (self.first.weight / 3), self.first.bias * 0.1))
+        x = torch.tanh(apply.conv2d(x.view(-1, 1, 5, 5), self.second.weight.mul(0.7), self.second.bias.div(5), 2, 0))
+        return apply.linear(x.flatten(1), self.read.weight * 0.5) + apply.linear(x.flatten(1), self.read.weight)
+
+
+class ChannelsLast(nn.Module):
+    """Two weights that no layer explains, behind an operation that cannot be done on samples side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grouped = nn.Conv2d(2, 4, 3, groups=2)
+        self.norm = nn.GroupNorm(2, 4)
+        self.read = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        return self.read(torch.tanh(self.norm(self.grouped(x))).mean((2, 3)))
+
+
+class HeldBack(nn.Module):
+    """A part through which no gradient flows: forward mode does not see that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.read = nn.Linear(4, 5), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.layer(x))
+        with torch.no_grad():
+            scale = x.square().mean(1, keepdim=True).sqrt()
+        return self.read(x / scale)
+
+
+class Root(nn.Module):
+    """√|x|, finite where its derivative is not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sqrt(torch.abs(x))
+
+
+def kinked() -> nn.Module:
+    """Finite outputs whose derivatives are infinite for an input of zeros."""
+    return seeded(nn.Sequential(nn.Linear(2, 1, bias=False), Root()))
+
+
 def convolutional() -> nn.Module:
     """Strides, padding, dilation, groups, biases and none, every pooling, an in-place activation."""
     return nn.Sequential(
@@ -81,6 +137,10 @@ CASES = {
         lambda: nn.Sequential(nn.Conv2d(8, 6, 3), nn.Tanh(), nn.Flatten(), nn.Linear(24, 5)),
         (5, 8, 4, 4),
     ),
+    "myrtle": (lambda: Myrtle5(2, 3, width=4, generator=torch.Generator().manual_seed(0)), (5, 2, 8, 8)),
+    "scaled": (Scaled, (5, 5, 4)),
+    "channels last": (ChannelsLast, (5, 2, 6, 6)),
+    "held back": (HeldBack, (5, 4)),
     "shared": (Tied, (6, 4)),
     "sequence": (Sequence, (4, 5, 4)),
     "samples second": (lambda: Sequence(samples_first=False), (5, 5, 4)),

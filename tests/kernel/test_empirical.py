@@ -1,5 +1,8 @@
 """The kernel in blocks and by layers, against dense Jacobians of autograd and finite differences."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,7 @@ from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_dr
 from speedlimits.kernel.factors import Jacobian
 from speedlimits.kernel.function import WeightFunction
 from speedlimits.models.fcn import FCN
-from tests.kernel.models import CASES, inputs, seeded
+from tests.kernel.models import CASES, inputs, kinked, seeded
 
 
 def jacobian(model: nn.Module, x: torch.Tensor) -> np.ndarray:
@@ -51,10 +54,28 @@ def test_pairings_are_parts_of_the_whole(case):
     assert (whole == whole.T).all()
 
 
+def test_memory_stays_within_what_is_given():
+    """Fifty images whose layers' factors have 0.3 GB: beside the kernel, no more than twice the 64 MB it was given."""
+    code = """
+import resource, torch
+from speedlimits.kernel.empirical import empirical_kernel
+from speedlimits.models.myrtle import Myrtle5
+model = Myrtle5(3, 10, width=16, generator=torch.Generator().manual_seed(0))
+x = torch.ones(50, 3, 32, 32, dtype=torch.float64)
+empirical_kernel(model, x[:2])
+peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+kernel = empirical_kernel(model, x, memory=6.4e7)
+print(peak() - before - kernel.nbytes)
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(process.stdout) < 2 * 6.4e7
+
+
 def test_layers_are_taken_apart_only_where_that_is_right():
-    """Shared dense layers have factors; transposed uses, grouped convolutions and norms go sample by sample."""
+    """Shared and scaled layers have factors; transposed uses, grouped convolutions and norms go sample by sample."""
     found = {}
-    for case in ("shared", "convolutional", "samples second"):
+    for case in ("shared", "convolutional", "samples second", "myrtle", "scaled"):
         build, shape = CASES[case]
         jacobian = Jacobian(WeightFunction(seeded(build())), inputs(*shape))
         found[case] = [(f.inputs is None, f.gradients.shape[2]) for f in jacobian.factors(inputs(*shape))]
@@ -62,6 +83,8 @@ def test_layers_are_taken_apart_only_where_that_is_right():
     assert found["shared"] == [(False, 2), (True, 1)]
     assert found["convolutional"] == [(False, 64), (False, 1), (False, 1), (True, 1)]
     assert found["samples second"] == [(False, 1), (True, 1)]
+    assert found["myrtle"] == [(False, 64), (False, 64), (False, 16), (False, 4), (False, 1)]
+    assert found["scaled"] == [(False, 5), (False, 4), (False, 2)]
 
 
 def test_kernel_is_that_of_finite_differences():
@@ -153,6 +176,12 @@ def exploding() -> nn.Module:
         ),
         (nn.Linear(6, 2), inputs(0, 6), {}, r"`inputs` must hold at least one sample; inputs.shape = \(0, 6\)"),
         (exploding(), inputs(3, 6), {}, "`model` must have finite outputs; output 1 of sample 0 is inf"),
+        (
+            kinked(),
+            torch.zeros(3, 2, dtype=torch.float64),
+            {},
+            "`model` must have finite derivatives; for sample 0 they are not",
+        ),
         (nn.ReLU(), inputs(3, 6), {}, "`model` must have trainable weights; it has none"),
         (nn.Linear(6, 2), inputs(3, 6), {"outputs": "some"}, "`outputs` must be one of 'all', 'each', 'trace'"),
         (nn.Linear(6, 2), inputs(3, 6), {"memory": 0.0}, "`memory` must be positive and finite; memory = 0"),

@@ -14,8 +14,9 @@ from speedlimits.kernel.lanczos import (
 )
 from speedlimits.kernel.operator import KernelOperator
 from speedlimits.models.fcn import FCN
+from speedlimits.models.myrtle import Myrtle5
 from speedlimits.theory import ntk
-from tests.kernel.models import CASES, inputs, seeded
+from tests.kernel.models import CASES, inputs, kinked, seeded
 
 
 def power_law(size: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -33,6 +34,16 @@ def test_products_are_those_of_the_kernel(case):
     operator = KernelOperator(model, x, chunk=3)
     vector = np.random.default_rng(0).standard_normal(operator.size)
     np.testing.assert_allclose(operator(vector), empirical_kernel(model, x) @ vector, rtol=1e-10, atol=1e-11)
+
+
+def test_products_in_chunks_found_by_itself_are_the_same():
+    """By default a chunk is what the caches hold, a few images of Myrtle-5, and the products do not change."""
+    model = seeded(Myrtle5(3, 4, width=16, generator=torch.Generator().manual_seed(0)))
+    x = inputs(40, 3, 32, 32)
+    found, single = KernelOperator(model, x), KernelOperator(model, x, chunk=40)
+    vector = np.random.default_rng(0).standard_normal(160)
+    np.testing.assert_allclose(found(vector), single(vector), rtol=1e-11)
+    assert 2 < len(found._chunks[0]) < 40
 
 
 def test_residual_is_outputs_less_targets():
@@ -111,6 +122,19 @@ def test_found_eigenvalues_are_found_once():
     assert nodes[-4] <= 1.0 + 1e-12
 
 
+def test_modes_asked_for_are_those_of_the_kernel():
+    """The largest nodes are called eigenvalues once they, and the residual in them, are the dense kernel's."""
+    kernel, eigenvalues, vectors = power_law()
+    residual = np.random.default_rng(0).standard_normal(300)
+    expected = np.abs(vectors.T @ residual)
+    for modes in (0, 30, 60):
+        found = residual_measure(lambda v: kernel @ v, residual, np.array([1.0]), tolerance=1e-3, modes=modes)
+        count = found.converged
+        assert modes <= count < found.products
+        np.testing.assert_allclose(found.eigenvalues[::-1][:count], eigenvalues[:count], rtol=1e-9)
+        np.testing.assert_allclose(found.residual[::-1][:count], expected[:count], rtol=1e-5)
+
+
 def test_few_modes_end_the_recurrence():
     """A residual in three eigenvectors, one of eigenvalue zero, is exhausted by three products, exactly."""
     kernel = np.diag([4.0, 1.0, 0.0, 2.0, 3.0])
@@ -119,6 +143,7 @@ def test_few_modes_end_the_recurrence():
     np.testing.assert_allclose(measure.eigenvalues, [0, 1, 4], atol=1e-14)
     np.testing.assert_allclose(measure.residual, [3, 2, 1], rtol=1e-13)
     assert (measure.products, measure.error) == (3, 0.0)
+    assert measure.converged >= 2
 
 
 def test_density_counts_eigenvalues():
@@ -165,6 +190,14 @@ def test_drift_estimate_is_the_drift():
         (
             lambda: residual_measure(lambda v: v, np.ones(3), np.ones(1), tolerance=0.0),
             "`tolerance` must be positive and finite; tolerance = 0",
+        ),
+        (
+            lambda: residual_measure(lambda v: v, np.ones(3), np.ones(1), modes=-1),
+            "`modes` must be an integer of at least 0; modes = -1",
+        ),
+        (
+            lambda: KernelOperator(kinked(), torch.zeros(3, 2, dtype=torch.float64))(np.ones(3)),
+            "`model` must have finite derivatives; with respect to 0.weight they are not",
         ),
         (
             lambda: top_eigenpairs(lambda v: v, 3, 3, generator=np.random.default_rng(0)),

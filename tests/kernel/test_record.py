@@ -84,11 +84,23 @@ def test_summary_has_the_exponents_and_what_they_mean():
     assert found["inefficiency"] == pytest.approx(exact, rel=0.05)
 
 
+def test_exponents_without_the_kernel_are_those_of_the_modes_found():
+    """The eigenvalues that were found are the window; nodes of the measure below them have no ranks, and no say."""
+    nodes = np.concatenate([EIGENVALUES[:80], EIGENVALUES[80::10] * 0.7])
+    residual = np.concatenate([RESIDUAL[:80], RESIDUAL[80::10] * 3])
+    free = record(matrix_free=True, views=(view(eigenvalues=nodes, residual=residual, top=EIGENVALUES[:80]),))
+    found = free.summary(run())
+    assert found["exponents"]["window"] == [20, 80]
+    assert found["exponents"]["spectrum_exponent"] == pytest.approx(1.2, rel=1e-6)
+    assert found["exponents"]["residual_exponent"] == pytest.approx(0.6, abs=0.01)
+    assert found["eigenvalues_top"] == EIGENVALUES[:20].tolist()
+
+
 @pytest.mark.parametrize(
     "changes", [{"matrix_free": True}, {"views": (view(eigenvalues=EIGENVALUES[:30], residual=RESIDUAL[:30]),)}]
 )
-def test_no_exponents_without_a_spectrum(changes):
-    """Nodes of a measure have no ranks, and thirty modes no window: null instead of a guess."""
+def test_no_exponents_from_few_modes(changes):
+    """Twenty eigenvalues known, or thirty in all, leave no window: null instead of a guess."""
     assert record(**changes).summary(run())["exponents"] is None
 
 

@@ -57,6 +57,26 @@ def test_matrix_free_record_is_the_dense_one(finished):
     assert free["start_time"] == dense["start_time"] > 0
 
 
+def test_single_precision_study_has_a_double_precision_kernel(tmp_path):
+    """Myrtle-5 trained in float32: kernel in float64, the same with and without forming it, exponents included."""
+    # Fewer channels than outputs would leave outputs that share their eigenvalues.
+    study = SMALL | {"model": "myrtle", "width": 12, "dtype": "float32", "rtol": 1e-2, "seeds": (0,), "time": 0.1}
+    run_study(StudyConfig(**study), tmp_path / "run", workers=1)
+    dense, free = (analyse_kernel(tmp_path / "run", matrix_free=option, modes=50) for option in (False, True))
+    run = load_run(tmp_path / "run").trajectories[0]
+    assert dense.view.eigenvalues.dtype == np.float64
+    # Single precision would leave the lower half of the spectrum to chance.
+    known = free.view.top.size
+    assert known >= 50
+    np.testing.assert_allclose(free.view.top[:50], dense.view.eigenvalues[:50], rtol=1e-9)
+    np.testing.assert_allclose(free.view.residual[:50], np.abs(dense.view.residual[:50]), rtol=1e-5)
+    summaries = dense.summary(run), free.summary(run)
+    np.testing.assert_allclose(
+        summaries[1]["predicted"]["inefficiency"][1:], summaries[0]["predicted"]["inefficiency"][1:], rtol=1e-7
+    )
+    assert summaries[1]["exponents"]["window"] == [20, known]
+
+
 def test_residual_and_loss_are_those_of_the_run(finished):
     """½ΣΔ_k² is the run's loss at each view's start, and kernel.npz holds the record of the seed asked for."""
     record = analyse_kernel(finished, seed=5)
@@ -74,6 +94,7 @@ def test_residual_and_loss_are_those_of_the_run(finished):
         ({"seed": 7}, "`seed` must be one of 4, 5; seed = 7"),
         ({"at": 0.7}, r"`at` must lie in \[0, 0.5\), before the run's end; at = 0.7"),
         ({"at": -0.1}, "`at` must be non-negative and finite; at = -0.1"),
+        ({"matrix_free": True, "modes": -1}, "`modes` must be an integer of at least 0; modes = -1"),
         ({"memory": 1e4}, "`memory` must be at least 0.000461 GB for a kernel of 120 pairs"),
     ],
 )

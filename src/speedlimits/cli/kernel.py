@@ -28,7 +28,9 @@ class Kernel:
     seed: int | None = None
     """Member of the ensemble; by default the first."""
     matrix_free: bool = False
-    """Never form the kernel: for many samples. Exponents are then not fitted."""
+    """Never form the kernel: for many samples."""
+    modes: int = 120
+    """Largest eigenvalues to find in that case, the window of the exponents; they cost time."""
     memory: float = 4.0
     """Gigabytes that may be used, about."""
     json: bool = False
@@ -40,7 +42,12 @@ class Kernel:
         from speedlimits.study.kernel import analyse_kernel
 
         record = analyse_kernel(
-            self.directory, seed=self.seed, at=self.at, matrix_free=self.matrix_free, memory=1e9 * self.memory
+            self.directory,
+            seed=self.seed,
+            at=self.at,
+            matrix_free=self.matrix_free,
+            modes=self.modes,
+            memory=1e9 * self.memory,
         )
         run = load_run(self.directory)
         page = write_report(self.directory, run)
@@ -80,6 +87,8 @@ def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
             f"a = {found['exponent']:.3g} [{found['exponent_interval'][0]:.3g}, {found['exponent_interval'][1]:.3g}]: "
             f"{' or '.join(found['regimes'])}; by the scaling law T/T_SL = {number(found['inefficiency'], '.3g')}."
         )
+    if record.matrix_free:
+        print(f"Estimated error of the prediction, the kernel not formed: {summary['error']:.1g}.")
     drift = summary["drift"]
     print(
         f"The kernel has turned by {number(drift['drift'][-1], '.2g')} at t = {drift['time'][-1]:.4g} (0: not at all)."

@@ -59,7 +59,7 @@ def empirical_kernel(
 
     Raises:
         ValueError: if the model holds batch normalisation or dropout in training mode or no trainable weights, the
-            inputs are not floating-point numbers or an output is not finite.
+            inputs are not floating-point numbers, or an output or a derivative is not finite.
     """
     check_one_of("outputs", outputs, ("all", "each", "trace"))
     check_positive("memory", memory)
@@ -69,14 +69,13 @@ def empirical_kernel(
     jacobian = Jacobian(function, left[:4])
     groups, paired = {"all": (1, jacobian.outputs), "each": (jacobian.outputs, 1), "trace": (1, 1)}[outputs]
     kernel = left.new_zeros(groups, len(left), paired, len(right), paired)
-    # A quarter each for two blocks of factors, and for what is formed of them.
-    size = max(jacobian.bytes_per_sample, 8 * paired * COLUMNS)
-    block = max(1, int(0.25 * memory / size))
+    # A quarter each for two blocks, for the factors that one of them is made from, and for what is formed of it.
+    block, step = _sizes(jacobian, outputs, paired, 0.25 * memory)
     for i in range(0, len(left), block):
-        rows = _grouped(jacobian.factors(left[i : i + block]), outputs)
+        rows = _block(jacobian, left[i : i + block], outputs, step)
         for j in range(i if others is None else 0, len(right), block):
             diagonal = others is None and j == i
-            columns = rows if diagonal else _grouped(jacobian.factors(right[j : j + block]), outputs)
+            columns = rows if diagonal else _block(jacobian, right[j : j + block], outputs, step)
             _accumulate(kernel[:, i : i + block, :, j : j + block], rows, columns, diagonal=diagonal)
     result = kernel.view(groups, len(left) * paired, len(right) * paired)
     if others is None:
@@ -129,6 +128,37 @@ def kernel_drift(kernel: Matrix, later: Matrix) -> float:
     # From the difference of the normalised kernels: 1 − cos would lose half the digits of a small drift.
     difference = kernel / np.linalg.norm(kernel) - later / np.linalg.norm(later)
     return float(0.5 * np.sum(difference**2))
+
+
+def _sizes(jacobian: Jacobian, outputs: Pairing, paired: int, memory: float) -> tuple[int, int]:
+    """How many samples make a block, and how many have their factors at once."""
+    probe = _block(jacobian, jacobian.probe, outputs, len(jacobian.probe))
+    kept = sum(8 * (b.numel() + (0 if a is None else a.numel())) for a, b in probe) / len(jacobian.probe)
+    size = max(kept, 8 * paired * COLUMNS)
+    return max(1, int(memory / size)), max(1, int(memory / max(size, jacobian.bytes_per_sample)))
+
+
+def _block(jacobian: Jacobian, inputs: Tensor, outputs: Pairing, step: int) -> list[Grouped]:
+    """Each layer's factors for some samples, or its Jacobian where that is smaller."""
+    pieces = [
+        [_smaller(grouped) for grouped in _grouped(jacobian.factors(part), outputs)] for part in inputs.split(step)
+    ]
+    if len(pieces) == 1:
+        return pieces[0]
+    return [
+        (None if layer[0][0] is None else torch.cat([a for a, _ in layer]), torch.cat([b for _, b in layer], dim=2))
+        for layer in zip(*pieces, strict=True)
+    ]
+
+
+def _smaller(grouped: Grouped) -> Grouped:
+    a, b = grouped
+    if a is None or b.numel() // a.shape[1] * a.shape[2] >= b.numel() + a.numel():
+        return grouped
+    # A convolution with few weights and many pixels. (outputs × units, positions) times (positions, inputs).
+    planes = [plane.permute(1, 0, 3, 2).flatten(1, 2) @ a for plane in b]
+    rows = torch.stack([plane.view(len(a), b.shape[1], -1) for plane in planes])
+    return None, rows.transpose(1, 2)[:, :, :, None]
 
 
 def _grouped(factors: list[Factor], outputs: Pairing) -> list[Grouped]:

@@ -6,6 +6,7 @@ sum over the positions where it is used: one for a dense layer, pixels for a con
 shared weights. The factors are smaller than the product by the layer's number of inputs.
 """
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,6 +41,14 @@ class Factor:
         """Bytes held."""
         return 8 * (self.gradients.numel() + (0 if self.inputs is None else self.inputs.numel()))
 
+    def check(self) -> None:
+        """Raise a ValueError unless all is finite, as finite outputs do not promise."""
+        parts = [self.gradients.transpose(0, 1)] + ([] if self.inputs is None else [self.inputs])
+        for part in parts:
+            if not torch.isfinite(part.sum()):
+                sample = int(torch.nonzero(~torch.isfinite(part))[0, 0])
+                raise ValueError(f"`model` must have finite derivatives; for sample {sample} they are not.")
+
 
 class Jacobian:
     """The Jacobian of a model's outputs with respect to its weights, as one `Factor` a layer.
@@ -58,7 +67,7 @@ class Jacobian:
 
     def __init__(self, function: WeightFunction, probe: Tensor) -> None:
         self._function = function
-        self._probe = probe
+        self.probe = probe
         outputs, uses = _record(function, probe)
         self.outputs = outputs.shape[1]
         # Any fixed numbers will do, as long as they differ between samples and outputs.
@@ -80,7 +89,7 @@ class Jacobian:
     @cached_property
     def bytes_per_sample(self) -> float:
         """Memory that the factors take for each sample."""
-        return sum(factor.size for factor in self.factors(self._probe)) / len(self._probe)
+        return sum(factor.size for factor in self.factors(self.probe)) / len(self.probe)
 
     def factors(self, inputs: Tensor) -> list[Factor]:
         """The factors for some samples.
@@ -92,24 +101,49 @@ class Jacobian:
             One for each layer, and one for all other weights together.
 
         Raises:
-            ValueError: if an output is not finite.
+            ValueError: if an output or a derivative is not finite.
         """
         outputs, uses = _record(self._function, inputs)
         factors = list(_factors(outputs, uses, self._layers).values())
         if self._others:
             factors.append(self._sample_by_sample(inputs))
+        for factor in factors:
+            factor.check()
         return factors
 
     def _sample_by_sample(self, inputs: Tensor) -> Factor:
         def outputs(weights: Weights, sample: Tensor) -> Tensor:
             return self._function(weights, sample[None])[0]
 
-        rows = vmap(jacrev(outputs), in_dims=(None, 0), chunk_size=64)(self._others, inputs)
-        return Factor(None, torch.cat([row.flatten(2) for row in rows.values()], dim=2).transpose(0, 1)[:, :, None])
+        try:
+            rows = vmap(jacrev(outputs), in_dims=(None, 0), chunk_size=64)(self._others, inputs).values()
+        except RuntimeError:
+            # Not every operation can be done on samples side by side; one by one, all that autograd knows can.
+            rows = map(torch.stack, zip(*(self._rows(sample[None]) for sample in inputs), strict=True))
+        return Factor(None, torch.cat([row.flatten(2) for row in rows], dim=2).transpose(0, 1)[:, :, None])
+
+    def _rows(self, sample: Tensor) -> list[Tensor]:
+        weights = {name: weight.detach().requires_grad_() for name, weight in self._others.items()}
+        with torch.enable_grad():
+            outputs = self._function(weights, sample)[0]
+            found = (
+                torch.autograd.grad(output, list(weights.values()), retain_graph=True, materialize_grads=True)
+                for output in outputs
+            )
+            return [torch.stack(gradients) for gradients in zip(*found, strict=True)]
 
 
 # A layer is named by the weights it multiplies and adds.
 Layer = tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Scaled:
+    """A weight times a number, as networks in NTK parametrisation use theirs."""
+
+    name: str
+    scale: float
+    tensor: Tensor  # kept, so that its id stays its own
 
 
 class _Uses(TorchFunctionMode):
@@ -119,24 +153,35 @@ class _Uses(TorchFunctionMode):
         super().__init__()
         self.weights = weights
         self.layers: dict[Layer, list[tuple[Tensor, Tensor]]] = {}
-        self._names = {id(weight): name for name, weight in weights.items()}
+        self._known = {id(weight): _Scaled(name, 1.0, weight) for name, weight in weights.items()}
         self._samples = samples
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
+        if func in SCALINGS:
+            self._follow(args, result, SCALINGS[func])
         unfold = UNFOLDS.get(func)
         if unfold is None:
             return result
         inputs, weight, bias = unfold(*args, **(kwargs or {}))
-        name, bias_name = self._names.get(id(weight)), self._names.get(id(bias))
-        if inputs is None or name is None or len(inputs) != self._samples:
+        used, added = self._known.get(id(weight)), self._known.get(id(bias))
+        if inputs is None or used is None or len(inputs) != self._samples:
             return result
-        layer = (name,) if bias_name is None else (name, bias_name)
+        layer, inputs = (used.name,), inputs * used.scale if used.scale != 1.0 else inputs
+        if added is not None:
+            layer = (used.name, added.name)
+            inputs = torch.cat([inputs, torch.full_like(inputs[..., :1], added.scale)], dim=-1)
         self.layers.setdefault(layer, []).append((inputs, result))
         # An activation in place would put itself between this result and its gradient.
         return result.clone()
+
+    def _follow(self, args: tuple[Any, ...], result: Any, scaling: Callable[[float, float], float]) -> None:
+        """A weight times a number is known by the weight's name."""
+        known = self._known.get(id(args[0]))
+        if known is not None and len(args) == 2 and isinstance(args[1], (int, float)):
+            self._known[id(result)] = _Scaled(known.name, scaling(known.scale, args[1]), result)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor | None, Tensor, Tensor | None]:
@@ -164,6 +209,15 @@ UNFOLDS: dict[Callable[..., Any], Callable[..., tuple[Tensor | None, Tensor, Ten
 }
 
 
+# What * and / call, whichever side the number stands on.
+SCALINGS: dict[Callable[..., Any], Callable[[float, float], float]] = {
+    Tensor.mul: operator.mul,
+    Tensor.div: operator.truediv,
+    torch.mul: operator.mul,
+    torch.div: operator.truediv,
+}
+
+
 def _record(function: WeightFunction, inputs: Tensor) -> tuple[Outputs, _Uses]:
     weights = {name: weight.detach().requires_grad_() for name, weight in function.weights.items()}
     with torch.enable_grad(), _Uses(weights, len(inputs)) as uses:
@@ -174,21 +228,24 @@ def _record(function: WeightFunction, inputs: Tensor) -> tuple[Outputs, _Uses]:
 def _factors(outputs: Tensor, uses: _Uses, layers: list[Layer]) -> dict[Layer, Factor]:
     """Second factors by one backward pass for each output, all samples at once: they do not mix."""
     results = [result for layer in layers for _, result in uses.layers[layer]]
-    rows: list[list[Tensor]] = [[] for _ in results]
+    # Written where they stay: a list of them, stacked, would for a moment be there twice.
+    rows = [result.new_empty(outputs.shape[1], *result.shape) for result in results]
     for output in range(outputs.shape[1] if results else 0):
         found = torch.autograd.grad(
             outputs[:, output].sum(), results, retain_graph=True, allow_unused=True, materialize_grads=True
         )
         for row, gradient in zip(rows, found, strict=True):
-            row.append(gradient)
-    gradients = iter(_positions_last_but_one(torch.stack(row)) for row in rows)
+            row[output] = gradient
+    gradients = iter(_positions_last_but_one(row) for row in rows)
     factors = {}
     for layer in layers:
-        inputs = torch.cat([a for a, _ in uses.layers[layer]], dim=1)
-        if len(layer) == 2:
-            inputs = torch.cat([inputs, torch.ones_like(inputs[..., :1])], dim=2)
-        factors[layer] = Factor(inputs, torch.cat([next(gradients) for _ in uses.layers[layer]], dim=2))
+        inputs = _joined([a for a, _ in uses.layers[layer]], dim=1)
+        factors[layer] = Factor(inputs, _joined([next(gradients) for _ in uses.layers[layer]], dim=2))
     return factors
+
+
+def _joined(tensors: list[Tensor], dim: int) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim)
 
 
 def _positions_last_but_one(gradient: Tensor) -> Tensor:

@@ -24,6 +24,8 @@ Operator = Callable[[np.ndarray], np.ndarray]
 
 # A rule is tried after so many further steps, and when they have grown by so much.
 FIRST_TRY, TRY_GROWTH = 8, 1.1
+# How far the operator may take a node's vector from itself, relative to the node, for it to be an eigenvector.
+CONVERGED = 1e-8
 
 
 class Lanczos:
@@ -94,6 +96,19 @@ class Lanczos:
         """
         return self._rule(nodes, [*self.off_diagonal[: nodes - 2], 2**0.5 * self.off_diagonal[nodes - 2]])
 
+    def converged(self) -> int:
+        """How many nodes of Gauss' rule at all steps, from the largest on, are eigenvalues: their weights are modes.
+
+        Of an eigenvalue that several eigenvectors share, the start has a part in one vector alone: it counts once.
+
+        Returns:
+            The number before the first whose residual norm is above 1e-8 of it.
+        """
+        steps = len(self.diagonal)
+        values, vectors = eigh_tridiagonal(self.diagonal, self.off_diagonal[:-1])
+        found = self.off_diagonal[-1] * np.abs(vectors[-1, ::-1]) <= CONVERGED * values[::-1]
+        return steps if found.all() else int(np.argmin(found))
+
     def _rule(self, nodes: int, off_diagonal: list[float]) -> tuple[Nodes, Nodes]:
         values, vectors = eigh_tridiagonal(self.diagonal[:nodes], off_diagonal)
         # Rounding reaches below the spectrum, and an anti-Gauss rule may.
@@ -109,12 +124,14 @@ class ResidualMeasure:
         residual: the modes that stand at them [√loss]; their squares sum to the residual's.
         error: estimated relative error of what the rule was asked for.
         products: with the kernel.
+        converged: how many of the largest nodes are eigenvalues, each, and the residual there that of its eigenvector.
     """
 
     eigenvalues: Nodes
     residual: Nodes
     error: float
     products: int
+    converged: int
 
     def speed_limit(self, times: Times) -> SpeedLimit:
         """Distance, dissipation, length and speed limit, Eqs. (12), (13), (66).
@@ -129,7 +146,13 @@ class ResidualMeasure:
 
 
 def residual_measure(
-    operator: Operator, residual: Vector, times: Times, *, tolerance: float = 1e-9, max_products: int = 1000
+    operator: Operator,
+    residual: Vector,
+    times: Times,
+    *,
+    tolerance: float = 1e-9,
+    modes: int = 0,
+    max_products: int = 1000,
 ) -> ResidualMeasure:
     r"""The residual's spectral measure, fine enough for the speed limit at all these times.
 
@@ -141,16 +164,18 @@ def residual_measure(
         residual: f − y at the start, over the operator's rows [√loss].
         times: t at which it shall hold [time]; only the last matters much.
         tolerance: relative error to stop at.
+        modes: largest eigenvalues to find as well, about 1.7 products each.
         max_products: to stop after in any case; the error then says how far it came.
 
     Returns:
         The measure.
 
     Raises:
-        ValueError: if the residual is zero, a time is negative or a setting is not positive.
+        ValueError: if the residual is zero, a time or number of modes is negative or another setting is not positive.
     """
     check_non_negative("times", times)
     check_positive("tolerance", tolerance)
+    check_integer("modes", modes, minimum=0)
     check_integer("max_products", max_products, minimum=2)
     krylov = Lanczos(operator, residual)
     moving = times[times > 0]
@@ -163,8 +188,10 @@ def residual_measure(
         elif steps >= min(next_try, max_products):
             next_try = int(np.ceil(TRY_GROWTH * steps))
             error = _distance(krylov.gauss(steps - 1), krylov.anti_gauss(steps), moving)
-        if error <= tolerance or steps == max_products:
-            return ResidualMeasure(*krylov.gauss(steps), error=error, products=steps)
+        else:
+            continue
+        if krylov.exhausted or steps == max_products or (error <= tolerance and krylov.converged() >= modes):
+            return ResidualMeasure(*krylov.gauss(steps), error=error, products=steps, converged=krylov.converged())
 
 
 def _distance(rule: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], times: Times) -> float:

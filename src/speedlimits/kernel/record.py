@@ -21,6 +21,8 @@ SCHEMA = 1
 SERIES = ("time", "w2_squared", "dissipation", "inefficiency", "geometric", "pace")
 # Eigenvalues that a summary lists.
 TOP = 20
+# Modes up to which a fit that starts at the twentieth must reach.
+FEWEST = 28
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,7 +33,7 @@ class KernelView:
         start_time: when, since the start of the run [time].
         eigenvalues: λ_k, the largest first; without forming the kernel, the nodes of the residual's measure [1/time].
         residual: Δ_k = u_kᵀ(f − y), up to its sign [√loss].
-        top: the largest eigenvalues themselves [1/time].
+        top: the largest eigenvalues themselves, to which the first of the modes belong [1/time].
         error: estimated relative error of what is predicted from them; 0 for the whole spectrum.
     """
 
@@ -92,10 +94,17 @@ class KernelRecord:
         return self.views[self.chosen]
 
     def fit(self) -> PowerLawFit | None:
-        """The power laws of the chosen view; None where there are too few modes, or only nodes of a measure."""
-        if self.matrix_free or self.view.eigenvalues.size < 56:
+        """The power laws of the chosen view, in the first half of its modes; None where there are too few.
+
+        Without forming the kernel the window ends with the eigenvalues that were found.
+        """
+        found = self.view.top.size if self.matrix_free else self.view.eigenvalues.size // 2
+        if found < FEWEST:
             return None
-        return fit_power_law(self.view.eigenvalues, self.view.residual, generator=np.random.default_rng(0))
+        generator = np.random.default_rng(0)
+        if self.matrix_free:
+            return fit_power_law(self.view.top, self.view.residual[:found], last=found, generator=generator)
+        return fit_power_law(self.view.eigenvalues, self.view.residual, generator=generator)
 
     def summary(self, run: Trajectory) -> dict[str, Any]:
         """The numbers as a JSON object: prediction and measurement of the chosen view at the run's own times.
@@ -115,7 +124,7 @@ class KernelRecord:
             "matrix_free": self.matrix_free,
             "start_time": view.start_time,
             "error": view.error,
-            "eigenvalues_top": _plain(view.top),
+            "eigenvalues_top": _plain(view.top[:TOP]),
             "exponents": self._exponents(seen.times[-1:]),
             "predicted": _series(view.predicted(seen.times)),
             "measured": _series(speed_limit(seen, dissipation="loss_drop")),

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from speedlimits._checks import check_non_negative, check_one_of, check_positive
+from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
 from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_drift
-from speedlimits.kernel.lanczos import estimated_drift, residual_measure, top_eigenpairs
+from speedlimits.kernel.lanczos import estimated_drift, residual_measure
 from speedlimits.kernel.operator import KernelOperator
 from speedlimits.kernel.record import TOP, KernelRecord, KernelView
 from speedlimits.study.folder import Run, RunFolder, load_run
@@ -18,6 +18,7 @@ DRIFTS = 6
 # Float64 matrices of the kernel's size that its eigenvectors and a second kernel need at once.
 MATRICES = 4
 TOLERANCE = 1e-8
+MODES = 120
 
 
 def analyse_kernel(
@@ -26,6 +27,7 @@ def analyse_kernel(
     seed: int | None = None,
     at: float | None = None,
     matrix_free: bool = False,
+    modes: int = MODES,
     memory: float = 4e9,
 ) -> KernelRecord:
     """Find out what the tangent kernel says of a run, and write ``kernel.npz`` into its folder.
@@ -36,13 +38,15 @@ def analyse_kernel(
         at: start of the prediction, to the nearest snapshot; by default initialisation, with the study's own warm
             start beside it [time].
         matrix_free: never form the kernel: for many samples.
+        modes: largest eigenvalues to find in that case, for the exponents: about 1.7 products with the kernel each.
         memory: bytes that may be used, about.
 
     Returns:
         The record.
 
     Raises:
-        ValueError: if the seed or time is not one of the run's, or the kernel does not fit into the memory.
+        ValueError: if the seed or time is not one of the run's, the number of modes is negative, or the kernel does not
+            fit into the memory.
         RunFolderError: if the folder is damaged or its run has not ended.
         OSError: what the disk reports.
     """
@@ -50,14 +54,14 @@ def analyse_kernel(
     seed = run.config.seeds[0] if seed is None else seed
     check_one_of("seed", seed, run.config.seeds)
     check_positive("memory", memory)
+    check_integer("modes", modes, minimum=0)
     member = _Member(RunFolder.open(directory), run, seed, memory)
     if not matrix_free:
         member.check_fits()
-    starts = {0.0: None, member.nearest("at", run.config.warm_start * member.end if at is None else at): None}
-    times = list(starts)
+    warm = member.nearest("at", run.config.warm_start * member.end if at is None else at)
+    times = sorted({0.0, warm})
     chosen = 0 if at is None else len(times) - 1
-    look = member.measured if matrix_free else member.decomposed
-    views = tuple(look(time) for time in times)
+    views = tuple(member.measured(time, modes) if matrix_free else member.decomposed(time) for time in times)
     drift_times = member.spread(times[chosen])
     compare = member.estimated_drifts if matrix_free else member.drifts
     record = KernelRecord(
@@ -117,19 +121,22 @@ class _Member:
         residual = vectors.T @ self._residual(self.operator(time))
         return KernelView(start_time=time, eigenvalues=eigenvalues, residual=residual, top=eigenvalues[:TOP].copy())
 
-    def measured(self, time: float) -> KernelView:
+    def measured(self, time: float, modes: int) -> KernelView:
         operator = self.operator(time)
         times = self._run.times[1:]
         measure = residual_measure(
-            operator, self._residual(operator), times[times <= self.end - time], tolerance=TOLERANCE
+            operator,
+            self._residual(operator),
+            times[times <= self.end - time],
+            tolerance=TOLERANCE,
+            modes=min(modes, operator.size),
         )
-        count = min(TOP, operator.size - 1)
-        top, _ = top_eigenpairs(operator, operator.size, count, generator=np.random.default_rng(0))
+        eigenvalues = measure.eigenvalues[::-1]
         return KernelView(
             start_time=time,
-            eigenvalues=measure.eigenvalues[::-1],
+            eigenvalues=eigenvalues,
             residual=measure.residual[::-1],
-            top=top,
+            top=eigenvalues[: measure.converged],
             error=measure.error,
         )
 
