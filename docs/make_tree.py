@@ -1,4 +1,4 @@
-"""Write docs/tree.md: one sentence for every file, Python's own taken from their docstrings.
+"""Write docs/tree.md: one sentence for every file or folder of data, Python's own taken from their docstrings.
 
 Run: python docs/make_tree.py [--check]
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TREE = ROOT / "docs" / "tree.md"
 
-# What cannot say it itself; a folder stands for all files in it.
+# What cannot say it itself; a folder stands for all that is in it.
 SENTENCES = {
     ".ci/run": "Continuous integration: installs a browser if it can, then `make test`.",
     ".gitignore": "What git leaves alone.",
@@ -37,11 +37,14 @@ SENTENCES = {
     "docs/gradient_flow/": "Work–precision diagrams, drawn by `benchmarks/gradient_flow.py`.",
     "docs/index.md": "The front page of the documentation.",
     "docs/run-folder.md": "What lies in a run folder and what each number means.",
+    "docs/study.md": "The paper's experiment: how to repeat it, what was chosen, what came out, what it costs.",
     "docs/tree.md": "This list.",
     "pyproject.toml": "Packaging, dependencies with their reasons, and the settings of all tools.",
     "src/speedlimits/py.typed": "Marks the package as typed.",
     "src/speedlimits/report/templates/langevin.html.j2": "The page that `report/langevin.py` fills.",
     "src/speedlimits/report/templates/report.html.j2": "The page that `report/page.py` fills.",
+    "studies/.gitignore": "What of a study is kept in the repository.",
+    "studies/small/": "The paper's experiment at small size: configuration, series, figure and claims; no weights.",
 }
 
 
@@ -52,11 +55,15 @@ def tracked() -> list[str]:
     return sorted(name for name in set(listed) if (ROOT / name).exists())
 
 
+def entry(name: str) -> str:
+    """What a file is listed under: itself, or the folder that stands for it."""
+    return next((whole for whole in SENTENCES if whole.endswith("/") and name.startswith(whole)), name)
+
+
 def sentence(name: str) -> str:
-    """What a file is."""
-    for entry, text in SENTENCES.items():
-        if name == entry or (entry.endswith("/") and name.startswith(entry)):
-            return text
+    """What a file or folder is."""
+    if name in SENTENCES:
+        return SENTENCES[name]
     if name.endswith(".py"):
         doc = ast.get_docstring(ast.parse((ROOT / name).read_text(encoding="utf-8")))
         if doc:
@@ -68,11 +75,11 @@ def render() -> str:
     """The text of docs/tree.md."""
     lines = ["# Every file and what it is", "", "Written by `python docs/make_tree.py`; a test keeps it current.", ""]
     folder = None
-    for name in sorted(tracked(), key=lambda name: (str(Path(name).parent), name)):
+    for name in sorted({entry(name) for name in tracked()}, key=lambda name: (str(Path(name).parent), name)):
         if str(Path(name).parent) != folder:
             folder = str(Path(name).parent)
             lines += ["", f"## {'/' if folder == '.' else folder + '/'}", ""]
-        lines.append(f"- `{Path(name).name}`: {sentence(name)}")
+        lines.append(f"- `{Path(name).name}{'/' if name.endswith('/') else ''}`: {sentence(name)}")
     return "\n".join(lines) + "\n"
 
 

@@ -24,7 +24,7 @@ def test_study_says_how_long_and_what_is_next(study, capfd):
     assert printed.out == f"Study: {study}; speedlimits figure1 {study} draws it.\n"
     assert main(["study", "cifar10", "--out", str(study), *arguments]) == 1
     printed = capfd.readouterr()
-    assert "gradients per second at n = 20: about" in printed.err
+    assert "gradients of myrtle per second at n = 20: about" in printed.err
     assert "holds a study (--resume goes on with it, --force replaces it)" in printed.err
 
 

@@ -63,18 +63,17 @@ class Study:
 
 
 def _forecast(studies: Mapping[str, StudyConfig], workers: int | None) -> str:
-    """What the whole study will take, from one gradient of the smallest of its runs."""
+    """What the whole study will take, from one gradient of each kind of network on the fewest images."""
     from speedlimits.study.estimate import estimate
     from speedlimits.study.pool import cores
 
-    smallest = min(studies.values(), key=lambda config: config.samples)
-    one = estimate(smallest)
-    members = [
-        one.scaled(config.samples / smallest.samples).seconds for config in studies.values() for _ in config.seeds
-    ]
+    members, rates = [], []
+    for model in dict.fromkeys(config.model for config in studies.values()):
+        configs = [config for config in studies.values() if config.model == model]
+        smallest = min(configs, key=lambda config: config.samples)
+        one = estimate(smallest)
+        rates.append(f"{1 / one.gradient_seconds:.3g} gradients of {model} per second at n = {smallest.samples}")
+        members += [one.scaled(config.samples / smallest.samples).seconds for config in configs for _ in config.seeds]
     # One queue for all, the longest first.
     total = max(sum(members) / min(workers or cores(), len(members)), *members)
-    return (
-        f"{1 / one.gradient_seconds:.3g} gradients per second at n = {smallest.samples}: "
-        f"about {total / 60:.2g} minutes in all (a rough guide)."
-    )
+    return f"{', '.join(rates)}: about {total / 60:.2g} minutes in all (a rough guide)."

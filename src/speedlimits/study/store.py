@@ -212,7 +212,9 @@ class MemberStore:
             if first_row(part) != rows:
                 raise RunFolderError(f"{part} must begin at row {rows}: a part before it is missing.")
             try:
-                tables.append(pq.read_table(io.BytesIO(read_bytes(part)), page_checksum_verification=True))
+                file = pq.ParquetFile(io.BytesIO(read_bytes(part)), page_checksum_verification=True)
+                # No threads: a pool of Arrow's that still stands when the interpreter ends may abort it.
+                tables.append(file.read(use_threads=False))
             except (pa.ArrowException, OSError) as error:
                 raise RunFolderError(f"{part} is damaged ({str(error).splitlines()[0]}).") from None
             rows += tables[-1].num_rows
