@@ -5,11 +5,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from speedlimits import StudyConfig, load_run, run_study
+from speedlimits import StudyConfig, load_run, run_study, speed_limit
 from speedlimits.errors import RunFolderError
+from speedlimits.study import member
 from speedlimits.study.engine import Done, Moved, choose
 from speedlimits.study.member import measure_sharpness, train_member
+from speedlimits.study.methods import choose_plan
 from speedlimits.study.pool import LocalEngine
+from speedlimits.study.store import MemberStore
 from speedlimits.study.sweep import run_sweep
 
 STUDIES = {f"n{n}": StudyConfig(samples=n, width=4, seeds=(0, 3), time=0.01, records=10, snapshots=4) for n in (9, 30)}
@@ -79,3 +82,15 @@ def test_engines_are_chosen_by_name_or_as_they_are(tmp_path):
     with pytest.raises(ValueError, match="`workers` must be given to the engine itself"):
         run_study(STUDIES["n9"], tmp_path / "run", engine=engine, workers=1)
     assert not (tmp_path / "run").exists()
+
+
+def test_progress_comes_whatever_is_written(tmp_path, monkeypatch):
+    """A checkpoint after every step keeps no word back: t/T, loss and T/T_SL, the last one at t = T."""
+    monkeypatch.setattr(member, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(member, "REPORT_SECONDS", 1e-4)
+    config, words = STUDIES["n9"], []
+    plan = choose_plan(config, {0: measure_sharpness(config, 0)})
+    train_member(config, 0, plan, tmp_path / "seed", lambda *word: words.append(word))
+    run = MemberStore(tmp_path / "seed").trajectory()
+    assert len(words) > 3
+    assert words[-1] == (1.0, run.losses[-1], pytest.approx(float(speed_limit(run).final.inefficiency), rel=1e-12))

@@ -183,10 +183,11 @@ def test_truncated_file_costs_only_time(tmp_path, monkeypatch, victim):
     """A member stopped half way, one of its files cut short: it starts anew and ends with the same numbers."""
     plan = choose_plan(TINY, {0: member.measure_sharpness(TINY, 0)})
     monkeypatch.setattr(member, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(member, "REPORT_SECONDS", -1.0)
     whole_shares, shares = [], []
-    member.train_member(TINY, 0, plan, tmp_path / "whole", lambda share, _: whole_shares.append(share))
+    member.train_member(TINY, 0, plan, tmp_path / "whole", lambda share, *_: whole_shares.append(share))
 
-    def stop(share, _):
+    def stop(share, *_):
         if share > 0.3:
             raise KeyboardInterrupt
 
@@ -194,7 +195,7 @@ def test_truncated_file_costs_only_time(tmp_path, monkeypatch, victim):
         member.train_member(TINY, 0, plan, tmp_path / "cut", stop)
     path = sorted((tmp_path / "cut").glob(victim))[0]
     path.write_bytes(path.read_bytes()[:-7])
-    member.train_member(TINY, 0, plan, tmp_path / "cut", lambda share, _: shares.append(share))
+    member.train_member(TINY, 0, plan, tmp_path / "cut", lambda share, *_: shares.append(share))
     assert shares == whole_shares
     MemberStore(tmp_path / "cut").verify()
     for field in ("times", "losses", "path_dissipation", "weight_traces", "snapshot_distances_squared"):

@@ -83,7 +83,7 @@ def train_member(
         if store.full or time.monotonic() - last_write > CHECKPOINT_SECONDS:
             store.checkpoint(to_arrays(state))
             saved()
-            last_write = last_word = time.monotonic()
+            last_write = time.monotonic()
         if (now := time.monotonic()) - last_word > REPORT_SECONDS or state.time >= config.time:
             _report(state.point(), config.time, report)
             last_word = now
