@@ -14,6 +14,12 @@ def errors(found: dict[str, float], exact: dict[str, float]) -> dict[str, float]
     return {**each, "worst": max(each.values())}
 
 
+def converges(rows: list[dict[str, Any]]) -> bool:
+    """Whether our errors of |Δθ|² fall with the tolerance, threefold at least: without that, no gain means anything."""
+    curve = sorted((row["setting"], row["errors"]["w2_squared"]) for row in rows if row["method"] == "rkc2")
+    return curve[0][1] <= curve[-1][1] / 3
+
+
 def ratios(rows: list[dict[str, Any]], disagreement: dict[str, float]) -> list[dict[str, Any]]:
     """Gradients of each baseline over those that our methods need for its error, or what the references agree to."""
     found = []
