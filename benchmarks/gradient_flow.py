@@ -1,46 +1,40 @@
 """Gradients that a gradient flow costs, by method, at equal error: three networks on digits, three lengths of training.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/gradient_flow.py [--quick] [--out FILE] [--workers N]
-     [--only "tanh FCN:1e5" … | --only overhead], which measures these and keeps the other results of FILE
+Run: OMP_NUM_THREADS=1 python benchmarks/gradient_flow.py [--quick] [--out FILE] [--workers N] [--report docs]
+     [--only overhead "tanh FCN:1e5" …], which measures these, if any, and keeps the other results of FILE
+     [--extend], which keeps the runs that FILE has of these, too
 
 Errors are relative, at the end T, against a reference solution; a second one, by another method where that is
 affordable, tells how far it can be trusted. Gradients are counted, those of curvature estimates included; they do not
-depend on the machine. `torchdiffeq` is measured when it is installed. `gradient_flow_report.py` draws the figures and
-writes the tables of docs/gradient-flow.md.
+depend on the machine. `torchdiffeq` is measured when it is installed.
 """
 
 import argparse
-import itertools
 import json
-import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from environment import environment, medians, write
-from torch import Tensor, nn
+from flow.gains import QUANTITIES, errors, ratios
+from flow.problems import PROBLEMS, SAMPLES, Problem, build, realistic
+from flow.report import report
+from torch import Tensor
 
-from speedlimits.data.digits import digits
 from speedlimits.dynamics.flat import FlatLoss, value_and_gradient
 from speedlimits.dynamics.gradient_descent import gradient_descent, whole_steps
-from speedlimits.dynamics.gradient_flow import gradient_flow, init, integrate
+from speedlimits.dynamics.gradient_flow import gradient_flow
 from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.errors import DivergenceError
-from speedlimits.models.fcn import FCN
-from speedlimits.models.myrtle import Myrtle5
 from speedlimits.trajectory import Trajectory
 
 HERE = Path(__file__).parent
-QUANTITIES = ("w2_squared", "inefficiency", "arc_length", "loss_drop")
-SAMPLES = 16
-# Seeds of the initial weights.
-PROBLEMS = {"tanh FCN": 1, "GELU CNN": 2, "ReLU CNN": 3}
+Setting = tuple[str, float]
+
 # λ_max·T, with λ_max at the start.
 JOBS = [
     ("tanh FCN", 1e3),
@@ -52,49 +46,10 @@ JOBS = [
     ("ReLU CNN", 1e4),
     ("GELU CNN", 1e5),
 ]
-# Gradients that one run may take: a quarter of an hour or so for descent, some minutes for the other peers. What would
-# take more is written down as not run.
+# Gradients that one run may take: a quarter of an hour or so for descent, a minute for the other peers. What would take
+# more is written down as not run.
 BUDGET = {"tanh FCN": 4_000_000, "GELU CNN": 1_000_000, "ReLU CNN": 1_000_000}
-PEER_BUDGET = {"tanh FCN": 450_000, "GELU CNN": 150_000, "ReLU CNN": 150_000}
-
-Setting = tuple[str, float]
-
-
-class CNN(nn.Module):
-    """Two convolutions with average pooling and a linear readout, in NTK parametrisation.
-
-    Args:
-        channels: of both convolutions.
-        activation: φ.
-        generator: draws the weights.
-    """
-
-    def __init__(self, channels: int, activation: Callable[[Tensor], Tensor], generator: torch.Generator) -> None:
-        super().__init__()
-        shapes = ((channels, 1, 3, 3), (channels, channels, 3, 3), (10, 4 * channels))
-        self.weights = nn.ParameterList(
-            torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes
-        )
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Outputs for images of 8×8 pixels."""
-        *filters, readout = self.weights
-        for weight in filters:
-            x = nn.functional.conv2d(x, weight / math.sqrt(weight[0].numel()), padding=1)
-            x = nn.functional.avg_pool2d(self.activation(x), 2)
-        return x.flatten(1) @ readout.T / math.sqrt(readout.shape[1])
-
-
-def build(name: str) -> FlatLoss:
-    """One of the `PROBLEMS`."""
-    generator = torch.Generator().manual_seed(PROBLEMS[name])
-    data = digits(SAMPLES)
-    if name == "tanh FCN":
-        model: nn.Module = FCN(64, 10, width=24, depth=2, activation="tanh", generator=generator)
-    else:
-        model = CNN(4, nn.functional.gelu if name == "GELU CNN" else torch.relu, generator)
-    return FlatLoss(model, torch.from_numpy(data.inputs), torch.from_numpy(data.targets))
+PEER_BUDGET = {"tanh FCN": 100_000, "GELU CNN": 110_000, "ReLU CNN": 110_000}
 
 
 class OverBudgetError(Exception):
@@ -119,10 +74,10 @@ def settings(name: str, product: float, quick: bool) -> tuple[list[Setting], lis
         # No adaptive method is sure of itself at kinks: two step sizes of descent that never nears the edge are.
         rough = product > 1e3
         ours: list[Setting] = [("rkc2", rtol) for rtol in (1e-1, 3e-2, 1e-2, *(() if rough else (3e-3, 1e-3)))]
-        return ours + peers, [("gd_steepest", 0.5 if rough else 0.05), ("gd_steepest", 1.0 if rough else 0.1)]
-    ours = [("rkc2", rtol) for rtol in (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5, 1e-6)]
+        return ours + peers, [("gd_steepest", 0.5 if rough else 0.1), ("gd_steepest", 1.0 if rough else 0.2)]
+    ours = [("rkc2", rtol) for rtol in (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5, 1e-6, 3e-7)]
     if name == "GELU CNN" and product > 1e4:
-        return ours[:-2] + peers, [("rkc2", 1e-6), ("rkc2", 1e-5)]
+        return ours[:-3] + peers, [("rkc2", 1e-6), ("rkc2", 1e-5)]
     ours += [("rock4", rtol) for rtol in (1e-2, 1e-3, 1e-4)]
     return ours + peers, [("rock4", 1e-6), ("rkc2", 1e-7)]
 
@@ -134,79 +89,42 @@ def check_budget(name: str, method: str, least: float) -> None:
         raise OverBudgetError(f"not run: at least {least:,.0f} gradients, beyond the {allowed:,} spent on a run here")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One network trained for one time.
-
-    Args:
-        loss: L(θ).
-        end: T.
-        start: λ_max at the start.
-        steepest: the largest λ_max on the way.
-        stiffness: ∫λ_max dt.
-        cap: gradients where an adaptive peer is stopped: at kinks it may not come through.
-    """
-
-    loss: FlatLoss
-    end: float
-    start: float
-    steepest: float
-    stiffness: float
-    cap: int
-
-    @classmethod
-    def of(cls, name: str, product: float) -> "Problem":
-        """λ_max on the way is what `rkc2` finds every 25 steps."""
-        loss = build(name)
-        start = sharpness(loss, loss.initial, generator=torch.Generator().manual_seed(0)).value
-        end = product / start
-        path = [state := init(loss, loss.initial, rtol=1e-3)]
-        path += [state for state, _ in integrate(loss, loss.initial, state, [end], rtol=1e-3)]
-        stiffness = sum(after.radius * (after.time - before.time) for before, after in itertools.pairwise(path))
-        return cls(loss, end, start, max(state.radius for state in path), stiffness, PEER_BUDGET[name])
-
-    def learning_rate(self, method: str, share: float) -> float:
-        """η of `gd` and `gd_steepest`."""
-        return share / (self.start if method == "gd" else self.steepest)
-
-    def least(self, method: str, setting: float) -> float:
-        """Gradients that a run takes for its stability alone."""
-        if method.startswith("gd"):
-            return self.end / self.learning_rate(method, setting)
-        return {"rk4": 4.0, "dopri5": 2.0}.get(method, 0.0) * self.stiffness
+def attempt(name: str, problem: Problem, method: str, setting: float) -> dict[str, Any]:
+    """One run: what was found and what it cost, or the reason why not."""
+    row, begin = {"method": method, "setting": setting}, time.perf_counter()
+    try:
+        check_budget(name, method, problem.least(method, setting))
+        found, gradients = run(problem, method, setting, PEER_BUDGET[name])
+    except (DivergenceError, ImportError, OverBudgetError) as failure:
+        return {**row, "errors": None, "reason": str(failure)}
+    print(f"{name}: {method} {setting:g}, {gradients:,} gradients", file=sys.stderr)
+    return {**row, "gradients": gradients, "seconds": time.perf_counter() - begin, "found": found}
 
 
-def measure(name: str, product: float, quick: bool) -> dict[str, Any]:
-    """All runs on one problem to λ_max·T = ``product``.
+def measure(name: str, product: float, quick: bool, before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """All runs on one problem to λ_max·T = ``product``, but those that ``before`` has by the same references.
 
     Returns:
         The problem, its references, and a row for each run.
     """
     torch.set_num_threads(1)
     problem = Problem.of(name, product)
-    found: dict[Setting, tuple[dict, int, float]] = {}
     runs, references = settings(name, product, quick)
-    failures: dict[Setting, str] = {}
-    for method, setting in dict.fromkeys([*references, *runs]):
-        begin = time.perf_counter()
-        try:
-            check_budget(name, method, problem.least(method, setting))
-            quantities, gradients = run(problem, method, setting)
-        except (DivergenceError, ImportError, OverBudgetError) as failure:
-            failures[method, setting] = str(failure)
-            continue
-        found[method, setting] = quantities, gradients, time.perf_counter() - begin
-        print(f"{name} {product:g}: {method} {setting:g}, {gradients:,} gradients", file=sys.stderr)
-    exact, spent, _ = found[references[0]]
-    disagreement = errors(found[references[1]][0], exact)
-    rows = []
+    judges = [{"method": method, "setting": setting} for method, setting in references]
+    if before and before["references"] == judges:
+        rows = {(row["method"], row["setting"]): row for row in before["runs"] if row["errors"]}
+        facts = {fact: before[fact] for fact in ("reference_gradients", "reference", "disagreement")}
+    else:
+        rows = {reference: attempt(name, problem, *reference) for reference in references}
+        exact, check = (rows[reference]["found"] for reference in references)
+        spent = rows[references[0]]["gradients"]
+        facts = {"reference_gradients": spent, "reference": exact, "disagreement": errors(check, exact)}
     for setting in runs:
-        row: dict[str, Any] = {"method": setting[0], "setting": setting[1], "errors": None}
-        if setting in failures:
-            rows.append({**row, "reason": failures[setting]})
-            continue
-        quantities, gradients, seconds = found[setting]
-        rows.append({**row, "gradients": gradients, "seconds": seconds, "errors": errors(quantities, exact)})
+        row = rows[setting] if setting in rows else attempt(name, problem, *setting)
+        if "found" in row:
+            row["errors"] = errors(row.pop("found"), facts["reference"])
+        rows[setting] = row
+    ordered = [rows[setting] for setting in runs]
     return {
         "problem": name,
         "sharpness_time": product,
@@ -217,20 +135,18 @@ def measure(name: str, product: float, quick: bool) -> dict[str, Any]:
         "sharpness": problem.start,
         "sharpness_growth": problem.steepest / problem.start,
         "stiffness": problem.stiffness,
-        "references": [{"method": method, "setting": setting} for method, setting in references],
-        "reference_gradients": spent,
-        "reference": exact,
-        "disagreement": disagreement,
-        "runs": rows,
-        "ratios": ratios(rows, disagreement),
+        "references": judges,
+        **facts,
+        "runs": ordered,
+        "ratios": ratios(ordered, facts["disagreement"]),
     }
 
 
-def run(problem: Problem, method: str, setting: float) -> tuple[dict, int]:
-    """One run: the quantities at T, and gradients."""
+def run(problem: Problem, method: str, setting: float, cap: int) -> tuple[dict, int]:
+    """One run: the quantities at T, and gradients; an adaptive peer is stopped at the cap."""
     loss, times = problem.loss, [0.0, problem.end]
     if method == "dopri5":
-        return dormand_prince(loss, setting, problem.end, problem.cap)
+        return dormand_prince(loss, setting, problem.end, cap)
     if method.startswith("gd"):
         # A whole number of steps: the end is T.
         rate = whole_steps(problem.end, problem.learning_rate(method, setting))
@@ -267,52 +183,17 @@ def dormand_prince(loss: FlatLoss, rtol: float, end: float, cap: int) -> tuple[d
 
     start = torch.zeros(loss.initial.numel() + 1, dtype=torch.float64)
     times = torch.tensor([0.0, end], dtype=torch.float64)
-    final = odeint(velocity, start, times, rtol=rtol, atol=0.1 * rtol, method="dopri5")[-1]
+    path = odeint(velocity, start, times, rtol=rtol, atol=0.1 * rtol, method="dopri5")
+    assert isinstance(path, Tensor)
+    final = path[-1]
     drop = float(loss(loss.initial) - loss(loss.initial + final[:-1]))
     return quantities(end, float(final[:-1].square().sum()), float(final[-1]), drop), count
-
-
-def errors(found: dict[str, float], exact: dict[str, float]) -> dict[str, float]:
-    """Relative errors, and the worst of them."""
-    each = {quantity: abs(found[quantity] / exact[quantity] - 1) for quantity in QUANTITIES}
-    return {**each, "worst": max(each.values())}
-
-
-def ratios(rows: list[dict[str, Any]], disagreement: dict[str, float]) -> list[dict[str, Any]]:
-    """Gradients of each baseline over those that our methods need for its error, or what the references agree to."""
-    found = []
-    for base in rows:
-        if base["method"] in {"rkc2", "rock4"} or base["errors"] is None:
-            continue
-        for method in ("rkc2", "rock4"):
-            curve = [row for row in rows if row["method"] == method and row["errors"]]
-            if not curve:
-                continue
-            gains = {}
-            for quantity, error in base["errors"].items():
-                needed = gradients_for(curve, quantity, max(error, disagreement[quantity]))
-                gains[quantity] = base["gradients"] / needed if needed else None
-            found.append({"baseline": base["method"], "setting": base["setting"], "method": method, "gain": gains})
-    return found
-
-
-def gradients_for(curve: list[dict[str, Any]], quantity: str, error: float) -> float | None:
-    """Gradients at an error on a work-precision curve, interpolated in logarithms, never beyond its ends."""
-    points = sorted((row["gradients"], row["errors"][quantity]) for row in curve)
-    for i, (gradients, reached) in enumerate(points):
-        if reached <= error:
-            if i == 0 or reached == 0:
-                return gradients
-            before, missed = points[i - 1]
-            share = math.log(missed / error) / math.log(missed / reached)
-            return before * (gradients / before) ** share
-    return None
 
 
 def overhead(product: float, repeats: int) -> dict[str, float]:
     """Wall time of a gradient inside `gradient_flow` over that of a bare one, each network by itself."""
     losses = {name: build(name) for name in PROBLEMS}
-    if repeats > 1:
+    if product == 1e2:
         losses["Myrtle5"] = realistic()
     found = {}
     for name, loss in losses.items():
@@ -339,45 +220,44 @@ def overhead(product: float, repeats: int) -> dict[str, float]:
     return found
 
 
-def realistic() -> FlatLoss:
-    """Myrtle5 of width 16 on 125 random images of CIFAR's shape."""
-    generator = torch.Generator().manual_seed(0)
-    model = Myrtle5(3, 10, width=16, generator=generator)
-    images = torch.randn(125, 3, 32, 32, generator=generator, dtype=torch.float64)
-    return FlatLoss(model, images, torch.randn(125, 10, generator=generator, dtype=torch.float64))
-
-
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "gradient_flow.json", help="where the JSON goes")
     parser.add_argument("--workers", type=int, default=1, help="processes; seconds are only good with one")
-    parser.add_argument("--only", nargs="+", metavar="NETWORK:PRODUCT", help="measure these, keep the rest of FILE")
+    parser.add_argument("--only", nargs="*", metavar="NETWORK:PRODUCT", help="measure these, keep the rest of FILE")
+    parser.add_argument("--extend", action="store_true", help="measure only the runs that FILE lacks")
+    parser.add_argument("--report", type=Path, help="folder whose gradient-flow.md gets the tables and figures")
     options = parser.parse_args()
     torch.set_num_threads(1)
     jobs = planned = [(name, 10.0) for name in PROBLEMS] if options.quick else JOBS
     measured, extra = [], {}
-    if options.only:
+    if options.only is not None or options.extend:
         before = json.loads(options.out.read_text())
         wanted = {
-            (name, float(product)) for name, _, product in (entry.partition(":") for entry in options.only) if product
+            (name, float(product))
+            for name, _, product in (entry.partition(":") for entry in options.only or ())
+            if product
         }
         measured, extra = before["measured"], before["overhead_per_gradient"]
-        jobs = [job for job in planned if job in wanted]
-    if not options.only or "overhead" in options.only:
+        jobs = [job for job in planned if job in wanted or options.only is None]
+    if "overhead" in (options.only or ["overhead"]):
         extra = {
             f"{product:g}": overhead(product, repeats)
             for product, repeats in ([(10.0, 1)] if options.quick else [(1e2, 9), (1e3, 5)])
         }
     with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(measure, name, product, options.quick): (name, product) for name, product in jobs}
+        known = {(case["problem"], case["sharpness_time"]): case for case in measured if options.extend}
+        futures = {pool.submit(measure, *job, options.quick, known.get(job)): job for job in jobs}
         save(options.out, measured, extra, planned)
         for future in as_completed(futures):
             measured = [case for case in measured if (case["problem"], case["sharpness_time"]) != futures[future]]
             measured.append(future.result())
             # The last job takes as long as the others together: what they found is safe already.
             save(options.out, measured, extra, planned)
+    if options.report:
+        report(json.loads(options.out.read_text()), options.report)
 
 
 def save(path: Path, measured: list[dict[str, Any]], overhead: dict, planned: list[tuple[str, float]]) -> None:

@@ -22,3 +22,13 @@ def test_benchmark_runs(path, tmp_path):
     results = json.loads(out.read_text())
     assert {"processor", "packages", "threads", "argv", "git"} <= results["environment"].keys()
     assert len(results) > 1
+
+
+def test_tables_of_the_documentation_are_those_of_the_results(monkeypatch):
+    """No number in the tables of docs/gradient-flow.md is typed by hand."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from flow.report import BEGIN, END, tables
+
+    results = json.loads((ROOT / "benchmarks" / "results" / "gradient_flow.json").read_text())
+    page = (ROOT / "docs" / "gradient-flow.md").read_text(encoding="utf-8")
+    assert page.partition(BEGIN)[2].partition(END)[0].strip() == tables(results).strip()

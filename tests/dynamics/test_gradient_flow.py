@@ -1,5 +1,7 @@
 """The stabilised integrator, against closed forms, its own order, and losses that break the rules."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from speedlimits.bound import speed_limit
 from speedlimits.dynamics.flat import FlatLoss
 from speedlimits.dynamics.gradient_descent import gradient_descent
-from speedlimits.dynamics.gradient_flow import gradient_flow, init, integrate
+from speedlimits.dynamics.gradient_flow import gradient_flow, init, integrate, step
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.errors import DivergenceError
 from speedlimits.models.fcn import FCN
@@ -189,6 +191,36 @@ def test_float32_weights_keep_six_digits_of_the_distance():
     times = [0.0, 0.5]
     found = gradient_flow(single, single.initial, times, rtol=1e-3).w2_squared[-1]
     assert found == pytest.approx(gradient_flow(double, start, times, rtol=1e-3).w2_squared[-1], rel=1e-5)
+
+
+def test_displacement_outlives_the_rounding_of_the_weights():
+    """float32 weights that a step cannot move: |Δθ|² keeps 1e-6, against T²|∇L|², the weights standing still."""
+    problem = LinearProblem.draw(np.array([1.0, 0.5]), np.random.default_rng(3))
+    jacobian, targets = (torch.from_numpy(array).float() for array in (problem.jacobian, problem.targets))
+    base = 1000 * torch.ones(problem.jacobian.shape[1])
+    # 1000 + 4e-6 rounds to 1000.
+    found = gradient_flow(
+        lambda theta: 0.5 * (jacobian @ (theta - base) - targets).square().sum(), base, [0.0, 1e-6, 4e-6], rtol=1e-3
+    )
+    force = problem.jacobian.T @ problem.targets
+    np.testing.assert_allclose(found.w2_squared[1:], np.array([1e-6, 4e-6]) ** 2 * (force @ force), rtol=1e-6)
+
+
+def test_steps_too_large_are_rejected():
+    """A step far too large is tried again, shorter; its gradients count, the state before it is untouched."""
+    loss = network("tanh")
+    before = init(loss, loss.initial, rtol=1e-4)
+    bold = dataclasses.replace(before, size=100 * before.size)
+    after, segment = step(loss, loss.initial, bold, end=10.0, rtol=1e-4)
+    assert after.rejections > 0
+    assert after.last_error <= 1
+    assert segment.size == after.time < bold.size
+    # The curvature is the first suspect: it is estimated anew.
+    assert after.radius_age == 1
+    careful, _ = step(loss, loss.initial, before, end=10.0, rtol=1e-4)
+    spent = [state.gradient_evaluations - before.gradient_evaluations for state in (after, careful)]
+    assert spent[0] > spent[1]
+    assert not bold.displacement.any()
 
 
 def test_interrupted_flow_goes_on_to_the_same_bits():

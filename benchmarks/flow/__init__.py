@@ -1,0 +1,1 @@
+"""What `gradient_flow.py` is made of: problems, gains, report."""

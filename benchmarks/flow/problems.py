@@ -1,0 +1,105 @@
+"""The networks that `gradient_flow.py` trains, and how stiff their training is."""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from speedlimits.data.digits import digits
+from speedlimits.dynamics.flat import FlatLoss
+from speedlimits.dynamics.gradient_flow import init, integrate
+from speedlimits.dynamics.sharpness import sharpness
+from speedlimits.models.fcn import FCN
+from speedlimits.models.myrtle import Myrtle5
+
+SAMPLES = 16
+# Seeds of the initial weights.
+PROBLEMS = {"tanh FCN": 1, "GELU CNN": 2, "ReLU CNN": 3}
+
+
+class CNN(nn.Module):
+    """Two convolutions with average pooling and a linear readout, in NTK parametrisation.
+
+    Args:
+        channels: of both convolutions.
+        activation: φ.
+        generator: draws the weights.
+    """
+
+    def __init__(self, channels: int, activation: Callable[[Tensor], Tensor], generator: torch.Generator) -> None:
+        super().__init__()
+        shapes = ((channels, 1, 3, 3), (channels, channels, 3, 3), (10, 4 * channels))
+        self.weights = nn.ParameterList(
+            torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes
+        )
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs for images of 8×8 pixels."""
+        *filters, readout = self.weights
+        for weight in filters:
+            x = nn.functional.conv2d(x, weight / math.sqrt(weight[0].numel()), padding=1)
+            x = nn.functional.avg_pool2d(self.activation(x), 2)
+        return x.flatten(1) @ readout.T / math.sqrt(readout.shape[1])
+
+
+def build(name: str) -> FlatLoss:
+    """One of the `PROBLEMS`."""
+    generator = torch.Generator().manual_seed(PROBLEMS[name])
+    data = digits(SAMPLES)
+    if name == "tanh FCN":
+        model: nn.Module = FCN(64, 10, width=24, depth=2, activation="tanh", generator=generator)
+    else:
+        model = CNN(4, nn.functional.gelu if name == "GELU CNN" else torch.relu, generator)
+    return FlatLoss(model, torch.from_numpy(data.inputs), torch.from_numpy(data.targets))
+
+
+def realistic() -> FlatLoss:
+    """Myrtle5 of width 16 on 125 random images of CIFAR's shape."""
+    generator = torch.Generator().manual_seed(0)
+    model = Myrtle5(3, 10, width=16, generator=generator)
+    images = torch.randn(125, 3, 32, 32, generator=generator, dtype=torch.float64)
+    return FlatLoss(model, images, torch.randn(125, 10, generator=generator, dtype=torch.float64))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One network trained for one time.
+
+    Args:
+        loss: L(θ).
+        end: T.
+        start: λ_max at the start.
+        steepest: the largest λ_max on the way.
+        stiffness: ∫λ_max dt.
+    """
+
+    loss: FlatLoss
+    end: float
+    start: float
+    steepest: float
+    stiffness: float
+
+    @classmethod
+    def of(cls, name: str, product: float) -> "Problem":
+        """λ_max on the way is what `rkc2` finds every 25 steps."""
+        loss = build(name)
+        start = sharpness(loss, loss.initial, generator=torch.Generator().manual_seed(0)).value
+        end = product / start
+        path = [state := init(loss, loss.initial, rtol=1e-3)]
+        path += [state for state, _ in integrate(loss, loss.initial, state, [end], rtol=1e-3)]
+        stiffness = sum(after.radius * (after.time - before.time) for before, after in itertools.pairwise(path))
+        return cls(loss, end, start, max(state.radius for state in path), stiffness)
+
+    def learning_rate(self, method: str, share: float) -> float:
+        """η of `gd` and `gd_steepest`."""
+        return share / (self.start if method == "gd" else self.steepest)
+
+    def least(self, method: str, setting: float) -> float:
+        """Gradients that a run takes for its stability alone."""
+        if method.startswith("gd"):
+            return self.end / self.learning_rate(method, setting)
+        return {"rk4": 4.0, "dopri5": 2.0}.get(method, 0.0) * self.stiffness
