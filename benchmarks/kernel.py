@@ -1,14 +1,19 @@
 """The empirical tangent kernel: time and memory beside its peers, and of the prediction that never forms it.
 
-Peers that are installed are compared: nngeometry and curvlinops-for-pytorch (no dependency of this project); the recipe
-of torch.func's tutorial needs torch alone. Every measurement has a process of its own, whose peak memory is read.
-
 Run: OMP_NUM_THREADS=1 python benchmarks/kernel.py [--quick] [--out FILE]
+     [--only fcn:256 "fcn curve" …], which measures these parts and keeps the other results of FILE
+
+Networks see the first images of CIFAR-10 where $SPEEDLIMITS_DATA has them, and Gaussian inputs where not; the results
+say which. Every measurement has a process of its own, whose peak memory is read; contestants take turns. Ratios are of
+seconds on the processor, which other work on the machine matters less to. Peers are in `peers/tangent_kernels.py`.
 """
 
 import argparse
+import contextlib
+import gc
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import time
@@ -19,178 +24,181 @@ from typing import Any
 
 import numpy as np
 import torch
-from environment import write
+from environment import environment, write
+from peers.tangent_kernels import CONTESTANTS
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev, vmap
 
-from speedlimits.kernel.empirical import empirical_kernel
+from speedlimits.data.cifar10 import ENVIRONMENT, cifar10
 from speedlimits.kernel.lanczos import residual_measure
 from speedlimits.kernel.operator import KernelOperator
 
 RESULTS = Path(__file__).parent / "results" / "kernel.json"
+OURS = "speedlimits"
 OUTPUTS = 10
+SIZES, LARGE, REPEATS = (16, 64, 256, 512, 1024), (1250, 2500, 5000), 3
+QUICK_SIZES, QUICK_LARGE = (4,), (8, 16)
 # What takes longer is measured once.
-SHORT = 10.0
-# A peer is not asked for a size at which, growing with the square of it, it would take longer.
-PATIENCE = 120.0
+SHORT = 5.0
+# A peer is not asked for a size at which it would take longer, growing with the square of it.
+PATIENCE = 60.0
+# No process gets more; a peer is not asked for a size at which it would.
+MEMORY = 14e9
+# λ_max t up to which the curve is predicted.
+LONGEST = {"fcn": 1e4, "cnn": 1e3}
 
 
 def main() -> None:
-    """Measure every size, and write what was found."""
+    """Measure every part, and write what was found after each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
+    parser.add_argument("--only", nargs="+", metavar="PART", help="parts to measure, the rest kept")
     options = parser.parse_args()
-    sizes, large, repeats = ((8,), (16, 32), 1) if options.quick else ((64, 256, 512, 1024), (1250, 2500, 5000), 3)
-    results = {
-        "outputs": OUTPUTS,
-        "dense": {name: dense(name, sizes, repeats) for name in MODELS},
-        "matrix_free": matrix_free(large, repeats),
-    }
-    write(options.out, results)
-    print(json.dumps(results, indent=2))
+    sizes, large, repeats = (QUICK_SIZES, QUICK_LARGE, 1) if options.quick else (SIZES, LARGE, REPEATS)
+    jobs: dict[str, Callable[[dict[str, Any]], None]] = {}
+    for model in MODELS:
+        jobs |= {f"{model}:{size}": _dense_job(model, size, repeats) for size in sizes}
+        jobs |= {f"{model} products": _products_job(model, large, repeats)}
+        jobs |= {f"{model} curve": _curve_job(model, large[-1])}
+    results: dict[str, Any] = {"outputs": OUTPUTS, "dense": {}, "matrix_free": {}, "measured_in": {}}
+    if options.only and options.out.exists():
+        results = {key: value for key, value in json.loads(options.out.read_text()).items() if key != "environment"}
+    results["inputs"] = "the first images of CIFAR-10" if ENVIRONMENT in os.environ else "Gaussian"
+    for name in options.only or jobs:
+        jobs[name](results)
+        results["measured_in"][name] = {key: environment()[key] for key in ("argv", "git", "threads")}
+        write(options.out, results)
 
 
-def fcn() -> tuple[nn.Module, tuple[int, ...]]:
-    """Two hidden layers of 128 on 64 inputs."""
-    layers = nn.Linear(64, 128), nn.Tanh(), nn.Linear(128, 128), nn.Tanh(), nn.Linear(128, OUTPUTS)
-    return nn.Sequential(*layers), (64,)
+def fcn() -> nn.Module:
+    """Two hidden layers of 64 on 32×32 images of three colours."""
+    layers = nn.Linear(3072, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, OUTPUTS)
+    return nn.Sequential(nn.Flatten(), *layers)
 
 
-def cnn() -> tuple[nn.Module, tuple[int, ...]]:
-    """Two convolutions with pooling on 8×8 images."""
-    first = nn.Conv2d(1, 32, 3, padding=1), nn.GELU(), nn.AvgPool2d(2)
-    second = nn.Conv2d(32, 64, 3, padding=1), nn.GELU(), nn.AvgPool2d(2), nn.Flatten()
-    return nn.Sequential(*first, *second, nn.Linear(256, OUTPUTS)), (1, 8, 8)
+def cnn() -> nn.Module:
+    """Two convolutions, of 16 and 32 channels, with pooling, and a dense layer."""
+    first = nn.Conv2d(3, 16, 3, padding=1), nn.GELU(), nn.AvgPool2d(2)
+    second = nn.Conv2d(16, 32, 3, padding=1), nn.GELU(), nn.AvgPool2d(2), nn.Flatten()
+    return nn.Sequential(*first, *second, nn.Linear(2048, OUTPUTS))
 
 
 MODELS = {"fcn": fcn, "cnn": cnn}
 
 
-def ours(model: nn.Module, inputs: Tensor) -> np.ndarray:
-    """This project."""
-    return empirical_kernel(model, inputs)
+def _dense_job(model: str, size: int, repeats: int) -> Callable[[dict[str, Any]], None]:
+    def job(results: dict[str, Any]) -> None:
+        rows = results["dense"].setdefault(model, {})
+        rows[str(size)] = dense(model, size, repeats, {int(n): row for n, row in rows.items()})
+        print(model, size, json.dumps(rows[str(size)]), flush=True)
+
+    return job
 
 
-def torch_func(model: nn.Module, inputs: Tensor) -> np.ndarray:
-    """Jacobians of every weight for all samples, then one contraction a weight, as torch.func's tutorial has it."""
-    weights = {name: weight.detach() for name, weight in model.named_parameters()}
+def _products_job(model: str, sizes: tuple[int, ...], repeats: int) -> Callable[[dict[str, Any]], None]:
+    def job(results: dict[str, Any]) -> None:
+        runs = [{size: alone(product_once, model, size)["cpu_seconds"] for size in sizes} for _ in range(repeats)]
+        seconds = [statistics.median(run[size] for run in runs) for size in sizes]
+        slope = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+        found = {"product_cpu_seconds": dict(zip(map(str, sizes), seconds, strict=True)), "slope": slope}
+        results["matrix_free"].setdefault(model, {}).update(found)
+        print(model, json.dumps(found), flush=True)
 
-    def outputs(weights: dict[str, Tensor], sample: Tensor) -> Tensor:
-        return functional_call(model, weights, (sample[None],))[0]
-
-    rows = vmap(jacrev(outputs), (None, 0))(weights, inputs)
-    kernel = sum(torch.einsum("Naf,Mbf->NaMb", row.flatten(2), row.flatten(2)) for row in rows.values())
-    assert isinstance(kernel, Tensor)
-    return kernel.reshape(len(inputs) * OUTPUTS, -1).numpy()
-
-
-def nngeometry(model: nn.Module, inputs: Tensor) -> np.ndarray:
-    """Nngeometry's Gram matrix, all samples in one batch."""
-    from nngeometry import GramMatrix
-    from torch.utils.data import DataLoader, TensorDataset
-
-    data = TensorDataset(inputs, torch.zeros(len(inputs), dtype=torch.int64))
-    loader = DataLoader(data, batch_size=len(inputs))
-    gram = GramMatrix(model, loader, function=lambda x, _: model(x)).to_torch()
-    return gram.detach().permute(1, 0, 3, 2).reshape(len(inputs) * OUTPUTS, -1).numpy()
+    return job
 
 
-def curvlinops(model: nn.Module, inputs: Tensor) -> np.ndarray:
-    """The products of curvlinops' Jacobian and its transpose with unit vectors, 512 at a time."""
-    from curvlinops import JacobianLinearOperator, TransposedJacobianLinearOperator
+def _curve_job(model: str, size: int) -> Callable[[dict[str, Any]], None]:
+    def job(results: dict[str, Any]) -> None:
+        curve = alone(curve_once, model, size)
+        results["matrix_free"].setdefault(model, {})["curve"] = curve
+        print(model, json.dumps(curve), flush=True)
 
-    data = [(inputs, torch.zeros(len(inputs), OUTPUTS, dtype=inputs.dtype))]
-    weights = list(model.parameters())
-    forwards = JacobianLinearOperator(model, weights, data, check_deterministic=False)
-    backwards = TransposedJacobianLinearOperator(model, weights, data, check_deterministic=False)
-    units = torch.eye(len(inputs) * OUTPUTS, dtype=inputs.dtype).split(512, dim=1)
-    return torch.cat([forwards @ (backwards @ part) for part in units], dim=1).detach().numpy()
+    return job
 
 
-CONTESTANTS: dict[str, Callable[[nn.Module, Tensor], np.ndarray]] = {
-    "speedlimits": ours,
-    "torch.func": torch_func,
-    "nngeometry": nngeometry,
-    "curvlinops": curvlinops,
-}
-
-
-def dense(model: str, sizes: tuple[int, ...], repeats: int) -> dict[str, Any]:
-    """Seconds and bytes of every contestant at every number of samples, and the ratios to the best peer."""
-    found: dict[str, Any] = {}
-    pace = dict.fromkeys(CONTESTANTS, 0.0)
-    for size in sizes:
-        rows: dict[str, Any] = {}
+def dense(model: str, size: int, repeats: int, earlier: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """Seconds and bytes of every contestant at one number of samples, and the ratios to the best peer."""
+    rows: dict[str, Any] = {}
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for turn in range(repeats):
         for name in CONTESTANTS:
-            if (expected := pace[name] * size**2) > PATIENCE and name != "speedlimits":
-                rows[name] = {"skipped": f"would take {expected:.0f} s"}
+            if name in rows or (turn and runs[name][0]["seconds"] > SHORT):
                 continue
-            runs = [alone(dense_once, model, name, size)]
-            if "skipped" in runs[0]:
-                rows[name] = runs[0]
-                continue
-            if runs[0]["seconds"] < SHORT:
-                runs += [alone(dense_once, model, name, size) for _ in range(repeats - 1)]
-            rows[name] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-            pace[name] = rows[name]["seconds"] / size**2
-        reference = rows["speedlimits"]
-        for name, row in rows.items():
-            if "skipped" not in row:
-                # Not every peer keeps the precision of the weights in all layers.
-                row["differs"] = abs(row["check"] / reference["check"] - 1)
-                assert row["differs"] < 1e-4, f"{name} computes something else"
-        peers = [row for name, row in rows.items() if name != "speedlimits" and "skipped" not in row]
-        if peers:
-            rows["faster_than_best"] = min(row["seconds"] for row in peers) / reference["seconds"]
-            rows["memory_of_best"] = reference["bytes"] / min(row["bytes"] for row in peers)
-        found[str(size)] = rows
-        print(model, size, json.dumps(rows), flush=True)
-    return found
+            reason = None if name == OURS else too_much(name, size, earlier)
+            run = {"skipped": reason} if reason else alone(dense_once, model, name, size)
+            if "skipped" in run:
+                rows[name] = run
+            else:
+                runs.setdefault(name, []).append(run)
+    rows |= {name: {key: statistics.median(run[key] for run in of) for key in of[0]} for name, of in runs.items()}
+    reference = rows[OURS]
+    for name in runs:
+        # Not every peer keeps the precision of the weights in all layers.
+        rows[name]["differs"] = abs(rows[name]["check"] / reference["check"] - 1)
+        assert rows[name]["differs"] < 1e-4, f"{name} computes something else"
+    peers = [rows[name] for name in runs if name != OURS]
+    if peers:
+        rows["faster_than_best"] = min(row["cpu_seconds"] for row in peers) / reference["cpu_seconds"]
+        rows["memory_of_best"] = reference["bytes"] / max(1, min(row["bytes"] for row in peers))
+    return rows
+
+
+def too_much(name: str, size: int, earlier: dict[int, dict[str, Any]]) -> str | None:
+    """Why a peer is not asked, as its smaller sizes have it."""
+    smaller = {n: row[name] for n, row in sorted(earlier.items()) if n < size and name in row}
+    for n, row in smaller.items():
+        if "skipped" in row:
+            return row["skipped"] if "install" in row["skipped"] else f"was too much at {n} already"
+    if not smaller:
+        return None
+    last = max(smaller)
+    if (seconds := smaller[last]["seconds"] * (size / last) ** 2) > PATIENCE:
+        return f"would take about {seconds:.0f} s"
+    # Memory grows with the number of samples or with its square: as it did between the last two sizes.
+    power = 1.0
+    if len(smaller) > 1:
+        before = sorted(smaller)[-2]
+        power = np.log(smaller[last]["bytes"] / max(smaller[before]["bytes"], 1)) / np.log(last / before)
+    if (needed := smaller[last]["bytes"] * (size / last) ** min(2.0, max(1.0, power))) > MEMORY:
+        return f"would need about {needed / 1e9:.0f} GB"
+    return None
 
 
 def dense_once(model: str, name: str, size: int) -> dict[str, Any]:
     """One kernel: seconds, bytes beyond what was there before, and a number that depends on all of it."""
-    network, shape = build(model)
-    contestant = CONTESTANTS[name]
+    network, contestant = build(model), CONTESTANTS[name]
     try:
-        contestant(network, samples(2, shape))
+        contestant(network, images(2))
     except ImportError as error:
-        return {"skipped": str(error)}
-    inputs = samples(size, shape)
-    before, start = peak(), time.perf_counter()
-    kernel = contestant(network, inputs)
-    seconds, after = time.perf_counter() - start, peak()
+        return {"skipped": f"not installed ({error})"}
+    inputs = images(size)
+    before, start = settled(), clocks()
+    try:
+        kernel = contestant(network, inputs)
+    except (MemoryError, RuntimeError) as error:
+        if "alloc" not in str(error):
+            raise
+        return {"skipped": f"needs more than {MEMORY / 1e9:.0f} GB"}
+    found = clocks(start) | {"bytes": peak() - before}
     probe = np.random.default_rng(0).standard_normal(len(kernel))
-    return {"seconds": seconds, "bytes": after - before, "check": float(probe @ kernel @ probe)}
+    return found | {"check": float(probe @ kernel @ probe)}
 
 
-def matrix_free(sizes: tuple[int, ...], repeats: int) -> dict[str, Any]:
-    """Seconds for one product at every size and their slope; the whole curve at the largest."""
-    products = {size: statistics.median(alone(product_once, size)["seconds"] for _ in range(repeats)) for size in sizes}
-    slope = np.polyfit(np.log(list(products)), np.log(list(products.values())), 1)[0]
-    found = {"product_seconds": {str(size): seconds for size, seconds in products.items()}, "slope": float(slope)}
-    found["curve"] = alone(curve_once, sizes[-1])
-    return found
-
-
-def product_once(size: int) -> dict[str, Any]:
+def product_once(model: str, size: int) -> dict[str, Any]:
     """Θu for one vector."""
-    network, shape = build("fcn")
-    operator = KernelOperator(network, samples(size, shape))
+    operator = KernelOperator(build(model), images(size))
     vector = np.ones(operator.size)
     operator(vector)
-    start = time.perf_counter()
-    for _ in range(5):
+    repeats, start = 3, clocks()
+    for _ in range(repeats):
         operator(vector)
-    return {"seconds": (time.perf_counter() - start) / 5}
+    return {name: seconds / repeats for name, seconds in clocks(start).items()}
 
 
-def curve_once(size: int) -> dict[str, Any]:
-    """Distance, dissipation, length and inefficiency at 100 times up to λ_max t = 1e4."""
-    network, shape = build("fcn")
-    inputs = samples(size, shape)
-    before, start = peak(), time.perf_counter()
+def curve_once(model: str, size: int) -> dict[str, Any]:
+    """Distance, dissipation, length and inefficiency at 100 times, and the largest eigenvalue on the way."""
+    network, inputs = build(model), images(size)
+    before, start = settled(), clocks()
     operator = KernelOperator(network, inputs)
     residual = operator.residual(np.random.default_rng(0).standard_normal((size, OUTPUTS)))
     vector = residual / np.linalg.norm(residual)
@@ -198,41 +206,67 @@ def curve_once(size: int) -> dict[str, Any]:
         vector = operator(vector)
         top = float(np.linalg.norm(vector))
         vector /= top
-    times = np.geomspace(1e-2, 1e4, 100) / top
+    times = np.geomspace(1e-2, LONGEST[model], 100) / top
     measure = residual_measure(operator, residual, times, tolerance=1e-8)
     measure.speed_limit(times)
     return {
         "samples": size,
-        "seconds": time.perf_counter() - start,
+        "longest": LONGEST[model],
+        **clocks(start),
         "bytes": peak() - before,
+        "peak_bytes": peak(),
         "dense_kernel_bytes": 8 * (size * OUTPUTS) ** 2,
         "products": measure.products,
         "error": measure.error,
     }
 
 
-def build(model: str) -> tuple[nn.Module, tuple[int, ...]]:
-    """A network in float64 with weights from seed 0, and the shape of its inputs."""
+def build(model: str) -> nn.Module:
+    """A network in float64 with weights from seed 0, in a process that is not given all memory."""
     torch.manual_seed(0)
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     warnings.simplefilter("ignore")
-    network, shape = MODELS[model]()
-    return network.double().eval(), shape
+    resource.setrlimit(resource.RLIMIT_DATA, (int(MEMORY), resource.RLIM_INFINITY))
+    return MODELS[model]().double().eval()
 
 
-def samples(size: int, shape: tuple[int, ...]) -> Tensor:
-    """Gaussian inputs."""
-    return torch.randn(size, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+def images(size: int) -> Tensor:
+    """The first images of CIFAR-10 where they are at hand, else Gaussian ones."""
+    if ENVIRONMENT in os.environ:
+        return torch.as_tensor(cifar10(size).inputs, dtype=torch.float64)
+    return torch.randn(size, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def clocks(start: dict[str, float] | None = None) -> dict[str, float]:
+    """Seconds on the wall and on the processor, since the start if there is one."""
+    now = {"seconds": time.perf_counter(), "cpu_seconds": time.process_time()}
+    return {name: value - start[name] for name, value in now.items()} if start else now
+
+
+def settled() -> int:
+    """Memory held now; the peak starts from here."""
+    gc.collect()
+    # Linux: what loading the images took for a moment is forgotten.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return peak()
 
 
 def peak() -> int:
-    """Largest memory this process has held so far, in bytes."""
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Largest memory this process has held, in bytes."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def alone(task: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """Run a task in a fresh process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+    # From a server that has loaded torch and run nothing yet.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["peers.tangent_kernels", "speedlimits.kernel.lanczos", "speedlimits.data.cifar10"])
+    with context.Pool(1) as pool:
         return pool.apply(task, arguments)
 
 

@@ -56,6 +56,17 @@ def test_correlated_scatter_widens_the_interval():
     assert held >= 37
 
 
+def test_fit_lies_in_its_intervals():
+    """A spectrum that falls ever faster is no power law; where resamples lie beside the fit, intervals reach to it."""
+    eigenvalues, residual = law(1.0, 1.5)
+    eigenvalues *= np.exp(-0.004 * np.arange(1000))
+    fit = fit_power_law(eigenvalues, residual, generator=np.random.default_rng(0))
+    for name in ("spectrum", "residual"):
+        low, high = getattr(fit, f"{name}_interval")
+        assert low <= getattr(fit, f"{name}_exponent") <= high
+    assert fit.exponent_interval[0] <= fit.exponent <= fit.exponent_interval[1]
+
+
 def test_singular_spectra_are_fitted_above_rounding():
     """A kernel of low rank ends in rounding, thirty decades wide, which is no part of the law."""
     eigenvalues, residual = law(2.0, -2.0, 60)

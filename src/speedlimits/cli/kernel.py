@@ -88,7 +88,8 @@ def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
             f"{' or '.join(found['regimes'])}; by the scaling law T/T_SL = {number(found['inefficiency'], '.3g')}."
         )
     if record.matrix_free:
-        print(f"Estimated error of the prediction, the kernel not formed: {summary['error']:.1g}.")
+        # Estimates below rounding are none.
+        print(f"Estimated error of the prediction, the kernel not formed: {max(summary['error'], 1e-12):.1g}.")
     drift = summary["drift"]
     print(
         f"The kernel has turned by {number(drift['drift'][-1], '.2g')} at t = {drift['time'][-1]:.4g} (0: not at all)."

@@ -25,6 +25,8 @@ Grouped = tuple[Tensor | None, Tensor]
 
 # Rows of a tile of the result: three of them in float64 stay in a core's cache.
 TILE = 512
+# Bytes beside a small result.
+ROOM = 2**26
 # Columns of a Jacobian formed at once: enough that multiplying costs more than forming.
 COLUMNS = 1024
 
@@ -36,7 +38,7 @@ def empirical_kernel(
     *,
     weights: Mapping[str, Tensor | np.ndarray] | None = None,
     outputs: Pairing = "all",
-    memory: float = 2**26,
+    memory: float | None = None,
 ) -> Float64[np.ndarray, "..."]:
     r"""The tangent kernel of a model between samples, in float64.
 
@@ -51,7 +53,8 @@ def empirical_kernel(
         others: x_ν, m samples for a cross kernel; by default the same.
         weights: values in the place of the model's own, by name, such as a run's snapshot.
         outputs: ``"all"`` pairs of outputs, ``"each"`` output with itself, or the ``"trace"`` over them.
-        memory: bytes to use beside the result, about.
+        memory: bytes to use beside the result, about; by default 64 MiB, or half of the result if that is more: less
+            means that layers are differentiated more often.
 
     Returns:
         Of n samples with c outputs: the (n·c, m·c) matrix over (sample, output) pairs, the sample first; for
@@ -62,7 +65,8 @@ def empirical_kernel(
             inputs are not floating-point numbers, or an output or a derivative is not finite.
     """
     check_one_of("outputs", outputs, ("all", "each", "trace"))
-    check_positive("memory", memory)
+    if memory is not None:
+        check_positive("memory", memory)
     function = WeightFunction(model, weights)
     left = function.inputs(inputs)
     right = left if others is None else function.inputs(others)
@@ -70,7 +74,7 @@ def empirical_kernel(
     groups, paired = {"all": (1, jacobian.outputs), "each": (jacobian.outputs, 1), "trace": (1, 1)}[outputs]
     kernel = left.new_zeros(groups, len(left), paired, len(right), paired)
     # A quarter each for two blocks, for the factors that one of them is made from, and for what is formed of it.
-    block, step = _sizes(jacobian, outputs, paired, 0.25 * memory)
+    block, step = _sizes(jacobian, outputs, paired, 0.25 * (memory or max(ROOM, kernel.nbytes / 2)))
     for i in range(0, len(left), block):
         rows = _block(jacobian, left[i : i + block], outputs, step)
         for j in range(i if others is None else 0, len(right), block):

@@ -75,7 +75,8 @@ def fit_power_law(
               \sum_{k_1<k\le K}\Delta_k^2 = A\,\frac{e^{ax_K}-1}{a}, \quad x_K = \ln\frac{\lambda_{k_1}}{\lambda_K}
 
     by least squares over the K of the window, the second with the spectrum itself, so that a does not inherit α's
-    errors. Intervals by resampling blocks of the scatter about the fit, as long as the root of the window.
+    errors. Intervals by resampling blocks of the scatter about the fit, as long as the root of the window, and at least
+    as wide as to hold the fit.
 
     Args:
         eigenvalues: λ_k, non-negative, in any order [1/time].
@@ -123,9 +124,10 @@ def fit_power_law(
     exponents, _ = bands.fit(expected * (squares / expected)[places])
     tails = 0.5 * (1 - confidence), 0.5 * (1 + confidence)
 
-    def interval(values: np.ndarray) -> Interval:
+    def interval(values: np.ndarray, found: float) -> Interval:
         low, high = np.quantile(values, tails)
-        return float(low), float(high)
+        # Where the modes follow no one law, the resamples lie about another value: the fit stays inside.
+        return float(min(low, found)), float(max(high, found))
 
     return PowerLawFit(
         spectrum_exponent=float(-slope),
@@ -133,9 +135,9 @@ def fit_power_law(
         exponent=float(exponent),
         scale=float(np.exp(intercept)),
         residual_scale=float(np.sqrt(-slope * amplitude * np.exp(exponent * (bands.start - intercept)))),
-        spectrum_interval=interval(-slopes),
-        residual_interval=interval(1 + exponents * slopes),
-        exponent_interval=interval(exponents),
+        spectrum_interval=interval(-slopes, -slope),
+        residual_interval=interval(1 + exponents * slopes, 1 + exponent * slope),
+        exponent_interval=interval(exponents, exponent),
         window=(first, last),
     )
 
