@@ -210,7 +210,7 @@ def test_steps_too_large_are_rejected():
     """A step far too large is tried again, shorter; its gradients count, the state before it is untouched."""
     loss = network("tanh")
     before = init(loss, loss.initial, rtol=1e-4)
-    bold = dataclasses.replace(before, size=100 * before.size)
+    bold = dataclasses.replace(before, size=100 * before.size, radius_age=5)
     after, segment = step(loss, loss.initial, bold, end=10.0, rtol=1e-4)
     assert after.rejections > 0
     assert after.last_error <= 1
