@@ -1,6 +1,6 @@
 """The empirical tangent kernel: time and memory beside its peers, and of the prediction that never forms it.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/kernel.py [--quick] [--out FILE]
+Run: OMP_NUM_THREADS=1 python benchmarks/kernel.py [--quick] [--repeats N] [--out FILE]
      [--only fcn:256 "fcn curve" …], which measures these parts and keeps the other results of FILE
 
 Networks see the first images of CIFAR-10 where $SPEEDLIMITS_DATA has them, and Gaussian inputs where not; the results
@@ -54,8 +54,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
     parser.add_argument("--only", nargs="+", metavar="PART", help="parts to measure, the rest kept")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="rounds, of which medians are taken")
     options = parser.parse_args()
-    sizes, large, repeats = (QUICK_SIZES, QUICK_LARGE, 1) if options.quick else (SIZES, LARGE, REPEATS)
+    sizes, large = (QUICK_SIZES, QUICK_LARGE) if options.quick else (SIZES, LARGE)
+    repeats = 1 if options.quick else options.repeats
     jobs: dict[str, Callable[[dict[str, Any]], None]] = {}
     for model in MODELS:
         jobs |= {f"{model}:{size}": _dense_job(model, size, repeats) for size in sizes}

@@ -59,13 +59,18 @@ def matrix_free(models: dict[str, Any]) -> list[str]:
     lines = ["| network | one product | slope in n | curve | products | error | peak memory | dense kernel |"]
     lines.append("|---" * 8 + "|")
     for model, found in models.items():
-        products = ", ".join(f"{float(s):.2g} s at {int(n):,}" for n, s in found["product_cpu_seconds"].items())
-        curve = found["curve"]
-        lines.append(
-            f"| {NAMES[model]} | {products} | {found['slope']:.2f} | {curve['seconds']:.0f} s to λ_max·t = "
-            f"{curve['longest']:.0e} at n = {curve['samples']:,} | {curve['products']} | {curve['error']:.0e} | "
-            f"{curve['peak_bytes'] / 1e9:.2g} GB | {curve['dense_kernel_bytes'] / 1e9:.0f} GB |"
-        )
+        products = ", ".join(f"{float(s):.2g} s at {int(n):,}" for n, s in found.get("product_cpu_seconds", {}).items())
+        slope = f"{found['slope']:.2f}" if "slope" in found else "not measured"
+        cells = ["not measured", "–", "–", "–", "–"]
+        if curve := found.get("curve"):
+            cells = [
+                f"{curve['seconds']:.0f} s to λ_max·t = {curve['longest']:.0e} at n = {curve['samples']:,}",
+                f"{curve['products']}",
+                f"{curve['error']:.0e}",
+                f"{curve['peak_bytes'] / 1e9:.2g} GB",
+                f"{curve['dense_kernel_bytes'] / 1e9:.0f} GB",
+            ]
+        lines.append(f"| {NAMES[model]} | {products or 'not measured'} | {slope} | {' | '.join(cells)} |")
     return lines
 
 
