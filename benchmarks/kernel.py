@@ -1,6 +1,6 @@
 """The empirical tangent kernel: time and memory beside its peers, and of the prediction that never forms it.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/kernel.py [--quick] [--out FILE]
+Run: OMP_NUM_THREADS=1 python benchmarks/kernel.py [--quick] [--repeats N] [--out FILE]
      [--only fcn:256 "fcn curve" …], which measures these parts and keeps the other results of FILE
 
 Networks see the first images of CIFAR-10 where $SPEEDLIMITS_DATA has them, and Gaussian inputs where not; the results
@@ -10,6 +10,7 @@ seconds on the processor, which other work on the machine matters less to. Peers
 
 import argparse
 import contextlib
+import ctypes
 import gc
 import json
 import multiprocessing
@@ -38,9 +39,9 @@ OUTPUTS = 10
 SIZES, LARGE, REPEATS = (16, 64, 256, 512, 1024), (1250, 2500, 5000), 3
 QUICK_SIZES, QUICK_LARGE = (4,), (8, 16)
 # What takes longer is measured once.
-SHORT = 5.0
-# A peer is not asked for a size at which it would take longer, growing with the square of it.
-PATIENCE = 60.0
+SHORT = 3.0
+# A peer is not asked for a size at which it would take longer.
+PATIENCE = 20.0
 # No process gets more; a peer is not asked for a size at which it would.
 MEMORY = 14e9
 # λ_max t up to which the curve is predicted.
@@ -53,8 +54,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
     parser.add_argument("--only", nargs="+", metavar="PART", help="parts to measure, the rest kept")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="rounds, of which medians are taken")
     options = parser.parse_args()
-    sizes, large, repeats = (QUICK_SIZES, QUICK_LARGE, 1) if options.quick else (SIZES, LARGE, REPEATS)
+    sizes, large = (QUICK_SIZES, QUICK_LARGE) if options.quick else (SIZES, LARGE)
+    repeats = 1 if options.quick else options.repeats
     jobs: dict[str, Callable[[dict[str, Any]], None]] = {}
     for model in MODELS:
         jobs |= {f"{model}:{size}": _dense_job(model, size, repeats) for size in sizes}
@@ -122,7 +125,7 @@ def dense(model: str, size: int, repeats: int, earlier: dict[int, dict[str, Any]
     runs: dict[str, list[dict[str, Any]]] = {}
     for turn in range(repeats):
         for name in CONTESTANTS:
-            if name in rows or (turn and runs[name][0]["seconds"] > SHORT):
+            if name in rows or (turn and runs[name][0]["cpu_seconds"] > SHORT):
                 continue
             reason = None if name == OURS else too_much(name, size, earlier)
             run = {"skipped": reason} if reason else alone(dense_once, model, name, size)
@@ -151,17 +154,21 @@ def too_much(name: str, size: int, earlier: dict[int, dict[str, Any]]) -> str | 
             return row["skipped"] if "install" in row["skipped"] else f"was too much at {n} already"
     if not smaller:
         return None
-    last = max(smaller)
-    if (seconds := smaller[last]["seconds"] * (size / last) ** 2) > PATIENCE:
+    if (seconds := grown(smaller, size, "cpu_seconds")) > PATIENCE:
         return f"would take about {seconds:.0f} s"
-    # Memory grows with the number of samples or with its square: as it did between the last two sizes.
+    if (needed := grown(smaller, size, "bytes")) > MEMORY:
+        return f"would need about {needed / 1e9:.0f} GB"
+    return None
+
+
+def grown(smaller: dict[int, dict[str, Any]], size: int, key: str) -> float:
+    """What a larger size takes: it grows as it did between the last two, with the number of samples or its square."""
+    last = max(smaller)
     power = 1.0
     if len(smaller) > 1:
         before = sorted(smaller)[-2]
-        power = np.log(smaller[last]["bytes"] / max(smaller[before]["bytes"], 1)) / np.log(last / before)
-    if (needed := smaller[last]["bytes"] * (size / last) ** min(2.0, max(1.0, power))) > MEMORY:
-        return f"would need about {needed / 1e9:.0f} GB"
-    return None
+        power = float(np.log(smaller[last][key] / max(smaller[before][key], 1e-3)) / np.log(last / before))
+    return smaller[last][key] * (size / last) ** min(2.0, max(1.0, power))
 
 
 def dense_once(model: str, name: str, size: int) -> dict[str, Any]:
@@ -246,8 +253,9 @@ def clocks(start: dict[str, float] | None = None) -> dict[str, float]:
 def settled() -> int:
     """Memory held now; the peak starts from here."""
     gc.collect()
-    # Linux: what loading the images took for a moment is forgotten.
-    with contextlib.suppress(OSError):
+    # Linux: what loading the images took for a moment is given back, and forgotten.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     return peak()
 

@@ -12,7 +12,8 @@ release = version = speedlimits.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 html_theme = "furo"
 html_title = "speedlimits"
-exclude_patterns = ["_build"]
+# Pieces of pages are no pages.
+exclude_patterns = ["_build", "kernel/*"]
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3

@@ -26,7 +26,7 @@ Grouped = tuple[Tensor | None, Tensor]
 # Rows of a tile of the result: three of them in float64 stay in a core's cache.
 TILE = 512
 # Bytes beside a small result.
-ROOM = 2**26
+ROOM = 3 * 2**26
 # Columns of a Jacobian formed at once: enough that multiplying costs more than forming.
 COLUMNS = 1024
 
@@ -53,8 +53,8 @@ def empirical_kernel(
         others: x_ν, m samples for a cross kernel; by default the same.
         weights: values in the place of the model's own, by name, such as a run's snapshot.
         outputs: ``"all"`` pairs of outputs, ``"each"`` output with itself, or the ``"trace"`` over them.
-        memory: bytes to use beside the result, about; by default 64 MiB, or half of the result if that is more: less
-            means that layers are differentiated more often.
+        memory: bytes to use beside the result, about; by default 192 MiB, or as much as the result if that is more:
+            with less, layers are differentiated more often.
 
     Returns:
         Of n samples with c outputs: the (n·c, m·c) matrix over (sample, output) pairs, the sample first; for
@@ -74,7 +74,7 @@ def empirical_kernel(
     groups, paired = {"all": (1, jacobian.outputs), "each": (jacobian.outputs, 1), "trace": (1, 1)}[outputs]
     kernel = left.new_zeros(groups, len(left), paired, len(right), paired)
     # A quarter each for two blocks, for the factors that one of them is made from, and for what is formed of it.
-    block, step = _sizes(jacobian, outputs, paired, 0.25 * (memory or max(ROOM, kernel.nbytes / 2)))
+    block, step = _sizes(jacobian, outputs, paired, 0.25 * (memory or max(ROOM, kernel.nbytes)))
     for i in range(0, len(left), block):
         rows = _block(jacobian, left[i : i + block], outputs, step)
         for j in range(i if others is None else 0, len(right), block):
