@@ -139,7 +139,7 @@ def times(value: float | None) -> str:
 
 def short(value: float) -> str:
     """1e3 for a thousand."""
-    return f"{value:.0e}".replace("e+0", "e") if value >= 1e3 else f"{value:g}"
+    return f"{value:.0e}".replace("e+0", "e") if value >= 999.5 else f"{value:g}"
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
