@@ -30,7 +30,7 @@ class Inline:
     def check(self, config):
         pass
 
-    def prepare(self, study, run, identity, *, replace):
+    def prepare(self, study, identity, *, replace):
         pass
 
     @contextmanager

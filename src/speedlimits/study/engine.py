@@ -93,12 +93,11 @@ class Engine(Protocol):
         """
         ...
 
-    def prepare(self, study: str, run: RunFolder, identity: str, *, replace: bool) -> None:
+    def prepare(self, study: str, identity: str, *, replace: bool) -> None:
         """Make sure that nothing it has kept of an earlier run is taken for this one's.
 
         Args:
             study: the name of the study.
-            run: its run folder.
             identity: of the run, the same when it is resumed.
             replace: remove what is there of another run.
 

@@ -81,7 +81,7 @@ def execute(
     origins = {name: _begin(run, engine) for name, run in runs.items()}
     left: dict[str, set[int]] = {}
     for name, run in runs.items():
-        engine.prepare(name, run, origins[name]["id"], replace=replace)
+        engine.prepare(name, origins[name]["id"], replace=replace)
         left[name] = {seed for seed in run.config.seeds if not run.member(seed).finished}
         for seed in run.config.seeds:
             if seed not in left[name]:

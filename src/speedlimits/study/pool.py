@@ -16,7 +16,6 @@ from speedlimits._checks import check_integer
 from speedlimits.errors import SpeedLimitsError
 from speedlimits.study.config import StudyConfig
 from speedlimits.study.engine import Done, Job, Moved, revive
-from speedlimits.study.folder import RunFolder
 from speedlimits.study.problem import check_device
 
 
@@ -49,7 +48,7 @@ class LocalEngine:
         """
         check_device(config.device)
 
-    def prepare(self, study: str, run: RunFolder, identity: str, *, replace: bool) -> None:
+    def prepare(self, study: str, identity: str, *, replace: bool) -> None:
         """Nothing: members are trained in their run folders."""
 
     def session(self, log: Path, jobs: int) -> "Pool":

@@ -20,7 +20,6 @@ from speedlimits.data.cifar10 import ENVIRONMENT
 from speedlimits.errors import RunFolderError, SpeedLimitsError
 from speedlimits.study.config import StudyConfig
 from speedlimits.study.engine import Done, Job, Moved, revive
-from speedlimits.study.folder import RunFolder
 from speedlimits.study.mirror import bring_in
 from speedlimits.study.pool import cores
 from speedlimits.study.ray_task import Inbox, Task, serve
@@ -96,12 +95,11 @@ class RayEngine:
         if self.gpus is not None and config.device == "cpu":
             raise ValueError(f"`gpus` must be left out unless `device` is cuda; gpus = {self.gpus:g}.")
 
-    def prepare(self, study: str, run: RunFolder, identity: str, *, replace: bool) -> None:
+    def prepare(self, study: str, identity: str, *, replace: bool) -> None:
         """Make the storage this run's own, see `Engine.prepare`.
 
         Args:
             study: the name of the study.
-            run: its run folder.
             identity: of the run.
             replace: remove what is there of another run.
 
