@@ -28,7 +28,8 @@ def provenance(*, device: str, workers: int | None) -> dict[str, Any]:
         "schema": 1,
         "speedlimits": speedlimits.__version__,
         "git": git_commit(),
-        "argv": sys.argv,
+        # Where the program lies is nobody's affair.
+        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
         "platform": platform.platform(),
