@@ -27,6 +27,7 @@ SENTENCES = {
     "benchmarks/results/": "What the benchmarks measured last, each with its environment.",
     "constraints.txt": "The versions it is tested with, torch first.",
     "docs/api.md": "The API, from the docstrings.",
+    "docs/cluster.md": "A study on a Ray cluster: options, what happens when something dies, where results lie.",
     "docs/demo.png": "The picture in README, drawn by `make demo`.",
     "docs/equations.md": "EQUATIONS.md as a page.",
     "docs/errata.md": "The paper's misprints: printed, corrected, why, how large, and a picture of each.",

@@ -273,4 +273,12 @@ def _join(address: str, options: dict[str, Any]) -> None:
             raise SpeedLimitsError(
                 f"`address` must be HOST:PORT of a running Ray cluster; address = {address!r} ({error})."
             ) from None
-    ray.init(address=address, **options)
+    try:
+        ray.init(address=address, **options)
+    except ConnectionError as error:
+        if address == "auto":
+            raise
+        raise SpeedLimitsError(
+            f"`address` must be HOST:PORT of a running Ray cluster that takes us; address = {address!r} ({error}; of "
+            "Ray 2.59 and later, RAY_AUTH_MODE and RAY_AUTH_TOKEN must be those of the cluster)."
+        ) from None
