@@ -91,8 +91,13 @@ def test_lost_at_any_step_goes_on(url, tmp_path, monkeypatch):
 
 def test_parts_of_a_lost_attempt_do_not_stay(url, tmp_path):
     """Where a member starts anew, rows of the attempt before do not lie beside its own."""
-    train(tmp_path / "first", url)
-    (tmp_path / "second").mkdir()
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    lost = Mirror(tmp_path / "first", url)
+    lost.fetch()
+    write(MemberStore(tmp_path / "first"), range(9), {4, 8})
+    lost.push()
+    assert len({name for name in names(url) if "part" in name}) == 2
     mirror, store = Mirror(tmp_path / "second", url), MemberStore(tmp_path / "second")
     mirror.fetch()
     store.clear()
@@ -123,10 +128,10 @@ def test_damaged_copies_are_not_brought_in(url, tmp_path):
     """A copy with a file cut short is named, and the folder it was meant for stays as it was."""
     train(tmp_path / "work", url)
     files, root = fsspec.core.url_to_fs(url)
-    part = f"{root}/series/part-00000005.parquet"
+    part = f"{root}/series/part-00000000.parquet"
     files.pipe_file(part, files.cat_file(part)[:-9])
     (tmp_path / "seed").mkdir()
     (tmp_path / "seed" / "checkpoint.safetensors").write_bytes(b"precious")
-    with pytest.raises(RunFolderError, match=r"part-00000005\.parquet is damaged"):
+    with pytest.raises(RunFolderError, match=r"part-00000000\.parquet is damaged"):
         bring_in(url, tmp_path / "seed", lambda new: MemberStore(new).verify())
     assert (tmp_path / "seed" / "checkpoint.safetensors").read_bytes() == b"precious"

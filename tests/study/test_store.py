@@ -48,9 +48,9 @@ def finished(tmp_path) -> MemberStore:
 
 
 def test_series_and_distances_come_back_bit_for_bit(finished):
-    """Parts join to one series; distances are those of the kept weights, in manifest order."""
+    """Parts are merged into one at the end; distances are those of the kept weights, in manifest order."""
     run = finished.trajectory()
-    assert len(list((finished.folder / "series").iterdir())) == 3
+    assert [part.name for part in (finished.folder / "series").iterdir()] == ["part-00000000.parquet"]
     assert run.losses.tolist() == [row(k)["loss"] for k in range(21)]
     assert run.gradient_norms_squared.tolist() == [row(k)["gradient_norm_squared"] for k in range(21)]
     np.testing.assert_array_equal(run.weight_traces[7], row(7)["weight_trace"].reshape(2, 3))
@@ -131,7 +131,7 @@ def test_what_a_killed_process_had_begun_is_removed(tmp_path):
     assert not list(tmp_path.rglob(".*.tmp"))
 
 
-@pytest.mark.parametrize("victim", ["series/part-00000005.parquet", "snapshots/00000010.safetensors", "member.json"])
+@pytest.mark.parametrize("victim", ["series/part-00000000.parquet", "snapshots/00000010.safetensors", "member.json"])
 def test_verify_reads_everything(finished, victim):
     """A finished member passes; with any file cut short it does not."""
     finished.verify()
@@ -141,7 +141,7 @@ def test_verify_reads_everything(finished, victim):
         finished.verify()
 
 
-@pytest.mark.parametrize("victim", ["series/part-00000005.parquet", "distances.safetensors", "member.json"])
+@pytest.mark.parametrize("victim", ["series/part-00000000.parquet", "distances.safetensors", "member.json"])
 @pytest.mark.parametrize("damage", ["truncated", "missing"])
 def test_damaged_files_are_named(finished, victim, damage):
     """Reading names the file that is truncated or missing."""
@@ -150,8 +150,37 @@ def test_damaged_files_are_named(finished, victim, damage):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     else:
         path.unlink()
-    with pytest.raises(RunFolderError, match=r"part-|distances\.safetensors|member\.json"):
+    with pytest.raises(RunFolderError, match=r"part|distances\.safetensors|member\.json"):
         finished.trajectory()
+
+
+@pytest.mark.parametrize("killed_at", ["merged", "removed one"])
+def test_killed_while_parts_are_merged(tmp_path, killed_at):
+    """Parts that the merged one holds already are passed over: the member goes on from its last checkpoint and ends."""
+    store = MemberStore(tmp_path)
+    write(store, range(21), {4, 5, 20})
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    store.finish({"seed": 3, "records": store.records})
+    expected = store.trajectory()
+    (tmp_path / "member.json").unlink()
+    left = sorted(path for path in before if "series" in path.parts)[1 if killed_at == "merged" else 2 :]
+    for path in [*left, tmp_path / "checkpoint.safetensors"]:
+        path.write_bytes(before[path])
+    again = MemberStore(tmp_path)
+    assert again.resume() is not None
+    assert again.records == 21
+    again.finish({"seed": 3, "records": again.records})
+    assert len(list((tmp_path / "series").iterdir())) == 1
+    np.testing.assert_array_equal(again.trajectory().weight_traces, expected.weight_traces)
+
+
+def test_a_part_that_is_missing_is_named(tmp_path):
+    """Before the end, rows that lie nowhere are found out by the part behind them."""
+    store = MemberStore(tmp_path)
+    write(store, range(21), {4, 5, 20})
+    (tmp_path / "series" / "part-00000005.parquet").unlink()
+    with pytest.raises(RunFolderError, match=r"part-00000006\.parquet must begin at row 5"):
+        store.finish({"seed": 3, "records": 21})
 
 
 def test_swapped_weights_are_found_out(finished):
@@ -168,7 +197,7 @@ def test_swapped_weights_are_found_out(finished):
 
 def test_formats_are_open(finished):
     """Other tools read the parts and the manifest: plain Parquet columns, plain JSON."""
-    table = pq.read_table(finished.folder / "series" / "part-00000006.parquet")
-    assert table.column("record").to_pylist() == list(range(6, 21))
+    table = pq.read_table(finished.folder / "series" / "part-00000000.parquet")
+    assert table.column("record").to_pylist() == list(range(21))
     manifest = json.loads((finished.folder / "snapshots" / "manifest.json").read_text())
     assert [entry["record"] for entry in manifest["snapshots"]] == [0, 10, 20]

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, PercentFormatter
 
 from speedlimits._files import write_atomically, write_text_atomically
 from speedlimits.report import figures
@@ -152,14 +152,14 @@ def _spectrum(axes: Axes, table: Table) -> None:
 
 def _predictions(axes: Axes, table: Table) -> None:
     for start, rows in _by(table, "start"):
-        name = STARTS[start].split(":")[0]
-        axes.plot(rows["time"], rows["measured"], color=COLOURS[start], label=f"measured, {name}")
-        axes.plot(
-            rows["time"], rows["predicted"], color=COLOURS[start], linestyle="--", label="predicted by its kernel"
-        )
+        axes.plot(rows["time"], rows["measured"], color=COLOURS[start], label=STARTS[start])
+        axes.plot(rows["time"], rows["predicted"], color=COLOURS[start], linestyle="--")
+    axes.plot([], [], color=figures.GREY, linestyle="--", label="predicted by the kernel there")
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="inefficiency $T/T_{SL}$")
     _plain(axes)
     axes.set_title("Measured, and by a constant kernel")
+    # Room above the curves for what they are.
+    axes.margins(y=0.2)
     axes.legend(loc="upper left")
 
 
@@ -227,10 +227,11 @@ def _over_samples(axes: Axes, table: Table, name: str) -> None:
 
 
 def _plain(axes: Axes) -> None:
-    """Numbers instead of powers of ten along a scale that spans few of them."""
-    axes.yaxis.set_major_formatter("{x:.3g}")
-    axes.yaxis.set_minor_formatter("{x:.2g}")
-    axes.tick_params(axis="y", which="minor", labelsize=6)
+    """Numbers instead of powers of ten along a logarithmic scale that spans few of them, 1, 2, 5, 10 and so on."""
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
 
 
 def _by(table: Table, column: str) -> list[tuple[Any, Table]]:

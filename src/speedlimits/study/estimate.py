@@ -12,7 +12,7 @@ from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.study.config import StudyConfig
 from speedlimits.study.problem import build
 
-# Gradients of rkc2 over √(λ_max T), λ_max at the start, at rtol 1e-2: 10 to 16 for Myrtle-5 of width 16 on 500 and 1,000
+# Gradients of rkc2 over √(λ_max T), λ_max at the start, at rtol 1e-2: 10 to 16 for Myrtle-5 of width 16 on 500 or 1,000
 # images of CIFAR-10 (`studies/small`), 28 for width 4 on 50 digits, whose sharpness grows; a guide, not a law.
 GRADIENTS_PER_ROOT = 14.0
 # Hessian-vector products: the steepest direction stands so far out that few find it to some ten per cent.

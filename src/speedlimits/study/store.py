@@ -1,7 +1,7 @@
 """One member on disk: its series as Parquet parts, its weights as safetensors, a checkpoint to go on from.
 
 Every file is written whole under a temporary name, synced and renamed; a part, once the checkpoint counts its rows,
-never changes. Reading needs no torch and executes nothing.
+never changes until all of them are merged at the member's end. Reading needs no torch and executes nothing.
 """
 
 import hashlib
@@ -73,12 +73,7 @@ class MemberStore:
     def checkpoint(self, state: Mapping[str, np.ndarray]) -> None:
         """Write the waiting rows as a part, and then the integrator's state that stands at the last of them."""
         if self._rows:
-            table = to_table(self._rows, self._written)
-            _make(self.folder / "series")
-            write_atomically(
-                self.folder / "series" / f"part-{self._written:08d}.parquet",
-                lambda out: pq.write_table(table, out, compression="zstd", write_page_checksum=True),
-            )
+            self._write_part(to_table(self._rows, self._written), self._written)
             self._written += len(self._rows)
             self._rows = []
         counted = {"records": str(self._written), "snapshots": str(len(self._manifest())), "sha256": digest(state)}
@@ -86,13 +81,25 @@ class MemberStore:
         write_atomically(self.folder / "checkpoint.safetensors", lambda out: out.write(content))
 
     def finish(self, member: Mapping[str, Any]) -> None:
-        """Write the distances between the snapshots and, last, the member's own facts: from now on it is finished."""
+        """Merge the parts, write the distances between snapshots and, last, the member's own facts: it is finished."""
+        first, *others = self._parts()
+        if others:
+            self._write_part(self._read_series(), first_row(first))
+        for part in others:
+            part.unlink()
         entries = self._manifest()
         distances = distances_squared(_LazyWeights([self.folder / "snapshots" / entry["file"] for entry in entries]))
         content = to_safetensors({"snapshot_distances_squared": distances})
         write_atomically(self.folder / "distances.safetensors", lambda out: out.write(content))
         write_json(self.folder / "member.json", {"schema": SCHEMA, **member})
         (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+    def _write_part(self, table: pa.Table, first: int) -> None:
+        _make(self.folder / "series")
+        write_atomically(
+            self.folder / "series" / f"part-{first:08d}.parquet",
+            lambda out: pq.write_table(table, out, compression="zstd", write_page_checksum=True),
+        )
 
     # --- going on ---------------------------------------------------------------------------------------------------
 
@@ -209,7 +216,10 @@ class MemberStore:
     def _read_series(self) -> pa.Table:
         tables, rows = [], 0
         for part in self._parts():
-            if first_row(part) != rows:
+            if first_row(part) < rows:
+                # Merged into an earlier one, by a process that was killed before it could remove this one.
+                continue
+            if first_row(part) > rows:
                 raise RunFolderError(f"{part} must begin at row {rows}: a part before it is missing.")
             try:
                 file = pq.ParquetFile(io.BytesIO(read_bytes(part)), page_checksum_verification=True)

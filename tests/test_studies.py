@@ -1,0 +1,49 @@
+"""The study in the repository: complete, and its figure is what its series say."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speedlimits.report.figure1_data import groups, tables
+from speedlimits.study.presets import preset
+from speedlimits.study.sweep_folder import load_sweep
+
+SMALL = Path(__file__).parents[1] / "studies" / "small"
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict:
+    """The runs of the study, read from the repository."""
+    return load_sweep(SMALL)
+
+
+def test_study_is_the_preset(runs):
+    """Every configuration is that of `--preset small` as it is now, and every member is there once."""
+    assert {name: run.config for name, run in runs.items()} == preset("small")
+    for run in runs.values():
+        assert tuple(run.trajectories) == run.config.seeds
+
+
+def test_figure_is_that_of_the_series(runs):
+    """The CSV files of panels (a) to (e) have the numbers that the series give."""
+    members = {run.config.samples: list(run.trajectories.values()) for run in runs.values()}
+    for name, table in tables(groups(members)).items():
+        with (SMALL / "figure1" / f"panel_{name}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for column, values in table.items():
+            written = np.array([row[column] for row in rows])
+            if values.dtype.kind == "f":
+                np.testing.assert_allclose(written.astype(float), values, rtol=1e-12)
+            else:
+                assert written.tolist() == [str(value) for value in values.tolist()]
+
+
+def test_inequalities_hold_in_every_member(runs):
+    """T·∫|v|²dt ≥ l² ≥ |Δθ|² at every record of every network."""
+    for run in runs.values():
+        for path in run.trajectories.values():
+            slack = 1 + 1e-9
+            assert np.all(path.times * path.path_dissipation * slack >= path.arc_lengths**2)
+            assert np.all(path.arc_lengths**2 * slack >= path.w2_squared)
