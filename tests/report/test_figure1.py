@@ -178,6 +178,19 @@ def test_growth_with_n_is_seen_and_its_opposite_too():
     assert judged(down, start_time=0.05)[1:3] == [DISAGREES, DISAGREES]
 
 
+def test_growth_is_seen_seed_by_seed():
+    """Networks that differ a hundredfold among themselves, each growing alike with n, agree; a single one is no test."""
+    members = {
+        n: [slower(run, 10.0**seed * n ** (0.3 + 0.01 * seed)) for seed, run in enumerate(runs)]
+        for n, runs in MEMBERS.items()
+    }
+    found = groups(members, start_time=0.05)
+    claim = claims(found, tables(found), width=128, held_out=TEST_SET)[2]
+    assert claim.verdict == AGREES
+    assert "n^(0.31 ± 0.01)" in claim.ours
+    assert judged({n: runs[:1] for n, runs in members.items()}, start_time=0.05)[2] == OPEN
+
+
 def test_accuracy_is_compared_only_with_its_like():
     """30 % at n = 500: agrees at width 128 on the whole test set, 20 % disagrees, a part of the set is not compared."""
     for value, width, held_out, verdict in (
