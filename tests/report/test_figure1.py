@@ -179,7 +179,7 @@ def test_growth_with_n_is_seen_and_its_opposite_too():
 
 
 def test_growth_is_seen_seed_by_seed():
-    """Networks that differ a hundredfold among themselves, each growing alike with n, agree; a single one is no test."""
+    """Networks that differ a hundredfold, each growing alike with n, agree with the paper; a single one is no test."""
     members = {
         n: [slower(run, 10.0**seed * n ** (0.3 + 0.01 * seed)) for seed, run in enumerate(runs)]
         for n, runs in MEMBERS.items()

@@ -108,7 +108,7 @@ def _warm_is_order_one(table: Table) -> Claim:
 
 
 def _cold_grows(found: Sequence[Group]) -> Claim:
-    """The exponent of n, seed by seed: each starts from the same weights at every n, and they differ more than n does."""
+    """The exponent of n, seed by seed: each starts from the same weights at every n; seeds differ more than sizes."""
     paper = "counted from initialisation, the inefficiency grows with n (d)"
     if len(found) < 3 or len({len(group.cold) for group in found}) > 1 or len(found[0].cold) < 2:
         return Claim(paper, "fewer than three sizes, or than two networks at each", OPEN)
