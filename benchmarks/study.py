@@ -49,14 +49,14 @@ def main() -> None:
         base = dataclasses.replace(base, width=4, records=8, snapshots=3)
         layouts, members, scaling = ((4, 10, (4, 10)),), [(10, 0.01)], (10, 0.01)
     else:
-        layouts, members, scaling = LAYOUTS, [(125, 0.5), (500, 0.1)], (250, 1.0)
+        layouts, members, scaling = LAYOUTS, [(125, 0.2), (500, 0.05)], (250, 0.5)
     repeats = 1 if options.quick else 5
     results = {
         "dataset": base.dataset,
         "dtype": base.dtype,
+        "processes": by_processes(sized(base, *scaling), 1 if options.quick else 2),
         "layouts": [by_layout(base, *case, repeats) for case in layouts],
         "members": [by_member(sized(base, *case), 1 if options.quick else 3) for case in members],
-        "processes": by_processes(sized(base, *scaling), 1 if options.quick else 2),
     }
     write(options.out, results)
     print(json.dumps(results, indent=2))

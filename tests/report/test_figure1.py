@@ -117,7 +117,7 @@ def test_overlaps_share_out_the_whole_residual():
 
 
 def test_prediction_is_that_of_one_mode():
-    """A residual in one mode: T/T_SL = λT coth(λT/2)/2 by Eq. (13), beside the member's own from the same start."""
+    """A residual in one mode: T/T_SL = λT coth(λT/2)/2 in closed form, beside the member's own from the same start."""
     run = member(0)
     found = kernel_tables(kernel([3.0], [2.0], start=None), run)["kernel"]
     expected = 3.0 * run.times[1:] / np.tanh(1.5 * run.times[1:]) / 2
