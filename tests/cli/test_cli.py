@@ -195,3 +195,12 @@ def test_reading_needs_no_torch(finished):
         f"sys.exit(main(['show', {str(finished)!r}]) or main(['report', {str(finished)!r}]))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["show", "nowhere"], 1), (["show"], 2)])
+def test_process_ends_with_the_exit_code(arguments, code):
+    """The console script's own way out: everything written, though nobody waits for the interpreter's end."""
+    program = "from speedlimits.cli.main import entry; entry()"
+    process = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert process.returncode == code
+    assert (process.stderr if code else process.stdout).startswith("speedlimits")

@@ -68,6 +68,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1, debug=debug)
 
 
+def entry() -> None:
+    """Run the command line and end the process.
+
+    At once, with everything written: threads that torch and Arrow leave behind aborted one study in ten when the
+    interpreter took itself apart, after all its work was done.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        # Whoever read it may be gone.
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 def _execute(arguments: list[str]) -> int:
     command = _parse(arguments)
     if isinstance(command, int):
@@ -125,4 +139,4 @@ def _fail(message: str, code: int, *, debug: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

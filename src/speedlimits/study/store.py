@@ -223,7 +223,7 @@ class MemberStore:
                 raise RunFolderError(f"{part} must begin at row {rows}: a part before it is missing.")
             try:
                 file = pq.ParquetFile(io.BytesIO(read_bytes(part)), page_checksum_verification=True)
-                # No threads: a pool of Arrow's that still stands when the interpreter ends may abort it.
+                # Small tables need no threads.
                 tables.append(file.read(use_threads=False))
             except (pa.ArrowException, OSError) as error:
                 raise RunFolderError(f"{part} is damaged ({str(error).splitlines()[0]}).") from None
