@@ -1,6 +1,5 @@
 """A member's folder kept twice: a scratch folder to work in, and a copy on any file system that fsspec knows."""
 
-import os
 import shutil
 import tempfile
 import uuid
@@ -10,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from speedlimits._files import write_atomically
+from speedlimits._files import sync, write_atomically
 from speedlimits.errors import SpeedLimitsError
 
 OWNER = ".owner"
@@ -137,19 +136,11 @@ def bring_in(url: str, folder: Path, check: Callable[[Path], None]) -> None:
         Mirror(new, url).fetch(own=False)
         check(new)
         for path in [*new.rglob("*"), new]:
-            _sync(path)
+            sync(path)
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
-        _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(folder.parent)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
