@@ -15,9 +15,9 @@ import torch
 from environment import medians, write
 from torch.func import grad, vmap
 
-from speedlimits.dynamics.flat import value_and_gradient
-from speedlimits.study.config import StudyConfig
-from speedlimits.study.problem import Problem, build
+from speedlimits.dynamics.loss import value_and_gradient
+from speedlimits.runs.config import RunConfig
+from speedlimits.training.problem import Problem, build
 
 RESULTS = Path(__file__).parent / "results" / "ensemble.json"
 MEMBERS = 6
@@ -53,7 +53,7 @@ def measure(width: int, gradients: int, repeats: int) -> dict[str, Any]:
     Returns:
         Gradients per second by name, and how many times faster processes are than lock-step.
     """
-    config = StudyConfig(width=width, samples=500, seeds=tuple(range(MEMBERS)))
+    config = RunConfig(width=width, samples=500, seeds=tuple(range(MEMBERS)))
     cores = os.cpu_count() or 1
     # Spawned, not forked: a fork of a process that has used torch's threads may hang.
     context = multiprocessing.get_context("spawn")
@@ -74,12 +74,12 @@ def measure(width: int, gradients: int, repeats: int) -> dict[str, Any]:
 
 
 @cache
-def member(config: StudyConfig, seed: int) -> Problem:
+def member(config: RunConfig, seed: int) -> Problem:
     """A member's problem, built once in each process."""
     return build(config, seed)
 
 
-def descend(config: StudyConfig, gradients: int, seed: int) -> float:
+def descend(config: RunConfig, gradients: int, seed: int) -> float:
     """So many gradients of one member, one after the other, as an integrator asks for them."""
     torch.set_num_threads(1)
     problem = member(config, seed)
@@ -90,7 +90,7 @@ def descend(config: StudyConfig, gradients: int, seed: int) -> float:
     return float(value)
 
 
-def lock_step(config: StudyConfig, gradients: int, threads: int) -> float:
+def lock_step(config: RunConfig, gradients: int, threads: int) -> float:
     """The same for all members at once: one batch of weight vectors through one network."""
     torch.set_num_threads(threads)
     problems = [member(config, seed) for seed in config.seeds]

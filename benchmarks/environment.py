@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from speedlimits._files import write_text_atomically
-from speedlimits.study.provenance import provenance
+from speedlimits.runs.provenance import provenance
 
 # Thread pools read these once, when NumPy is loaded; run benchmarks with OMP_NUM_THREADS=1.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -22,8 +22,8 @@ from torch.func import vmap
 
 from speedlimits.data.digits import digits
 from speedlimits.dissipation.bounds import maximum_entropy
-from speedlimits.dynamics import langevin
-from speedlimits.dynamics.flat import FlatLoss, value_and_gradient
+from speedlimits.dynamics.loss import FlatLoss, value_and_gradient
+from speedlimits.dynamics.noise import langevin
 from speedlimits.models.fcn import FCN
 from speedlimits.transport import bounds
 

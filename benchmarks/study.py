@@ -19,15 +19,15 @@ import torch
 from environment import medians, write
 from torch import Tensor, nn
 
-from speedlimits.dynamics.flat import half_squared_error
+from speedlimits.dynamics.loss import half_squared_error
 from speedlimits.errors import DataError
-from speedlimits.study.config import StudyConfig
-from speedlimits.study.member import measure_sharpness, train_member
-from speedlimits.study.methods import choose_plan
-from speedlimits.study.presets import preset
-from speedlimits.study.problem import CHUNKS, Problem, build, check
-from speedlimits.study.run import run_study
-from speedlimits.study.store import MemberStore
+from speedlimits.runs.config import RunConfig
+from speedlimits.runs.member import MemberStore
+from speedlimits.training.member import measure_sharpness, train_member
+from speedlimits.training.methods import choose_plan
+from speedlimits.training.presets import preset
+from speedlimits.training.problem import CHUNKS, Problem, build, check
+from speedlimits.training.run import train_run
 
 RESULTS = Path(__file__).parent / "results" / "study.json"
 # (width, images, chunks): the sizes of the preset small, and the paper's width.
@@ -62,7 +62,7 @@ def main() -> None:
     print(json.dumps(results, indent=2))
 
 
-def available(config: StudyConfig) -> bool:
+def available(config: RunConfig) -> bool:
     """Whether the data set is there."""
     try:
         check(config)
@@ -71,12 +71,12 @@ def available(config: StudyConfig) -> bool:
     return True
 
 
-def sized(base: StudyConfig, samples: int, time: float) -> StudyConfig:
+def sized(base: RunConfig, samples: int, time: float) -> RunConfig:
     """The same study of other size and length."""
     return dataclasses.replace(base, samples=samples, time=time)
 
 
-def by_layout(base: StudyConfig, width: int, samples: int, chunks: tuple[int, ...], repeats: int) -> dict[str, Any]:
+def by_layout(base: RunConfig, width: int, samples: int, chunks: tuple[int, ...], repeats: int) -> dict[str, Any]:
     """Gradients per second of the network as one writes it in PyTorch: by memory layout, chunk, and with oneDNN or not.
 
     Returns:
@@ -127,7 +127,7 @@ def gradient(model: nn.Module, loss: Any, layout: str, onednn: bool, chunk: int)
     return once
 
 
-def by_member(config: StudyConfig, repeats: int) -> dict[str, Any]:
+def by_member(config: RunConfig, repeats: int) -> dict[str, Any]:
     """A member of a study, from building its problem to its finished folder, beside loops of as many gradients.
 
     The loops take steps of gradient descent with the module's own weights and classify the held-out images as often;
@@ -179,7 +179,7 @@ def loop(problem: Problem, gradients: int, accuracies: int, chunk: int) -> None:
             problem.accuracy(problem.theta0)
 
 
-def by_processes(config: StudyConfig, repeats: int) -> dict[str, Any]:
+def by_processes(config: RunConfig, repeats: int) -> dict[str, Any]:
     """Two members one after the other and side by side, from the command to the finished run folder.
 
     Returns:
@@ -189,7 +189,7 @@ def by_processes(config: StudyConfig, repeats: int) -> dict[str, Any]:
 
     def run(workers: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            run_study(config, Path(folder) / "run", workers=workers)
+            train_run(config, Path(folder) / "run", workers=workers)
 
     seconds = medians({str(workers): lambda workers=workers: run(workers) for workers in (1, 2)}, repeats)
     return {"samples": config.samples, "members": 2, "seconds": seconds, "speedup": seconds["1"] / seconds["2"]}

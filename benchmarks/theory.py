@@ -16,7 +16,7 @@ import numpy as np
 from environment import medians, write
 from scipy.integrate import IntegrationWarning, quad
 
-from speedlimits.theory import ntk, regression_limit
+from speedlimits.theory import constant_kernel, regression_limit
 
 RESULTS = Path(__file__).parent / "results" / "theory.json"
 # Numbers of a block that stays in the processor's cache.
@@ -142,8 +142,8 @@ def curves(modes: int, times: int, repeats: int) -> dict[str, Any]:
 
     contestants: dict[str, Callable[[], object]] = {
         "exponentials": exponentials,
-        "w2_squared": lambda: ntk.w2_squared(eigenvalues, residual, grid),
-        "dissipation": lambda: ntk.dissipation(eigenvalues, residual, grid),
+        "w2_squared": lambda: constant_kernel.w2_squared(eigenvalues, residual, grid),
+        "dissipation": lambda: constant_kernel.dissipation(eigenvalues, residual, grid),
     }
     seconds = medians(contestants, repeats)
     names = ("w2_squared", "dissipation")

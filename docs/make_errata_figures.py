@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from speedlimits.report.figures import COLD, STYLE, WARM, save
+from speedlimits.report.figures.sheet import COLD, STYLE, WARM, save
 
 TOPICS = {"regression": regression, "kernel": kernel, "entropy": entropy}
 ROWS, DRAWS, SEED = 2, 40, 0

@@ -9,14 +9,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from speedlimits import StudyConfig, load_run, run_study
-from speedlimits.report.figures import save
-from speedlimits.report.kernel_figures import kernel_figure
-from speedlimits.study.kernel import analyse_kernel
+from speedlimits import RunConfig, load_run, train_run
+from speedlimits.report.figures.kernel import kernel_figure
+from speedlimits.report.figures.sheet import save
+from speedlimits.training.kernel import analyse_kernel
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "benchmarks" / "results" / "kernel.json"
-STUDY = StudyConfig(samples=200, seeds=(0,))
+STUDY = RunConfig(samples=200, seeds=(0,))
 NAMES = {"fcn": "FCN, 3,072–64–64–10", "cnn": "CNN, 16 and 32 channels"}
 
 
@@ -85,7 +85,7 @@ def main() -> None:
     tables = [intro, "", *dense(results["dense"]), "", *matrix_free(results["matrix_free"]), ""]
     (out / "benchmark.md").write_text("\n".join(tables), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        run_study(STUDY, Path(folder) / "run", workers=1)
+        train_run(STUDY, Path(folder) / "run", workers=1)
         record = analyse_kernel(Path(folder) / "run")
         run = load_run(Path(folder) / "run").trajectories[record.seed]
     title = f"{STUDY.model} on {STUDY.dataset}, n = {STUDY.samples}, seed {record.seed}"

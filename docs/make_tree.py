@@ -44,8 +44,8 @@ SENTENCES = {
     "docs/tree.md": "This list.",
     "pyproject.toml": "Packaging, dependencies with their reasons, and the settings of all tools.",
     "src/speedlimits/py.typed": "Marks the package as typed.",
-    "src/speedlimits/report/templates/langevin.html.j2": "The page that `report/langevin.py` fills.",
-    "src/speedlimits/report/templates/report.html.j2": "The page that `report/page.py` fills.",
+    "src/speedlimits/report/templates/langevin.html.j2": "The page that `report/pages/noisy.py` fills.",
+    "src/speedlimits/report/templates/report.html.j2": "The page that `report/pages/page.py` fills.",
     "studies/.gitignore": "What of a study is kept in the repository.",
     "studies/small/": "The paper's experiment at small size: configuration, series, figure and claims; no weights.",
 }

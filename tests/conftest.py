@@ -24,6 +24,7 @@ settings.load_profile("reproducible")
 @pytest.fixture
 def as_user():
     """Switch the shape checks off: what a user meets is the package's own error, not the test suite's."""
+    before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    jaxtyping.config.update("jaxtyping_disable", before)

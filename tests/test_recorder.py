@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from speedlimits.dynamics.flat import FlatLoss
 from speedlimits.dynamics.gradient_descent import gradient_descent
+from speedlimits.dynamics.loss import FlatLoss
 from speedlimits.errors import DivergenceError
 from speedlimits.models.fcn import FCN
 from speedlimits.recorder import Recorder

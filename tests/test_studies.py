@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speedlimits.report.figure1_data import groups, tables
-from speedlimits.study.presets import preset
-from speedlimits.study.sweep_folder import load_sweep
+from speedlimits.report.figure1_tables import groups, tables
+from speedlimits.runs.study import load_study
+from speedlimits.training.presets import preset
 
 SMALL = Path(__file__).parents[1] / "studies" / "small"
 
@@ -16,7 +16,7 @@ SMALL = Path(__file__).parents[1] / "studies" / "small"
 @pytest.fixture(scope="module")
 def runs() -> dict:
     """The runs of the study, read from the repository."""
-    return load_sweep(SMALL)
+    return load_study(SMALL)
 
 
 def test_study_is_the_preset(runs):

@@ -7,9 +7,9 @@ import numpy as np
 from errata.panel import Panel
 from scipy.stats import norm
 
-from speedlimits.dissipation import as_printed
 from speedlimits.dissipation.free_energy import log_partition
 from speedlimits.dissipation.path import gaussian_velocity_squared
+from speedlimits.misprints import entropy
 
 BETA, CURVATURE, STEP = 2.5, 0.8, 0.02
 
@@ -52,7 +52,7 @@ def density(draws: int, rng: np.random.Generator) -> Panel:
         x_label="weight θ",
         y_label="density",
         x=x,
-        printed=lambda x: as_printed.gibbs_density(0.5 * CURVATURE * x**2, log_z, BETA),
+        printed=lambda x: entropy.gibbs_density(0.5 * CURVATURE * x**2, log_z, BETA),
         corrected=lambda x: np.exp(-BETA * 0.5 * CURVATURE * x**2 - log_z),
         draws=counts.mean(axis=1) / cell,
         x_scale="linear",
@@ -146,7 +146,7 @@ def rate(draws: int, rng: np.random.Generator) -> Panel:
         x_label="inverse temperature β",
         y_label="rate $∂_tR$",
         x=betas,
-        printed=curve(as_printed.gaussian_entropy_production_rate),
+        printed=curve(entropy.gaussian_entropy_production_rate),
         corrected=curve(lambda *law: law[-1] * gaussian_velocity_squared(*law)),
         draws=(betas * velocity**2).mean(axis=1),
         y_scale="linear",

@@ -7,9 +7,9 @@ import numpy as np
 from errata.panel import Panel
 from scipy.integrate import cumulative_trapezoid
 
-from speedlimits.theory import as_printed_scaling as as_printed
-from speedlimits.theory import ntk
-from speedlimits.theory.scaling import PowerLaw
+from speedlimits.misprints import power_law as as_printed
+from speedlimits.theory import constant_kernel
+from speedlimits.theory.power_law import PowerLaw
 
 # a = ½ and a = −½; the times lie between the first mode's own, 1, and the last one's.
 OPTIMAL = PowerLaw(spectrum_exponent=1.5, residual_exponent=0.25, modes=50_000)
@@ -59,7 +59,9 @@ def random_models(draws: int, rng: np.random.Generator) -> list[Panel]:
     spent, squares = losses[0][:, None] - np.transpose(losses)[:, steps], np.transpose(moved)[:, steps]
 
     def ratio(dissipation):
-        return lambda t: t * dissipation(eigenvalues, residual, t) / ntk.w2_squared(eigenvalues, residual, t)
+        return lambda t: (
+            t * dissipation(eigenvalues, residual, t) / constant_kernel.w2_squared(eigenvalues, residual, t)
+        )
 
     # Steps of finite length shift both by ηλ/2.
     return [
@@ -69,7 +71,7 @@ def random_models(draws: int, rng: np.random.Generator) -> list[Panel]:
             y_label="$T/T_{SL}$",
             x=times,
             printed=ratio(as_printed.dissipation),
-            corrected=ratio(ntk.dissipation),
+            corrected=ratio(constant_kernel.dissipation),
             draws=times * spent / squares.mean(axis=0),
             finite=0.006,
         ),
@@ -79,7 +81,7 @@ def random_models(draws: int, rng: np.random.Generator) -> list[Panel]:
             y_label="squared distance",
             x=times,
             printed=lambda t: np.full(t.shape, np.sum(residual**2 / eigenvalues)),
-            corrected=lambda t: ntk.w2_squared(eigenvalues, residual, t),
+            corrected=lambda t: constant_kernel.w2_squared(eigenvalues, residual, t),
             draws=squares,
             finite=0.006,
         ),

@@ -8,7 +8,7 @@ import numpy as np
 from errata.panel import Panel
 
 from speedlimits.dissipation.free_energy import equilibrium_dissipation, log_partition
-from speedlimits.theory import as_printed_regression as as_printed
+from speedlimits.misprints import regression as as_printed
 from speedlimits.theory import regression_limit
 from speedlimits.theory.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from speedlimits.transport.gaussian import w2_squared

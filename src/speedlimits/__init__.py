@@ -7,39 +7,39 @@ from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from speedlimits.dynamics.flat import FlatLoss
+    from speedlimits.dynamics.flow.gradient_flow import gradient_flow
     from speedlimits.dynamics.gradient_descent import gradient_descent
-    from speedlimits.dynamics.gradient_flow import gradient_flow
+    from speedlimits.dynamics.loss import FlatLoss
     from speedlimits.recorder import Recorder
-    from speedlimits.study.config import StudyConfig
-    from speedlimits.study.folder import load_run
-    from speedlimits.study.run import run_study
+    from speedlimits.runs.config import RunConfig
+    from speedlimits.runs.run import load_run
+    from speedlimits.training.run import train_run
 
 __version__ = "0.1.0"
 
 __all__ = [
     "FlatLoss",
     "Recorder",
+    "RunConfig",
     "SpeedLimit",
-    "StudyConfig",
     "Trajectory",
     "__version__",
     "gradient_descent",
     "gradient_flow",
     "load_run",
-    "run_study",
     "speed_limit",
+    "train_run",
 ]
 
 # What needs torch (seconds to import) comes on first use, so that figures and theory do without it.
 _ON_DEMAND = {
-    "FlatLoss": "speedlimits.dynamics.flat",
+    "FlatLoss": "speedlimits.dynamics.loss",
     "Recorder": "speedlimits.recorder",
-    "StudyConfig": "speedlimits.study.config",
+    "RunConfig": "speedlimits.runs.config",
     "gradient_descent": "speedlimits.dynamics.gradient_descent",
-    "gradient_flow": "speedlimits.dynamics.gradient_flow",
-    "load_run": "speedlimits.study.folder",
-    "run_study": "speedlimits.study.run",
+    "gradient_flow": "speedlimits.dynamics.flow.gradient_flow",
+    "load_run": "speedlimits.runs.run",
+    "train_run": "speedlimits.training.run",
 }
 
 

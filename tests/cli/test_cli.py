@@ -75,7 +75,7 @@ def test_options_win_over_the_file(tmp_path, capsys):
     (tmp_path / "study.toml").write_text("samples = 20\nwidth = 4\nseeds = [7]\ntime = 0.01\nrecords = 20\n")
     out = str(tmp_path / "run")
     assert main(["run", "--out", out, "--config", str(tmp_path / "study.toml"), "--width", "5"]) == 0
-    config = speedlimits.StudyConfig.read(tmp_path / "run" / "config.toml")
+    config = speedlimits.RunConfig.read(tmp_path / "run" / "config.toml")
     assert (config.samples, config.width, config.seeds) == (20, 5, (7,))
     assert main(["run", "--out", out, "--resume"]) == 0
     capsys.readouterr()

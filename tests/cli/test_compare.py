@@ -9,7 +9,7 @@ import pytest
 
 from speedlimits import load_run
 from speedlimits.cli.main import main
-from speedlimits.report.comparison import departure_time
+from speedlimits.report.figures.comparison import departure_time
 from tests.cli.test_cli import TINY
 
 

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from speedlimits.cli.main import main
-from speedlimits.study import langevin as study
+from speedlimits.runs import noisy_store
 
 TINY = ["--samples", "6", "--width", "2", "--members", "160", "--time", "0.2", "--records", "5", "--strengths", "3"]
 TINY += ["--anneal-steps", "2", "--inverse-temperature", "5"]
@@ -71,7 +71,7 @@ def test_resumed_run_ends_in_the_same_bits(finished, summary, tmp_path, monkeypa
         """The end of a process."""
 
     calls = []
-    keep = study.store.write_checkpoint
+    keep = noisy_store.write_checkpoint
 
     def stop_at_the_third(*arguments: object) -> None:
         keep(*arguments)  # type: ignore[arg-type]
@@ -81,7 +81,7 @@ def test_resumed_run_ends_in_the_same_bits(finished, summary, tmp_path, monkeypa
 
     out = str(tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(study.store, "write_checkpoint", stop_at_the_third)
+        patch.setattr(noisy_store, "write_checkpoint", stop_at_the_third)
         assert main(["langevin", "--out", out, *TINY]) == 1
     assert main(["langevin", "--out", out, *TINY, "--resume", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == summary

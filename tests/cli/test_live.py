@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from speedlimits import StudyConfig
+from speedlimits import RunConfig
 from speedlimits.cli.live import LiveTable
-from speedlimits.study.execution import Progress
+from speedlimits.training.train import Progress
 
-STUDIES = {"small": StudyConfig(samples=10, seeds=(0, 1)), "large": StudyConfig(samples=40, seeds=(0, 1))}
+STUDIES = {"small": RunConfig(samples=10, seeds=(0, 1)), "large": RunConfig(samples=40, seeds=(0, 1))}
 
 
 def told(tmp_path: Path, *events: tuple[str, Progress], terminal: bool) -> tuple[str, list[str]]:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from speedlimits.dynamics.flat import FlatLoss
+from speedlimits.dynamics.flow.gradient_flow import gradient_flow
 from speedlimits.dynamics.gradient_descent import gradient_descent
-from speedlimits.dynamics.gradient_flow import gradient_flow
+from speedlimits.dynamics.loss import FlatLoss
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.models.fcn import FCN
 from speedlimits.recorder import Recorder
@@ -43,7 +43,7 @@ def test_single_precision_reaches_its_floor():
 
 def test_state_survives_the_host():
     """A checkpoint goes through the host's arrays and back to the device."""
-    from speedlimits.dynamics import gradient_flow as flow
+    from speedlimits.dynamics.flow import gradient_flow as flow
 
     loss = network("cuda")
     start = flow.init(loss, loss.initial, rtol=1e-3)

@@ -16,7 +16,7 @@ from speedlimits.dynamics.gradient_descent import (
 )
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.errors import DivergenceError
-from speedlimits.theory import heavy_ball, ntk
+from speedlimits.theory import constant_kernel, heavy_ball
 from tests.cases import LinearProblem
 
 EIGENVALUES = np.array([4.0, 1.5, 0.5, 0.1])
@@ -45,7 +45,13 @@ def measured(problem: LinearProblem, steps: int) -> np.ndarray:
 
 def exact(problem: LinearProblem) -> np.ndarray:
     arguments = problem.eigenvalues, problem.residual, TIMES
-    return np.array([ntk.w2_squared(*arguments), ntk.dissipation(*arguments), ntk.arc_length(*arguments)])
+    return np.array(
+        [
+            constant_kernel.w2_squared(*arguments),
+            constant_kernel.dissipation(*arguments),
+            constant_kernel.arc_length(*arguments),
+        ]
+    )
 
 
 def test_fine_integration_meets_the_closed_forms(problem):

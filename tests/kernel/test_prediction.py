@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from speedlimits import FlatLoss, gradient_descent
-from speedlimits.dynamics.gradient_flow import init, integrate
+from speedlimits.dynamics.flow.gradient_flow import init, integrate
 from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_drift
 from speedlimits.kernel.lanczos import residual_measure
 from speedlimits.kernel.operator import KernelOperator
 from speedlimits.models.fcn import FCN
-from speedlimits.theory import heavy_ball, ntk
+from speedlimits.theory import constant_kernel, heavy_ball
 from tests.kernel.models import inputs
 
 
@@ -69,7 +69,7 @@ def test_prediction_improves_with_width():
             time = 30.0 / eigenvalues[0]
             *_, (end, _) = integrate(loss, loss.initial, init(loss, loss.initial, rtol=1e-4), [0.0, time], rtol=1e-4)
             moved = float(end.displacement.square().sum())
-            predicted = ntk.speed_limit(eigenvalues, residual, np.array([time]))
+            predicted = constant_kernel.speed_limit(eigenvalues, residual, np.array([time]))
             drop = value(loss, loss.initial) - value(loss, loss.initial + end.displacement)
             errors[0, row, seed] = moved / predicted.w2_squared[0] - 1
             errors[1, row, seed] = time * drop / moved / predicted.inefficiency[0] - 1

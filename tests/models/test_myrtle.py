@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from speedlimits.dynamics.flat import FlatLoss, value_and_gradient
+from speedlimits.dynamics.loss import FlatLoss, value_and_gradient
 from speedlimits.models.myrtle import Myrtle5
 
 

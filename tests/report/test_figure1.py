@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from speedlimits import Trajectory, speed_limit
-from speedlimits.kernel.record import KernelRecord, KernelView
-from speedlimits.report import figure1
 from speedlimits.report.claims import AGREES, DISAGREES, OPEN, TEST_SET, claims, markdown
-from speedlimits.report.figure1_data import focus, groups, kernel_tables, tables
+from speedlimits.report.figure1_tables import focus, groups, kernel_tables, tables
+from speedlimits.report.figures import figure1
+from speedlimits.runs.kernel import KernelRecord, KernelView
 from tests.report.test_report import member
 
 MEMBERS = {n: [member(seed) for seed in range(3)] for n in (100, 50, 200)}

@@ -8,11 +8,12 @@ import subprocess
 import numpy as np
 import pytest
 
-from speedlimits import StudyConfig, Trajectory
-from speedlimits.report import figures
+from speedlimits import RunConfig, Trajectory
 from speedlimits.report.curves import band, limit_band, warm_views
-from speedlimits.report.page import write_page
-from speedlimits.study.summary import summarise
+from speedlimits.report.figures.overview import overview
+from speedlimits.report.figures.sheet import save
+from speedlimits.report.pages.page import write_page
+from speedlimits.runs.summary import summarise
 from speedlimits.trajectory import distances_squared
 
 
@@ -38,7 +39,7 @@ def member(seed: int, records: int = 60) -> Trajectory:
 
 
 RUNS = [member(0), member(1), member(2)]
-CONFIG = StudyConfig(seeds=(0, 1, 2), warm_start=0.05)
+CONFIG = RunConfig(seeds=(0, 1, 2), warm_start=0.05)
 FACTS = {"parameters": 3, "sharpness_initial": 3.0, "sharpness_final": 3.0, "sharpness_gradient_evaluations": 8}
 SUMMARY = summarise(CONFIG, [FACTS | {"seed": seed} for seed in range(3)], RUNS)
 
@@ -90,7 +91,7 @@ def test_thinning_keeps_the_ends():
 def test_overview_is_a_picture(tmp_path):
     """The overview is written as one PNG, with and without warm curves."""
     for warm in ([], warm_views(RUNS, 0.05)):
-        figures.save(figures.overview(RUNS, warm, "title"), tmp_path / "overview.png")
+        save(overview(RUNS, warm, "title"), tmp_path / "overview.png")
         assert (tmp_path / "overview.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["overview.png"]
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from speedlimits.report import theory_figures
-from speedlimits.theory import fokker_planck, ntk
+from speedlimits.report.figures import theory
+from speedlimits.theory import constant_kernel, fokker_planck
 
 EIGENVALUES, RESIDUAL = np.array([2.0, 0.5]), np.array([3.0, 1.0])
 
 
 def limit(times: np.ndarray):
-    return ntk.speed_limit(EIGENVALUES, RESIDUAL, times)
+    return constant_kernel.speed_limit(EIGENVALUES, RESIDUAL, times)
 
 
 def drawn(axes) -> dict[str, np.ndarray]:
@@ -21,7 +21,7 @@ def drawn(axes) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("asked", [[0.0], [np.inf], [1e-9, 1e9], [0.3, 40.0]])
 def test_grid_reaches_what_was_asked_for(asked):
     """Every finite positive time lies on the grid's span, and so does the system's own."""
-    grid = theory_figures.time_grid(np.array(asked), 2.0)
+    grid = theory.time_grid(np.array(asked), 2.0)
     inside = [time for time in (*asked, 2.0) if 0 < time < np.inf]
     # The ends of a logarithmic grid are exact to rounding.
     assert grid[0] <= min(inside) * (1 + 1e-12)
@@ -31,7 +31,7 @@ def test_grid_reaches_what_was_asked_for(asked):
 def test_curves_are_the_limit():
     """Speed limit, inefficiency and factors over the grid, and points at the user's times."""
     curve, asked = limit(np.geomspace(0.01, 10, 20)), limit(np.array([0.5, 3.0]))
-    left, right = theory_figures.flow(curve, asked, "title").axes
+    left, right = theory.flow(curve, asked, "title").axes
     np.testing.assert_array_equal(drawn(left)["$T_{SL}$"], [curve.time, curve.speed_limit])
     np.testing.assert_array_equal(left.lines[-1].get_data(), [asked.time, asked.speed_limit])
     np.testing.assert_array_equal(drawn(right)["$T/T_{SL}$"][1], curve.inefficiency)
@@ -44,14 +44,14 @@ def test_decades_are_logarithmic():
     scales = []
     for end in (1.0, 1000.0):
         curve = limit(np.geomspace(0.01, end, 20))
-        scales.append(theory_figures.flow(curve, curve[-1:], "title").axes[1].get_yscale())
+        scales.append(theory.flow(curve, curve[-1:], "title").axes[1].get_yscale())
     assert scales == ["linear", "log"]
 
 
 def test_densities_are_probabilities_per_width():
     """Start, equilibrium and each time are drawn as densities of area 1."""
     solution = fokker_planck.solve(lambda x: 2 * (x - 1) ** 2, np.array([0.1, 0.4]), inverse_temperature=1.0, cells=200)
-    left = theory_figures.densities(solution, solution.speed_limit, "title").axes[0]
+    left = theory.densities(solution, solution.speed_limit, "title").axes[0]
     width = solution.points[1] - solution.points[0]
     assert len(left.lines) == 4
     for line in left.lines:
@@ -64,7 +64,7 @@ def test_errors_of_draws_are_two_standard_errors():
     asked = limit(np.array([1.0, 4.0]))
     names = ("speed_limit", "w2_squared", "dissipation")
     sampled = {"mean": dict.fromkeys(names, np.ones(2)), "standard_error": dict.fromkeys(names, np.full(2, 0.05))}
-    figure = theory_figures.regression(curve, asked, sampled, "title")
+    figure = theory.regression(curve, asked, sampled, "title")
     for axes in figure.axes:
         _, _, (bars,) = axes.containers[0]
         np.testing.assert_allclose([segment[:, 1] for segment in bars.get_segments()], [[0.9, 1.1]] * 2, rtol=1e-12)

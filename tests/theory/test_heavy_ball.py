@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedlimits.theory import heavy_ball, ntk
+from speedlimits.theory import constant_kernel, heavy_ball
 from tests.cases import LinearProblem
 
 EIGENVALUES = np.array([5.0, 1.0, 0.3, 0.01, 0.0])
@@ -86,7 +86,7 @@ def test_small_steps_are_the_flow(problem, momentum):
         limit = heavy_ball.speed_limit(
             *arguments, np.array([float(count)]), time * (1 - momentum) / count, momentum=momentum
         )
-        flow = ntk.speed_limit(*arguments, limit.time)
+        flow = constant_kernel.speed_limit(*arguments, limit.time)
         assert limit.time[0] == pytest.approx(time, rel=1e-14)
         errors.append(
             [getattr(limit, n)[0] / getattr(flow, n)[0] - 1 for n in ("w2_squared", "dissipation", "arc_length")]

@@ -10,9 +10,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from speedlimits.report.verdict import number
-from speedlimits.study.config import StudyConfig
-from speedlimits.study.folder import Run, load_run
+from speedlimits.report.words import number
+from speedlimits.runs.config import RunConfig
+from speedlimits.runs.run import Run, load_run
 
 # What may differ between runs that are compared: how the flow is followed, and what of it is kept.
 METHOD = (
@@ -59,10 +59,10 @@ class Compare:
     def __call__(self) -> None:
         """Read, compare, draw, print."""
         # Late: matplotlib takes a second to import.
-        from speedlimits.report import comparison, figures
+        from speedlimits.report.figures import comparison, sheet
 
         if self.plot is not None:
-            figures.check_suffix("plot", self.plot)
+            sheet.check_suffix("plot", self.plot)
         if len(self.directories) < 2:
             raise ValueError(f"`directories` must be two run folders or more; found {len(self.directories)}.")
         runs = [load_run(directory) for directory in self.directories]
@@ -86,14 +86,14 @@ class Compare:
             }
             config = runs[0].config
             title = f"{config.model} on {config.dataset}, n = {config.samples}, {len(config.seeds)} seeds"
-            figures.save(comparison.comparison(members, title), self.plot)
+            sheet.save(comparison.comparison(members, title), self.plot)
         if self.json:
             print(json.dumps({"tolerance": self.tolerance, "runs": rows}, allow_nan=False))
         else:
             _print(rows)
 
 
-def _check_same(ours: StudyConfig, theirs: StudyConfig, directory: Path) -> None:
+def _check_same(ours: RunConfig, theirs: RunConfig, directory: Path) -> None:
     for key, (one, other) in ours.difference(theirs).items():
         if key not in METHOD:
             raise ValueError(

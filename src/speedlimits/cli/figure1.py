@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from speedlimits._files import write_text_atomically
-from speedlimits.study.sweep_folder import load_sweep
+from speedlimits.runs.study import load_study
 
 if TYPE_CHECKING:
-    from speedlimits.kernel.record import KernelRecord
     from speedlimits.report.claims import Claim
-    from speedlimits.report.figure1_data import Group
-    from speedlimits.study.folder import Run
+    from speedlimits.report.figure1_tables import Group
+    from speedlimits.runs.kernel import KernelRecord
+    from speedlimits.runs.run import Run
 
 # The paper's inset is of a network with so many images; its kernel has 5,000 rows.
 KERNEL_SAMPLES = 500
@@ -40,7 +40,7 @@ class Figure1:
 
     def __call__(self) -> None:
         """Draw, judge, print: a figure for each kind of network in the study."""
-        whole = load_sweep(self.directory)
+        whole = load_study(self.directory)
         out = self.out or self.directory / "figure1"
         models = dict.fromkeys(run.config.model for run in whole.values())
         for model in models:
@@ -49,9 +49,9 @@ class Figure1:
 
     def _draw(self, studies: "Mapping[str, Run]", out: Path) -> None:
         # Late: matplotlib takes a second to import.
-        from speedlimits.report import figure1
         from speedlimits.report.claims import claims, markdown
-        from speedlimits.report.figure1_data import focus, groups, kernel_tables, tables
+        from speedlimits.report.figure1_tables import focus, groups, kernel_tables, tables
+        from speedlimits.report.figures import figure1
 
         runs = list(studies.values())
         members = {run.config.samples: list(run.trajectories.values()) for run in runs}
@@ -94,7 +94,7 @@ def _kernel_run(studies: "Mapping[str, Run]") -> str | None:
 
 def _kernel(folder: Path, group: "Group") -> "KernelRecord":
     """The kernel of a run's first member, at initialisation and at its warm start: kept from before, or found now."""
-    from speedlimits.kernel.record import KernelRecord
+    from speedlimits.runs.kernel import KernelRecord
 
     start = group.warm[0].start_time if group.warm else None
     if (folder / "kernel.npz").exists():
@@ -102,7 +102,7 @@ def _kernel(folder: Path, group: "Group") -> "KernelRecord":
         if start is None or record.views[-1].start_time == start:
             return record
     # Late: only this needs torch, which takes seconds to import.
-    from speedlimits.study.kernel import analyse_kernel
+    from speedlimits.training.kernel import analyse_kernel
 
     print(f"The tangent kernel of {folder} takes a while.", file=sys.stderr)
     return analyse_kernel(folder, at=start)

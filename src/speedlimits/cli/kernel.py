@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from speedlimits.cli.report import write_report
-from speedlimits.report.verdict import number
-from speedlimits.study.folder import load_run
+from speedlimits.report.words import number
+from speedlimits.runs.run import load_run
 
 if TYPE_CHECKING:
-    from speedlimits.kernel.record import KernelRecord
+    from speedlimits.runs.kernel import KernelRecord
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Kernel:
     def __call__(self) -> None:
         """Analyse, write kernel.npz, draw the report again, print."""
         # Late: torch takes seconds to import.
-        from speedlimits.study.kernel import analyse_kernel
+        from speedlimits.training.kernel import analyse_kernel
 
         record = analyse_kernel(
             self.directory,

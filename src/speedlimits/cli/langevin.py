@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
-from speedlimits.study.langevin_config import LangevinConfig
+from speedlimits.runs.noisy import NoisyConfig
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class LangevinCommand:
     """Replace the run in that folder."""
     json: bool = False
     """Print summary.json as one JSON object."""
-    config: LangevinConfig = field(default_factory=LangevinConfig)
+    config: NoisyConfig = field(default_factory=NoisyConfig)
 
     def __call__(self) -> None:
         """Run the study and report on it."""
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
-        from speedlimits.report.langevin import write_langevin_page
-        from speedlimits.study.langevin import run_langevin
+        from speedlimits.report.pages.noisy import write_noisy_page
+        from speedlimits.training.noisy import train_noisy
 
         with Progress(console=Console(file=sys.stderr), disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("training", total=1.0)
@@ -39,9 +39,9 @@ class LangevinCommand:
             def progress(share: float, loss: float) -> None:
                 bar.update(task, completed=share, description=f"mean loss {loss:.4g}")
 
-            summary = run_langevin(self.config, self.out, resume=self.resume, force=self.force, progress=progress)
+            summary = train_noisy(self.config, self.out, resume=self.resume, force=self.force, progress=progress)
         page = self.out / "report.html"
-        write_langevin_page(page, summary)
+        write_noisy_page(page, summary)
         if self.json:
             print(json.dumps(summary))
         else:

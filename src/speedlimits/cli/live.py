@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from speedlimits.report.verdict import number
-from speedlimits.study.config import StudyConfig
+from speedlimits.report.words import number
+from speedlimits.runs.config import RunConfig
 
 if TYPE_CHECKING:
-    from speedlimits.study.execution import Progress as Event
+    from speedlimits.training.train import Progress as Event
 
 # Shares of T at which a line goes to the log.
 MARKS = 10
@@ -30,7 +30,7 @@ class LiveTable:
         console: where to; stderr by default.
     """
 
-    def __init__(self, studies: Mapping[str, StudyConfig], log: Path, console: Console | None = None) -> None:
+    def __init__(self, studies: Mapping[str, RunConfig], log: Path, console: Console | None = None) -> None:
         self._path = log
         self._log: TextIO | None = None
         self._progress = Progress(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from speedlimits.study.folder import Run, load_run
+from speedlimits.runs.run import Run, load_run
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,21 @@ def write_report(directory: Path, run: Run) -> Path:
         Where the page lies.
     """
     # Late: the plotting libraries take a second to import.
-    from speedlimits.kernel.record import KernelRecord
-    from speedlimits.report import figures
     from speedlimits.report.curves import warm_views
-    from speedlimits.report.kernel_figures import kernel_figure
-    from speedlimits.report.page import write_page
+    from speedlimits.report.figures.kernel import kernel_figure
+    from speedlimits.report.figures.overview import overview
+    from speedlimits.report.figures.sheet import save
+    from speedlimits.report.pages.page import write_page
+    from speedlimits.runs.kernel import KernelRecord
 
     members = [run.trajectories[seed] for seed in run.config.seeds]
     warm = warm_views(members, run.config.warm_start * members[0].time)
     title = f"{run.config.model} on {run.config.dataset}, n = {run.config.samples}, {len(members)} seeds"
-    figures.save(figures.overview(members, warm, title), directory / "overview.png")
+    save(overview(members, warm, title), directory / "overview.png")
     kernel = KernelRecord.load(directory / "kernel.npz") if (directory / "kernel.npz").exists() else None
     if kernel is not None:
         subject = f"{run.config.model} on {run.config.dataset}, n = {run.config.samples}, seed {kernel.seed}"
-        figures.save(kernel_figure(kernel, run.trajectories[kernel.seed], subject), directory / "kernel.png")
+        save(kernel_figure(kernel, run.trajectories[kernel.seed], subject), directory / "kernel.png")
     page = directory / "report.html"
     write_page(page, run.summary, run.provenance, dataclasses.asdict(run.config), members, kernel)
     return page

@@ -10,8 +10,8 @@ import tyro
 from speedlimits.cli.live import LiveTable
 from speedlimits.cli.report import write_report
 from speedlimits.cli.show import print_summary
-from speedlimits.study.config import StudyConfig
-from speedlimits.study.folder import RunFolder
+from speedlimits.runs.config import RunConfig
+from speedlimits.runs.run import RunFolder
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Run:
     """Processes side by side, one thread each; by default one for each core."""
     config_file: Annotated[Path | None, tyro.conf.arg(name="config", metavar="FILE")] = None
     """TOML file to take the study from; options given beside it win."""
-    config: StudyConfig = field(default_factory=StudyConfig)
+    config: RunConfig = field(default_factory=RunConfig)
 
     def __call__(self) -> None:
         """Run the study and report on it."""
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
-        from speedlimits.study.run import run_study
+        from speedlimits.training.run import train_run
 
         with LiveTable({"": self.config}, self.out / "progress.log") as table:
-            run = run_study(
+            run = train_run(
                 self.config,
                 self.out,
                 resume=self.resume,
@@ -49,7 +49,7 @@ class Run:
         print(f"Report: {page}")
 
 
-def default_config(arguments: Sequence[str]) -> StudyConfig:
+def default_config(arguments: Sequence[str]) -> RunConfig:
     """What the options start from: a TOML file, the run to be resumed, or the defaults.
 
     Args:
@@ -63,12 +63,12 @@ def default_config(arguments: Sequence[str]) -> StudyConfig:
         RunFolderError: if there is no run to resume.
     """
     if list(arguments[:1]) != ["run"] or {"-h", "--help"} & set(arguments):
-        return StudyConfig()
+        return RunConfig()
     if (file := _value(arguments, "--config")) is not None:
-        return StudyConfig.read(file)
+        return RunConfig.read(file)
     if "--resume" in arguments and (out := _value(arguments, "--out")) is not None:
         return RunFolder.open(out).config
-    return StudyConfig()
+    return RunConfig()
 
 
 def _value(arguments: Sequence[str], option: str) -> str | None:

@@ -10,9 +10,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from speedlimits.report.page import COLUMNS
-from speedlimits.report.verdict import number, verdict
-from speedlimits.study.folder import Run, load_run
+from speedlimits.report.pages.page import COLUMNS
+from speedlimits.report.words import number, verdict
+from speedlimits.runs.run import Run, load_run
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import tyro
 
 from speedlimits.cli.live import LiveTable
-from speedlimits.study.config import StudyConfig
-from speedlimits.study.presets import preset
+from speedlimits.runs.config import RunConfig
+from speedlimits.training.presets import preset
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Study:
     def __call__(self) -> None:
         """Say how long it will take, run it, and say what is next."""
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
-        from speedlimits.study.engine import choose
-        from speedlimits.study.sweep import run_sweep
+        from speedlimits.training.engines.engine import choose
+        from speedlimits.training.sweep import train_study
 
         engine = choose(self.engine, self.workers, address=self.address, gpus=self.gpus, storage=self.storage)
         studies = preset(self.preset, models=self.models, samples=self.samples, seeds=self.seeds, device=self.device)
@@ -58,14 +58,14 @@ class Study:
         if not self.resume and self.engine == "local":
             print(_forecast(studies, self.workers), file=sys.stderr)
         with LiveTable(studies, self.out / "progress.log") as table:
-            run_sweep(studies, self.out, resume=self.resume, force=self.force, engine=engine, progress=table.update)
+            train_study(studies, self.out, resume=self.resume, force=self.force, engine=engine, progress=table.update)
         print(f"Study: {self.out}; speedlimits figure1 {self.out} draws it.")
 
 
-def _forecast(studies: Mapping[str, StudyConfig], workers: int | None) -> str:
+def _forecast(studies: Mapping[str, RunConfig], workers: int | None) -> str:
     """What the whole study will take, from one gradient of each kind of network on the fewest images."""
-    from speedlimits.study.estimate import estimate
-    from speedlimits.study.pool import cores
+    from speedlimits.training.engines.local import cores
+    from speedlimits.training.forecast import estimate
 
     members, rates = [], []
     for model in dict.fromkeys(config.model for config in studies.values()):

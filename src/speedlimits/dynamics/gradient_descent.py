@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from speedlimits._checks import check_increasing, check_non_negative, check_positive
-from speedlimits.dynamics.flat import Flat, value_and_gradient
+from speedlimits.dynamics.loss import Flat, value_and_gradient
 from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.dynamics.state import Displacement, Point, Scalar, at, collect
 from speedlimits.errors import DivergenceError

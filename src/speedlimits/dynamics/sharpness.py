@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from speedlimits._checks import check_integer, check_positive
-from speedlimits.dynamics.flat import Flat, terms
+from speedlimits.dynamics.loss import Flat, terms
 
 # A Hessian-vector product runs the backward pass twice; where its graph is made anew for each, a gradient comes before.
 GRADIENTS_PER_PRODUCT = 2

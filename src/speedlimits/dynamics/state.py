@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from speedlimits.dynamics.flat import Flat
+from speedlimits.dynamics.loss import Flat
 from speedlimits.trajectory import Trajectory, distances_squared
 
 Scalar = Float64[Tensor, ""]

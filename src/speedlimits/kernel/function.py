@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from speedlimits._checks import check_one_of
-from speedlimits.dynamics.flat import check_pure
+from speedlimits.dynamics.loss import check_pure
 
 Outputs = Float64[Tensor, "samples outputs"]
 Weights = Mapping[str, Tensor]

@@ -2,7 +2,8 @@ r"""A kernel known only by its products: its quadrature on the residual, its den
 
 :math:`\mathcal W_2` and :math:`\Delta L` are quadratic forms :math:`\Delta^\top g(\Theta)\Delta`. Lanczos' recurrence
 from the residual gives Gauss quadrature for them all: its nodes and weights stand for eigenvalues and squared modes in
-every formula of `theory.ntk`, at every time at once (Golub and Meurant, "Matrices, Moments and Quadrature").
+every formula of `theory.constant_kernel`, at every time at once (Golub and Meurant, "Matrices, Moments and
+Quadrature").
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from speedlimits._checks import check_finite, check_integer, check_non_negative, check_positive
 from speedlimits.bound import SpeedLimit
-from speedlimits.theory import ntk
+from speedlimits.theory import constant_kernel
 
 Vector = Float64[np.ndarray, " rows"]
 Nodes = Float64[np.ndarray, " nodes"]
@@ -142,7 +143,7 @@ class ResidualMeasure:
         Returns:
             The limit as a series over the times.
         """
-        return ntk.speed_limit(self.eigenvalues, self.residual, times)
+        return constant_kernel.speed_limit(self.eigenvalues, self.residual, times)
 
 
 def residual_measure(
@@ -195,7 +196,7 @@ def residual_measure(
 
 
 def _distance(rule: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], times: Times) -> float:
-    ours, theirs = ntk.speed_limit(*rule, times), ntk.speed_limit(*other, times)
+    ours, theirs = constant_kernel.speed_limit(*rule, times), constant_kernel.speed_limit(*other, times)
     gaps = [
         np.abs(getattr(ours, name) - getattr(theirs, name)) / np.maximum(getattr(ours, name), np.finfo(float).tiny)
         for name in ("w2_squared", "dissipation", "arc_length")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from speedlimits.bound import speed_limit
-from speedlimits.kernel.record import KernelRecord
-from speedlimits.report.figure1_data import COLD, WARM, Group, Table
-from speedlimits.theory import ntk
+from speedlimits.report.figure1_tables import COLD, WARM, Group, Table
+from speedlimits.runs.kernel import KernelRecord
+from speedlimits.theory import constant_kernel
 
 AGREES, DISAGREES, OPEN = "agrees", "disagrees", "not tested"
 
@@ -145,7 +145,7 @@ def _first_eigenvalues_burn(kernel: KernelRecord | None) -> Claim:
     if kernel is None or len(kernel.views) < 2 or kernel.matrix_free:
         return Claim(paper, "needs the kernel's eigenvectors, and a warm start", OPEN)
     start, warm = kernel.views
-    left = ntk.residual_at(start.eigenvalues, start.residual, np.array([warm.start_time]))[0]
+    left = constant_kernel.residual_at(start.eigenvalues, start.residual, np.array([warm.start_time]))[0]
     spent = start.residual**2 - left**2
     shares = np.cumsum(spent) / spent.sum()
     few = 1 + int(np.searchsorted(shares, 0.5))

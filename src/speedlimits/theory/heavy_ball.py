@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from speedlimits._checks import check_positive
 from speedlimits.bound import SpeedLimit
-from speedlimits.theory.ntk import blocks, checked
+from speedlimits.theory.constant_kernel import blocks, checked
 
 Modes = Float[np.ndarray, " modes"]
 Steps = Float[np.ndarray, " times"]

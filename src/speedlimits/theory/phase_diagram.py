@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from speedlimits._checks import check_shape
-from speedlimits.theory import ntk
-from speedlimits.theory.scaling import PowerLaw
+from speedlimits.theory import constant_kernel
+from speedlimits.theory.power_law import PowerLaw
 
 Grid = Float[np.ndarray, "spectrum residual"]
 
@@ -67,7 +67,9 @@ def phase_diagram(
         times[place] = when[0]
         exponents[place] = law.exponent
         asymptotic[place] = float(law.asymptotic(when).final.inefficiency)
-        exact[place] = float(when @ ntk.dissipation(*arguments)) / float(ntk.w2_squared(*arguments)[0])
+        exact[place] = float(when @ constant_kernel.dissipation(*arguments)) / float(
+            constant_kernel.w2_squared(*arguments)[0]
+        )
     return PhaseDiagram(
         spectrum_exponents=spectrum_exponents,
         residual_exponents=residual_exponents,

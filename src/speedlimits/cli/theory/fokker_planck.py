@@ -37,7 +37,7 @@ class FokkerPlanck(Output):
 
     def __call__(self) -> None:
         """Solve, draw, print."""
-        from speedlimits.theory.expression import potential_from_expression
+        from speedlimits.cli.theory.expression import potential_from_expression
         from speedlimits.theory.fokker_planck import solve
 
         potential = potential_from_expression(self.potential)
@@ -56,11 +56,11 @@ class FokkerPlanck(Output):
         asked = solution(time_array(self.time))
 
         def draw() -> "Figure":
-            from speedlimits.report import theory_figures
+            from speedlimits.report.figures import theory
 
-            grid = theory_figures.time_grid(asked.times, 0.1 * asked.times.max() or 1.0, points=40)
+            grid = theory.time_grid(asked.times, 0.1 * asked.times.max() or 1.0, points=40)
             title = f"$V(x)$ = {self.potential}, $β$ = {self.inverse_temperature:g}"
-            return theory_figures.densities(asked, solution(grid).speed_limit, title)
+            return theory.densities(asked, solution(grid).speed_limit, title)
 
         limit = asked.speed_limit
         record = limit_record(squeezed(limit)) | {

@@ -75,7 +75,8 @@ class LinearRegression(Output):
 
     def _limit(self, inverse_temperature: ArrayLike, times: ArrayLike, *, printed: bool) -> SpeedLimit:
         """For d, n → ∞."""
-        from speedlimits.theory import as_printed_regression, regression_limit
+        from speedlimits.misprints import regression
+        from speedlimits.theory import regression_limit
 
         parameters = {
             "weight_decay": self.weight_decay,
@@ -84,7 +85,7 @@ class LinearRegression(Output):
             "teacher_variance": self.teacher_variance,
         }
         if printed:
-            spent = as_printed_regression.dissipation(**parameters)
+            spent = regression.dissipation(**parameters)
         else:
             spent = regression_limit.dissipation(**parameters, time=times)
         return SpeedLimit(
@@ -114,18 +115,18 @@ class LinearRegression(Output):
         }
 
     def _figure(self, limit: SpeedLimit, sampled: dict[str, dict[str, np.ndarray]] | None) -> "Figure":
-        from speedlimits.report import theory_figures
+        from speedlimits.report.figures import theory
 
         title = f"$λ$ = {self.weight_decay:g}, $γ$ = {self.aspect_ratio:g}, $α$ = {self.teacher_variance:g}"
         if self.as_printed:
             betas = self.inverse_temperature * np.geomspace(1e-3, 1e3, 121)
             printed, corrected = (self._limit(betas, np.inf, printed=printed) for printed in (True, False))
-            return theory_figures.misprint(betas, printed, corrected, f"Linear regression, {title}")
+            return theory.misprint(betas, printed, corrected, f"Linear regression, {title}")
         # The learning rate 1/n makes 1 the time of a typical direction.
-        grid = theory_figures.time_grid(limit.time, 1.0)
+        grid = theory.time_grid(limit.time, 1.0)
         title = f"Linear regression, {title}, $β$ = {self.inverse_temperature:g}"
         curve = self._limit(self.inverse_temperature, grid, printed=False)
-        return theory_figures.regression(curve, limit, sampled, title)
+        return theory.regression(curve, limit, sampled, title)
 
 
 def _check_ratio(dimension: int, samples: int, aspect_ratio: float) -> None:

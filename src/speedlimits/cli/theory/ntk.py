@@ -32,21 +32,21 @@ class Ntk(Output):
     def __call__(self) -> None:
         """Compute, draw, print."""
         # Late, as in all commands here: SciPy takes a third of a second to import.
-        from speedlimits.theory import ntk
+        from speedlimits.theory import constant_kernel
 
         eigenvalues = read_numbers("eigenvalues", self.eigenvalues)
         residual = read_numbers("residual", self.residual)
 
         def limit(times: np.ndarray) -> SpeedLimit:
-            return ntk.speed_limit(eigenvalues, residual, times)
+            return constant_kernel.speed_limit(eigenvalues, residual, times)
 
         asked = limit(time_array(self.time))
 
         def draw() -> "Figure":
-            from speedlimits.report import theory_figures
+            from speedlimits.report.figures import theory
 
             # The fastest mode sets the first time at which something happens.
-            curve = limit(theory_figures.time_grid(asked.time, 1.0 / (eigenvalues.max() or 1.0)))
-            return theory_figures.flow(curve, asked, f"Constant kernel, {eigenvalues.size} modes")
+            curve = limit(theory.time_grid(asked.time, 1.0 / (eigenvalues.max() or 1.0)))
+            return theory.flow(curve, asked, f"Constant kernel, {eigenvalues.size} modes")
 
         self.emit(limit_record(squeezed(asked)), draw)

@@ -31,7 +31,7 @@ class Output:
 
     def __post_init__(self) -> None:
         if self.plot is not None:
-            from speedlimits.report.figures import check_suffix
+            from speedlimits.report.figures.sheet import check_suffix
 
             check_suffix("plot", self.plot)
 
@@ -43,7 +43,7 @@ class Output:
             draw: makes the figure; not called without need, because matplotlib takes a second to import.
         """
         if self.plot is not None:
-            from speedlimits.report.figures import save
+            from speedlimits.report.figures.sheet import save
 
             save(draw(), self.plot)
         if self.json:

@@ -29,22 +29,22 @@ class PowerLaw(Output):
 
     def __call__(self) -> None:
         """Compute, draw, print."""
-        from speedlimits.theory import scaling
+        from speedlimits.theory import power_law
 
-        law = scaling.PowerLaw(
+        law = power_law.PowerLaw(
             spectrum_exponent=self.spectrum_exponent, residual_exponent=self.residual_exponent, modes=self.modes
         )
         times = time_array(self.time)
         asked = law.speed_limit(times)
 
         def draw() -> "Figure":
-            from speedlimits.report import theory_figures
+            from speedlimits.report.figures import theory
 
-            grid = theory_figures.time_grid(times, 1.0)
+            grid = theory.time_grid(times, 1.0)
             window = grid[(grid >= 1.0) & (grid <= law.last_time)]
             powers = f"$λ_k = k^{{{-law.spectrum_exponent:g}}}$, $Δ_k^2 = k^{{{-law.residual_exponent:g}}}$"
             title = f"{powers}, {law.modes:,} modes: {law.regime}"
-            return theory_figures.flow(law.speed_limit(grid), asked, title, law.asymptotic(window))
+            return theory.flow(law.speed_limit(grid), asked, title, law.asymptotic(window))
 
         asymptotic = limit_record(squeezed(law.asymptotic(times)))
         record = limit_record(squeezed(asked)) | {"asymptotic": asymptotic, "regime": law.regime}

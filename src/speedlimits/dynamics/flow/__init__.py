@@ -1,0 +1,1 @@
+"""Gradient flow: the solver, its step-size control and the one-step methods it may use."""

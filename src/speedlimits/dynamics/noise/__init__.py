@@ -1,0 +1,1 @@
+"""Langevin dynamics of ensembles: sampled steps, exact ones and annealing."""

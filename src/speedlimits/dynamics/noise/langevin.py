@@ -1,0 +1,309 @@
+r"""Langevin dynamics of an ensemble of networks, Eqs. (1), (2), with several integrators.
+
+.. math:: d\theta = -\nabla V\,dt + \sqrt{2\beta^{-1}}\,d\mathcal B, \qquad V = \kappa|\theta|^2 + L(\theta), \qquad
+          p_0 \propto e^{-\beta\kappa|\theta|^2}
+
+The paper has the prior precision κ = 1. Integrators:
+
+- ``"euler-maruyama"``, Eqs. (27), (28): weak order 1; its equilibrium is off by O(h), for curvature k the variance is
+  1/(βk(1 − hk/2)). Entropy production along its paths is known exactly (`dissipation.path_measure`).
+- ``"leimkuhler-matthews"`` (2013): the noise is the mean of two neighbouring draws; equilibrium to second order, and
+  exact for quadratic potentials.
+- ``"metropolis"`` (Metropolis-adjusted Langevin; Roberts & Tweedie 1996): Euler–Maruyama steps, accepted or refused
+  such that equilibrium is exact at any step.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
+from speedlimits.dynamics.noise.ensemble import Loss, losses_and_gradients
+from speedlimits.dynamics.sharpness import sharpness
+from speedlimits.errors import DivergenceError
+
+Ensemble = Float64[Tensor, "members parameters"]
+Members = Float64[Tensor, " members"]
+
+SCHEMES = ("euler-maruyama", "leimkuhler-matthews", "metropolis")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Langevin:
+    """Eq. (1) with η = 1, discretised.
+
+    Args:
+        loss: L, a function of a flat weight vector.
+        inverse_temperature: β [1/loss], positive and finite.
+        time_step: h [time].
+        prior_precision: κ [loss]; the start has the variance 1/(2βκ).
+        strength: λ in V = κ|θ|² + λL; 1 but for annealing.
+        scheme: one of `SCHEMES`.
+        chunk: members to evaluate at a time; None lets their size decide.
+
+    Raises:
+        ValueError: if β, h or κ is not positive and finite, λ negative or the scheme unknown.
+    """
+
+    loss: Loss
+    inverse_temperature: float
+    time_step: float
+    prior_precision: float = 1.0
+    strength: float = 1.0
+    scheme: str = "euler-maruyama"
+    chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        check_positive("inverse_temperature", self.inverse_temperature)
+        check_positive("time_step", self.time_step)
+        check_positive("prior_precision", self.prior_precision)
+        check_non_negative("strength", self.strength)
+        check_one_of("scheme", self.scheme, SCHEMES)
+
+    @property
+    def start_variance(self) -> float:
+        """1/(2βκ), that of each weight at the start, Eq. (18)."""
+        return 0.5 / (self.inverse_temperature * self.prior_precision)
+
+    def potentials(self, thetas: Ensemble, losses: Members) -> Members:
+        """V = κ|θ|² + λL, Eq. (2), of each member whose loss is known."""
+        return self.prior_precision * thetas.square().sum(1) + self.strength * losses
+
+    def forces(self, thetas: Ensemble, gradients: Ensemble) -> Ensemble:
+        """The force −∇V on each member whose ∇L is known."""
+        return torch.add(-2.0 * self.prior_precision * thetas, gradients, alpha=-self.strength)
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Where an ensemble stands, and all that its next step depends on.
+
+    Args:
+        steps: taken so far.
+        thetas: a member in each row, float64.
+        losses: L of each member.
+        gradients: ∇L of each member.
+        noise: the last draw, for schemes that use it twice.
+        path_ratio: ln p[θ|θ₀]/p[θ̃|θ_N] of each member's path so far, Eqs. (37), (38): exact for the discrete paths of
+            Euler–Maruyama and Metropolis; for Leimkuhler–Matthews the heat β(V₀ − V_N), its limit for small steps.
+        accepted: accepted steps of all members together.
+        random: state of the generator of all noise.
+    """
+
+    steps: int
+    thetas: Ensemble
+    losses: Members
+    gradients: Ensemble
+    noise: Float64[Tensor, "drawn parameters"]
+    path_ratio: Members
+    accepted: int
+    random: Int64[Tensor, " words"]
+
+
+def prior(dynamics: Langevin, members: int, parameters: int, *, seed: int) -> Ensemble:
+    """Exact draws from the start, e^{−βκ|θ|²}/𝒵₀, Eq. (18).
+
+    Args:
+        dynamics: gives β and κ.
+        members: number of rows.
+        parameters: number of weights.
+        seed: of the draw.
+
+    Returns:
+        The ensemble, on the CPU.
+
+    Raises:
+        ValueError: if a number is not a positive integer.
+
+    Note:
+        Erratum of §2, text before Eq. (2): the start is e^{−β|θ|²}, not e^{−|θ|²}; Eq. (4) needs it.
+    """
+    check_integer("members", members, minimum=1)
+    check_integer("parameters", parameters, minimum=1)
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.randn(members, parameters, generator=generator, dtype=torch.float64)
+    return math.sqrt(dynamics.start_variance) * draws
+
+
+def init(dynamics: Langevin, thetas: Ensemble, *, seed: int) -> State:
+    """The state at the start.
+
+    Args:
+        dynamics: what will move the ensemble.
+        thetas: members at the start.
+        seed: of all noise to come.
+
+    Returns:
+        The state.
+
+    Raises:
+        ValueError: if all members start from one point, where R is infinite, or a loss is not finite.
+    """
+    if len(thetas) > 1 and bool((thetas == thetas[0]).all()):
+        raise ValueError(
+            "`thetas` must start from a law with width; all members are equal, and from a point ⟨ln p(0)⟩, with it "
+            "R, is infinite at every finite β."
+        )
+    losses, gradients = losses_and_gradients(dynamics.loss, thetas, chunk=dynamics.chunk)
+    generator = np.random.Generator(np.random.SFC64(seed))
+    state = State(
+        steps=0,
+        thetas=thetas,
+        losses=losses,
+        gradients=gradients,
+        noise=_normal(thetas, generator) if dynamics.scheme == "leimkuhler-matthews" else torch.zeros_like(thetas[:0]),
+        path_ratio=torch.zeros_like(losses),
+        accepted=0,
+        random=_state_of(generator),
+    )
+    return _checked(dynamics, state)
+
+
+def step(dynamics: Langevin, state: State) -> State:
+    """One step of every member.
+
+    Args:
+        dynamics: potential, temperature and scheme.
+        state: from `init` or `step`.
+
+    Returns:
+        The state one time step later.
+
+    Raises:
+        DivergenceError: if a member leaves the finite numbers.
+    """
+    generator = _generator(state.random)
+    size, beta = dynamics.time_step, dynamics.inverse_temperature
+    forces = dynamics.forces(state.thetas, state.gradients)
+    noise = draw = _normal(state.thetas, generator)
+    if dynamics.scheme == "leimkuhler-matthews":
+        draw = 0.5 * (state.noise + noise)
+    thetas = torch.add(state.thetas, forces, alpha=size).add_(draw, alpha=math.sqrt(2.0 * size / beta))
+    losses, gradients = losses_and_gradients(dynamics.loss, thetas, chunk=dynamics.chunk)
+    after = replace(
+        state,
+        steps=state.steps + 1,
+        thetas=thetas,
+        losses=losses,
+        gradients=gradients,
+        noise=noise if len(state.noise) else state.noise,
+        accepted=state.accepted + len(thetas),
+    )
+    if dynamics.scheme == "leimkuhler-matthews":
+        ratio = _heat(dynamics, state, after)
+        return _checked(dynamics, replace(after, path_ratio=state.path_ratio + ratio, random=_state_of(generator)))
+    following = dynamics.forces(thetas, gradients)
+    # ln p(θ'|θ)/p(θ|θ') of one step, Eqs. (29), (37), as in `dissipation.path_measure`, in one product:
+    # (β/2)(f + f')·δ + (βh/4)(|f'|² − |f|²).
+    moved = torch.add(thetas - state.thetas, following - forces, alpha=0.5 * size)
+    ratio = 0.5 * beta * torch.linalg.vecdot(forces + following, moved)
+    if dynamics.scheme == "metropolis":
+        uniform = torch.from_numpy(generator.random(len(thetas))).to(thetas.device)
+        heat = _heat(dynamics, state, after)
+        accepted = uniform.log() < heat - ratio
+        after = _accepted(state, after, accepted)
+        # Accepted so, a step and its reversal have the ratio of detailed balance.
+        ratio = torch.where(accepted, heat, 0.0)
+    return _checked(dynamics, replace(after, path_ratio=state.path_ratio + ratio, random=_state_of(generator)))
+
+
+def integrate(dynamics: Langevin, state: State, stops: Iterable[int]) -> Iterator[State]:
+    """The states after given numbers of steps.
+
+    Args:
+        dynamics: what moves the ensemble.
+        state: where to go on from.
+        stops: numbers of steps since the start, increasing.
+
+    Yields:
+        The state at each stop not before the given one.
+
+    Raises:
+        DivergenceError: if a member leaves the finite numbers.
+    """
+    for stop in stops:
+        if stop < state.steps:
+            continue
+        while state.steps < stop:
+            state = step(dynamics, state)
+        yield state
+
+
+def stable_time_step(dynamics: Langevin, thetas: Ensemble, *, members: int = 3, seed: int = 0) -> float:
+    """The limit of stability, 2/λ_max of ∇∇V, at the sharpest of the first members.
+
+    Args:
+        dynamics: gives the potential; its time step is not looked at.
+        thetas: the ensemble.
+        members: how many to look at.
+        seed: of the power iteration's first direction.
+
+    Returns:
+        Largest stable h of Euler–Maruyama [time].
+    """
+
+    def potential(theta: Tensor) -> Tensor:
+        return dynamics.prior_precision * theta.square().sum() + dynamics.strength * dynamics.loss(theta)
+
+    generator = torch.Generator().manual_seed(seed)
+    return 2.0 / max(sharpness(potential, theta, generator=generator).value for theta in thetas[:members])
+
+
+def check_stable(dynamics: Langevin, thetas: Ensemble) -> None:
+    """Raise ValueError if the time step is beyond the limit of stability at the start."""
+    limit = stable_time_step(dynamics, thetas)
+    if dynamics.time_step >= limit:
+        raise ValueError(
+            f"`time_step` must be below 2/λ_max = {limit:.4g}, the limit of stability; "
+            f"time_step = {dynamics.time_step:.4g}."
+        )
+
+
+def _normal(like: Tensor, generator: np.random.Generator) -> Tensor:
+    """Standard normal numbers, drawn on the CPU so that every device gets the same."""
+    return torch.from_numpy(generator.standard_normal(like.shape)).to(like.device)
+
+
+def _generator(random: Tensor) -> np.random.Generator:
+    # NumPy's SFC64, not torch's generator: twice as fast, and the noise is a third of a small network's step.
+    bits = np.random.SFC64(0)
+    bits.state = {**bits.state, "state": {"state": random.numpy().view(np.uint64)}}
+    return np.random.Generator(bits)
+
+
+def _state_of(generator: np.random.Generator) -> Tensor:
+    words: np.ndarray = generator.bit_generator.state["state"]["state"]
+    return torch.from_numpy(words.view(np.int64).copy())
+
+
+def _heat(dynamics: Langevin, before: State, after: State) -> Members:
+    """β(V − V′) of each member's step."""
+    drop = dynamics.potentials(before.thetas, before.losses) - dynamics.potentials(after.thetas, after.losses)
+    return dynamics.inverse_temperature * drop
+
+
+def _accepted(before: State, after: State, accepted: Tensor) -> State:
+    """The new state of members whose step was accepted, the old one of the others."""
+    column = accepted[:, None]
+    return replace(
+        after,
+        thetas=torch.where(column, after.thetas, before.thetas),
+        losses=torch.where(accepted, after.losses, before.losses),
+        gradients=torch.where(column, after.gradients, before.gradients),
+        accepted=before.accepted + int(accepted.sum()),
+    )
+
+
+def _checked(dynamics: Langevin, state: State) -> State:
+    finite = torch.isfinite(state.losses + state.thetas.sum(1))
+    if not bool(finite.all()):
+        raise DivergenceError(
+            f"member {int(torch.argmin(finite.int()))} left the finite numbers at step {state.steps} of "
+            f"{dynamics.time_step:.4g}; a smaller time step may help."
+        )
+    return state

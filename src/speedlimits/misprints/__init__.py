@@ -1,0 +1,1 @@
+"""The paper's formulas as printed, where they are wrong; the right ones are elsewhere."""

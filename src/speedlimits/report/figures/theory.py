@@ -1,0 +1,180 @@
+"""Figures of the closed forms, by matplotlib: the speed limit over time, what it is made of, and densities."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float64
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from speedlimits.bound import SpeedLimit
+from speedlimits.report.figures.sheet import COLD, GREY, STYLE, WARM
+from speedlimits.theory.fokker_planck import FokkerPlanck
+
+Times = Float64[np.ndarray, " times"]
+
+
+def time_grid(times: Times, scale: float, points: int = 200) -> Float64[np.ndarray, " points"]:
+    """Times at which a curve through some times is drawn.
+
+    Args:
+        times: what the user asked for; infinity is left out.
+        scale: a time of the system; the grid begins two decades below it, or at the first time asked for.
+        points: how many.
+
+    Returns:
+        Logarithmically spaced times, up to the last one asked for or one decade above the scale.
+    """
+    asked = times[np.isfinite(times) & (times > 0)]
+    return np.geomspace(min([0.01 * scale, *asked]), max([10 * scale, *asked]), points)
+
+
+@mpl.rc_context(STYLE)
+def flow(curve: SpeedLimit, asked: SpeedLimit, title: str, asymptotic: SpeedLimit | None = None) -> Figure:
+    """Speed limit on the left, inefficiency and its two factors on the right.
+
+    Args:
+        curve: over a grid of times.
+        asked: at the times of the user, drawn as points.
+        title: above both.
+        asymptotic: closed form over the times it is meant for.
+
+    Returns:
+        The figure, not bound to any window.
+    """
+    figure, (left, right) = _sheet(title, 2)
+    _speed_limit_panel(left, curve, asked)
+    for name, style, label in (
+        ("inefficiency", "-", "$T/T_{SL}$"),
+        ("geometric", ":", "geometric: the path bends"),
+        ("pace", "--", "pace: the speed varies"),
+    ):
+        right.plot(curve.time, getattr(curve, name), color=COLD, linestyle=style, label=label)
+    right.plot(asked.time, asked.inefficiency, "o", color=COLD, markersize=4)
+    if asymptotic is not None:
+        for axes, name in ((left, "speed_limit"), (right, "inefficiency")):
+            axes.plot(asymptotic.time, getattr(asymptotic, name), color=WARM, linewidth=1.2, label="asymptotic form")
+    right.axhline(1, color=GREY, linewidth=1)
+    right.set(xscale="log", xlabel="flow time $T$", ylabel="times slower than the limit")
+    top = np.nanmax(np.append(curve.inefficiency, 1.1))
+    if top < 4:
+        right.set_ylim(0.97, 1.05 * top)
+    else:
+        right.set_yscale("log")
+        right.yaxis.set_major_formatter("{x:.3g}")
+        right.yaxis.set_minor_formatter("{x:.2g}")
+        right.tick_params(axis="y", which="minor", labelsize=7)
+    right.set_title("Inefficiency = geometric × pace")
+    left.legend()
+    right.legend()
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def densities(solution: FokkerPlanck, curve: SpeedLimit, title: str) -> Figure:
+    """The law at some times on the left, between its start and equilibrium; the speed limit on the right.
+
+    Args:
+        solution: at the times of the user.
+        curve: the speed limit over a grid of times.
+        title: above both.
+
+    Returns:
+        The figure, not bound to any window.
+    """
+    figure, (left, right) = _sheet(title, 2)
+    x, width = solution.points, np.diff(solution.edges)
+    left.plot(x, solution.start / width, color=GREY, linestyle=":", label="start")
+    left.plot(x, solution.gibbs / width, color=GREY, linestyle="--", label="equilibrium")
+    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, solution.times.size))
+    for index, colour in zip(np.argsort(solution.times), colours, strict=True):
+        left.plot(x, solution.densities[index], color=colour, label=f"$T$ = {solution.times[index]:.3g}")
+    highest = np.max([solution.start, solution.gibbs, *solution.probabilities], axis=0) / width
+    held = np.flatnonzero(highest > 1e-3 * highest.max())
+    # The upper third is for the names of the curves.
+    left.set(xlabel="weight $x$", ylabel="density $p(x, T)$")
+    left.set(xlim=(x[held[0]], x[held[-1]]), ylim=(0, 1.5 * highest.max()))
+    left.set_title("The law of the weight")
+    _speed_limit_panel(right, curve, solution.speed_limit)
+    # Twelve densities are a picture; their twelve names would hide it.
+    if solution.times.size <= 8:
+        left.legend(ncols=2, loc="upper left")
+    right.legend()
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def regression(
+    curve: SpeedLimit, asked: SpeedLimit, sampled: Mapping[str, Mapping[str, Times]] | None, title: str
+) -> Figure:
+    """Linear regression over time: the speed limit on the left, distance and dissipation on the right.
+
+    Args:
+        curve: for many weights and samples, over a grid of times.
+        asked: at the times of the user; T = ∞ is a level.
+        sampled: ``"mean"`` and ``"standard_error"`` of draws of finite size at the same times, by quantity; or None.
+        title: above both.
+
+    Returns:
+        The figure, not bound to any window.
+    """
+    figure, (left, right) = _sheet(title, 2)
+    finite = np.isfinite(asked.time)
+    _speed_limit_panel(left, curve, asked[finite])
+    right.plot(curve.time, curve.w2_squared, color=COLD, label=r"squared distance $\mathcal{W}_2$")
+    right.plot(curve.time, curve.dissipation, color=WARM, label="dissipation per sample $(nβ)^{-1}R$")
+    curves = list(right.lines)
+    for axes, name, colour in ((left, "speed_limit", COLD), (right, "w2_squared", COLD), (right, "dissipation", WARM)):
+        values = getattr(asked, name)
+        axes.plot(asked.time[finite], values[finite], "o", color=colour, markersize=4)
+        for value in values[~finite]:
+            axes.axhline(value, color=colour, linewidth=1, linestyle=":", label="at $T=∞$")
+        if sampled is not None:
+            # Training to equilibrium stands where the axis ends.
+            places = np.where(finite, asked.time, curve.time[-1])
+            mean, error = sampled["mean"][name], 2 * sampled["standard_error"][name]
+            axes.errorbar(places, mean, error, fmt="k_", capsize=3, label="random draws, ± 2 standard errors")
+    right.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="distance, dissipation")
+    right.set_title("What it is made of")
+    left.legend()
+    # What marks the draws and T = ∞ is told on the left.
+    right.legend(handles=curves)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def misprint(temperatures: Times, printed: SpeedLimit, corrected: SpeedLimit, title: str) -> Figure:
+    """The paper's speed limit of linear regression beside the right one, over the inverse temperature.
+
+    Args:
+        temperatures: β of the curves [1/loss].
+        printed: by the paper's formula.
+        corrected: by the right one.
+        title: above it.
+
+    Returns:
+        The figure, not bound to any window.
+    """
+    figure, (axes,) = _sheet(title, 1)
+    axes.plot(temperatures, printed.speed_limit, color=WARM, linestyle="--", label="as printed")
+    axes.plot(temperatures, corrected.speed_limit, color=COLD, label="corrected")
+    axes.set(xscale="log", yscale="log", xlabel="inverse temperature $β$", ylabel="speed limit $T_{SL}$ at $T=∞$")
+    axes.legend()
+    return figure
+
+
+def _sheet(title: str, panels: int) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(4.8 * panels, 3.9), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure, [figure.add_subplot(1, panels, k + 1) for k in range(panels)]
+
+
+def _speed_limit_panel(axes: Axes, curve: SpeedLimit, asked: SpeedLimit) -> None:
+    axes.plot(curve.time, curve.time, color=GREY, linewidth=1, linestyle="--", label="$T_{SL}=T$: as fast as possible")
+    axes.plot(curve.time, curve.speed_limit, color=COLD, label="$T_{SL}$")
+    axes.plot(asked.time, asked.speed_limit, "o", color=COLD, markersize=4)
+    axes.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="speed limit $T_{SL}$")
+    axes.set_title("Speed limit: the least time physics allows")

@@ -1,0 +1,81 @@
+"""The kernel's panels for the browser, by plotly."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from speedlimits.bound import speed_limit
+from speedlimits.report.figures.sheet import COLD, WARM
+from speedlimits.report.pages.panels import LAYOUT, LOGARITHMIC, POINTS
+from speedlimits.report.spectrum import label, ranked, shares
+from speedlimits.runs.kernel import KernelRecord
+from speedlimits.trajectory import Trajectory
+
+
+def overlaps(record: KernelRecord) -> go.Figure:
+    """The residual's overlaps with the kernel's eigenvectors, and the eigenvalues inset."""
+    figure = go.Figure()
+    for view, colour in zip(record.views, (COLD, WARM), strict=False):
+        places, heights = shares(view)
+        figure.add_scatter(
+            x=places,
+            y=heights,
+            mode="lines+markers",
+            marker={"size": 5},
+            line={"color": colour, "width": 1},
+            name=label(view),
+            hovertemplate="%{y:.2g}",
+        )
+    ranks, eigenvalues = ranked(record)
+    step = -(-ranks.size // POINTS)
+    figure.add_scatter(
+        x=ranks[::step],
+        y=eigenvalues[::step],
+        mode="lines",
+        line={"color": COLD, "width": 1},
+        xaxis="x2",
+        yaxis="y2",
+        name="λ<sub>k</sub>",
+        showlegend=False,
+    )
+    small: dict[str, Any] = {"type": "log", "exponentformat": "power", "tickfont": {"size": 10}, "nticks": 4}
+    figure.add_annotation(
+        text="λ<sub>k</sub> by rank", x=0.4, y=0.97, xref="paper", yref="paper", xanchor="right", showarrow=False
+    )
+    figure.update_layout(
+        LAYOUT | {"hovermode": "closest", "legend": LAYOUT["legend"] | {"x": 0.55, "y": 0.04}},
+        xaxis={**LOGARITHMIC, "title": "eigenvalue λ"},
+        yaxis={**LOGARITHMIC, "title": "share of ΣΔ<sub>k</sub>²"},
+        xaxis2={**small, "domain": [0.1, 0.42], "anchor": "y2"},
+        yaxis2={**small, "domain": [0.66, 0.98], "anchor": "x2"},
+    )
+    return figure
+
+
+def prediction(record: KernelRecord, run: Trajectory) -> go.Figure:
+    """T/T_SL as it was measured, and as a kernel that stays the same would have it."""
+    figure = go.Figure()
+    for view, colour in zip(record.views, (COLD, WARM), strict=False):
+        seen = view.seen(run)
+        step = -(-len(seen) // POINTS)
+        times = seen.times[1::step]
+        curves = (
+            ("measured", "solid", np.asarray(speed_limit(seen).inefficiency)[1::step]),
+            ("predicted", "dash", view.predicted(times).inefficiency),
+        )
+        for name, dash, values in curves:
+            figure.add_scatter(
+                x=times,
+                y=values,
+                mode="lines",
+                line={"color": colour, "dash": dash},
+                name=f"{name} {label(view)}",
+                hovertemplate="%{y:.4g}",
+            )
+    figure.update_layout(
+        LAYOUT,
+        xaxis={**LOGARITHMIC, "title": "time since the start T"},
+        yaxis={"type": "log", "title": "T/T<sub>SL</sub>", "dtick": "D2", "gridcolor": "#eee"},
+    )
+    return figure

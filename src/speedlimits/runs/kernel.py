@@ -1,0 +1,203 @@
+"""What a kernel says of a run: spectrum, residual, prediction beside measurement, drift; saved without torch."""
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from speedlimits._files import write_atomically
+from speedlimits.bound import SpeedLimit, speed_limit
+from speedlimits.errors import RunFolderError
+from speedlimits.spectra.power_law import PowerLawFit, fit_power_law
+from speedlimits.theory import constant_kernel
+from speedlimits.theory.power_law import PowerLaw
+from speedlimits.trajectory import Trajectory
+
+SCHEMA = 1
+SERIES = ("time", "w2_squared", "dissipation", "inefficiency", "geometric", "pace")
+# Eigenvalues that a summary lists.
+TOP = 20
+# Modes up to which a fit that starts at the twentieth must reach.
+FEWEST = 28
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class KernelView:
+    """The kernel at one moment of a run, and the residual of that moment in its eigenvectors.
+
+    Args:
+        start_time: when, since the start of the run [time].
+        eigenvalues: λ_k, the largest first; without forming the kernel, the nodes of the residual's measure [1/time].
+        residual: Δ_k = u_kᵀ(f − y), up to its sign [√loss].
+        top: the largest eigenvalues themselves, to which the first of the modes belong [1/time].
+        error: estimated relative error of what is predicted from them; 0 for the whole spectrum.
+    """
+
+    start_time: float
+    eigenvalues: Float64[np.ndarray, " modes"]
+    residual: Float64[np.ndarray, " modes"]
+    top: Float64[np.ndarray, " top"]
+    error: float = 0.0
+
+    def predicted(self, times: Float64[np.ndarray, " times"]) -> SpeedLimit:
+        """What follows if the kernel stays as it is, Eqs. (12), (13), (66).
+
+        Args:
+            times: since the view's start [time].
+
+        Returns:
+            The limit as a series over the times.
+        """
+        return constant_kernel.speed_limit(self.eigenvalues, self.residual, times)
+
+    def seen(self, run: Trajectory) -> Trajectory:
+        """The run from the view's start on.
+
+        Args:
+            run: the whole run.
+
+        Returns:
+            The same run, its times and lengths counted from there.
+        """
+        return run.from_start(self.start_time) if self.start_time else run
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class KernelRecord:
+    """All that `speedlimits kernel` finds out about one member of a study.
+
+    Args:
+        seed: the member.
+        pairs: (sample, output) pairs, the rows of the kernel.
+        matrix_free: whether the kernel was never formed.
+        chosen: which view the summary is about.
+        views: at initialisation, and at a later start.
+        drift_times: of the snapshots whose kernels were compared with the chosen view's, since the run's start [time].
+        drift: 1 − ⟨K, K'⟩/(|K||K'|) there.
+    """
+
+    seed: int
+    pairs: int
+    matrix_free: bool
+    chosen: int
+    views: tuple[KernelView, ...]
+    drift_times: Float64[np.ndarray, " drifts"]
+    drift: Float64[np.ndarray, " drifts"]
+
+    @property
+    def view(self) -> KernelView:
+        """The chosen view."""
+        return self.views[self.chosen]
+
+    def fit(self) -> PowerLawFit | None:
+        """The power laws of the chosen view, in the first half of its modes; None where there are too few.
+
+        Without forming the kernel the window ends with the eigenvalues that were found.
+        """
+        found = self.view.top.size if self.matrix_free else self.view.eigenvalues.size // 2
+        if found < FEWEST:
+            return None
+        generator = np.random.default_rng(0)
+        if self.matrix_free:
+            return fit_power_law(self.view.top, self.view.residual[:found], last=found, generator=generator)
+        return fit_power_law(self.view.eigenvalues, self.view.residual, generator=generator)
+
+    def summary(self, run: Trajectory) -> dict[str, Any]:
+        """The numbers as a JSON object: prediction and measurement of the chosen view at the run's own times.
+
+        Args:
+            run: the member's whole run.
+
+        Returns:
+            Lists and numbers; null is not a finite number.
+        """
+        view = self.view
+        seen = view.seen(run)
+        return {
+            "schema": SCHEMA,
+            "seed": self.seed,
+            "pairs": self.pairs,
+            "matrix_free": self.matrix_free,
+            "start_time": view.start_time,
+            "error": view.error,
+            "eigenvalues_top": _plain(view.top[:TOP]),
+            "exponents": self._exponents(seen.times[-1:]),
+            "predicted": _series(view.predicted(seen.times)),
+            "measured": _series(speed_limit(seen, dissipation="loss_drop")),
+            "drift": {"time": _plain(self.drift_times), "drift": _plain(self.drift)},
+        }
+
+    def _exponents(self, time: np.ndarray) -> dict[str, Any] | None:
+        fit = self.fit()
+        if fit is None:
+            return None
+        law = None
+        if fit.spectrum_exponent > 0:
+            law = PowerLaw(fit.spectrum_exponent, fit.residual_exponent, self.pairs, fit.scale, fit.residual_scale)
+        return {
+            "spectrum_exponent": fit.spectrum_exponent,
+            "residual_exponent": fit.residual_exponent,
+            "exponent": fit.exponent,
+            "spectrum_interval": list(fit.spectrum_interval),
+            "residual_interval": list(fit.residual_interval),
+            "exponent_interval": list(fit.exponent_interval),
+            "window": list(fit.window),
+            "regimes": list(fit.regimes),
+            "inefficiency": None if law is None else _plain(law.finite(time).inefficiency)[0],
+            "asymptotic_inefficiency": None if law is None else _plain(law.asymptotic(time).inefficiency)[0],
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write one NumPy ``.npz`` file, whole or not at all; arrays of view k end in _k.
+
+        Args:
+            path: the file; replaced if it exists.
+
+        Raises:
+            OSError: what the disk reports.
+        """
+        arrays: dict[str, Any] = {"schema": SCHEMA, "views": len(self.views)}
+        arrays |= {name: getattr(self, name) for name in KernelRecord.__dataclass_fields__ if name != "views"}
+        for k, view in enumerate(self.views):
+            arrays |= {f"{name}_{k}": getattr(view, name) for name in KernelView.__dataclass_fields__}
+        write_atomically(Path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "KernelRecord":
+        """Read what `save` wrote; nothing in the file is executed.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The record.
+
+        Raises:
+            RunFolderError: if the file is missing or damaged.
+        """
+        try:
+            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as archive:
+                found = {name: archive[name] if archive[name].ndim else archive[name].item() for name in archive.files}
+            views = tuple(
+                KernelView(**{name: found[f"{name}_{k}"] for name in KernelView.__dataclass_fields__})
+                for k in range(found["views"])
+            )
+            fields = {name: found[name] for name in cls.__dataclass_fields__ if name != "views"}
+        except FileNotFoundError:
+            raise RunFolderError(f"`path` must be a saved kernel; {path} does not exist.") from None
+        except (ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise RunFolderError(f"`path` must be a saved kernel; {path} is damaged ({error}).") from None
+        return cls(views=views, **fields)
+
+
+def _series(limit: SpeedLimit) -> dict[str, list[float | None]]:
+    return {name: _plain(getattr(limit, name)) for name in SERIES}
+
+
+def _plain(values: Any) -> list[float | None]:
+    # JSON knows neither NaN nor infinity.
+    return [float(value) if np.isfinite(value) else None for value in np.atleast_1d(values)]

@@ -1,0 +1,124 @@
+"""The numbers of a study: each member's speed limit at the end, their mean and deviation, certified or not."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from speedlimits.bound import SpeedLimit, speed_limit
+from speedlimits.runs.config import RunConfig
+from speedlimits.trajectory import Trajectory
+
+SCHEMA = 1
+
+# Largest discretisation share with which a run still counts as a flow: ηλ_max/2 at gradient descent's 0.1/λ_max; for
+# integrators of the flow ten times their tolerance.
+DESCENT_TOLERANCE = 0.05
+FLOW_TOLERANCE = 10.0
+# A run within 5 % of the stability limit counts as being at its edge: there sharpness hovers a little above or below.
+EDGE = 0.95
+
+
+def summarise(
+    config: RunConfig, members: Sequence[Mapping[str, Any]], trajectories: Sequence[Trajectory]
+) -> dict[str, Any]:
+    """The contents of ``summary.json``.
+
+    Args:
+        config: the study.
+        members: each member's facts, as `MemberStore.member` gives them.
+        trajectories: their runs, in the same order.
+
+    Returns:
+        A JSON object. ``dissipation`` is the loss drop, Eq. (6), and ``speed_limit``, ``inefficiency``,
+        ``geometric`` and ``pace`` belong to it; ``path_…`` are those of the exact ``path_dissipation``, ``averaged_…``
+        of the path through the midpoints of the steps. ``stability`` is the final ηλ_max/(2(1 + μ)), 1 at the limit.
+        ``std`` is over the members (n − 1), zero for one. Where a number does not exist (0/0), it is null.
+    """
+    tolerance = DESCENT_TOLERANCE if config.method == "gd" else min(FLOW_TOLERANCE * config.rtol, 0.5)
+    limits = [speed_limit(run, dissipation="loss_drop", tolerance=tolerance) for run in trajectories]
+    rows = [_member(config, facts, run, limit) for facts, run, limit in zip(members, trajectories, limits, strict=True)]
+    warm = [_warm(config, facts, run) for facts, run in zip(members, trajectories, strict=True)]
+    reasons = [
+        f"seed {facts['seed']}: {reason}"
+        for facts, limit in zip(members, limits, strict=True)
+        for reason in limit.final.reasons
+    ]
+    return {
+        "schema": SCHEMA,
+        "dataset": config.dataset,
+        "model": config.model,
+        "samples": config.samples,
+        "parameters": members[0]["parameters"],
+        "held_out": members[0].get("held_out"),
+        "method": config.method,
+        "time": trajectories[0].time,
+        "members": rows,
+        "mean": _over(rows, np.mean),
+        "std": _over(rows, lambda values: np.std(values, ddof=1) if len(values) > 1 else 0.0),
+        "warm_start": {
+            "members": warm,
+            "mean": _over(warm, np.mean),
+            "std": _over(warm, lambda values: np.std(values, ddof=1) if len(values) > 1 else 0.0),
+        },
+        "edge_of_stability": [row["seed"] for row in rows if (row["stability"] or 0.0) >= EDGE],
+        "tolerance": tolerance,
+        "certified": not reasons,
+        "reasons": reasons,
+    }
+
+
+def _member(config: RunConfig, facts: Mapping[str, Any], run: Trajectory, limit: SpeedLimit) -> dict[str, Any]:
+    path, averaged = (speed_limit(run, dissipation=kind).final for kind in ("path", "averaged"))
+    learning_rate = facts.get("learning_rate")
+    return {
+        "seed": facts["seed"],
+        "loss_initial": float(run.losses[0]),
+        "loss_final": float(run.losses[-1]),
+        "dissipation": float(run.loss_drop[-1]),
+        "path_dissipation": float(run.path_dissipation[-1]),
+        "discretisation_share": _number(run.discretisation_share[-1]),
+        "certificate": _certificate(run),
+        "certificate_worst_interval": _number(np.nanmax(run.interval_certificates, initial=0.0)),
+        "w2_squared": float(run.w2_squared[-1]),
+        "arc_length": float(run.arc_lengths[-1]),
+        **_limit(limit),
+        "path_speed_limit": _number(path.speed_limit),
+        "path_inefficiency": _number(path.inefficiency),
+        "averaged_speed_limit": _number(averaged.speed_limit),
+        "averaged_inefficiency": _number(averaged.inefficiency),
+        "gradient_evaluations": int(run.gradient_evaluations[-1]) + facts["sharpness_gradient_evaluations"],
+        "learning_rate": learning_rate,
+        "sharpness_initial": facts["sharpness_initial"],
+        "sharpness_final": facts["sharpness_final"],
+        "stability": learning_rate and learning_rate * facts["sharpness_final"] / (2 * (1 + config.momentum)),
+        "test_accuracy": _number(run.test_accuracy[-1]),
+    }
+
+
+def _certificate(run: Trajectory) -> float | None:
+    drop = run.loss_drop[-1]
+    return float(abs(drop - run.path_dissipation[-1]) / abs(drop)) if drop != 0 else None
+
+
+def _warm(config: RunConfig, facts: Mapping[str, Any], run: Trajectory) -> dict[str, Any]:
+    view = run.from_start(config.warm_start * run.time)
+    limit = speed_limit(view, dissipation="loss_drop")
+    path = {"path_inefficiency": _number(speed_limit(view).final.inefficiency)}
+    return {"seed": facts["seed"], "start_time": view.start_time, "time": view.time, **_limit(limit), **path}
+
+
+def _limit(limit: SpeedLimit) -> dict[str, float | None]:
+    final = limit.final
+    return {name: _number(getattr(final, name)) for name in ("speed_limit", "inefficiency", "geometric", "pace")}
+
+
+def _over(rows: Sequence[Mapping[str, Any]], reduce: Any) -> dict[str, float | None]:
+    numbers = [key for key in rows[0] if key != "seed"]
+    values = {key: [row[key] for row in rows] for key in numbers}
+    return {key: None if None in column else _number(reduce(column)) for key, column in values.items()}
+
+
+def _number(value: Any) -> float | None:
+    # JSON knows neither NaN nor infinity.
+    return float(value) if np.isfinite(value) else None

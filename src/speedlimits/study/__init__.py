@@ -1,1 +1,0 @@
-"""Ensembles of runs: their configuration, execution and store."""

@@ -1,0 +1,1 @@
+"""Trains networks and writes what comes of it: problems, members, runs and studies."""

@@ -1,0 +1,1 @@
+"""Where members are trained: on this machine or a Ray cluster."""

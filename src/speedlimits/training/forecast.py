@@ -1,0 +1,83 @@
+"""How long a study will take, from one gradient that is timed and the sharpness at the start."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from speedlimits.dynamics.loss import value_and_gradient
+from speedlimits.dynamics.sharpness import sharpness
+from speedlimits.runs.config import RunConfig
+from speedlimits.training.problem import build
+
+# Gradients of rkc2 over √(λ_max T), λ_max at the start, at rtol 1e-2: 10 to 16 for Myrtle-5 of width 16 on 500 or 1,000
+# images of CIFAR-10 (`studies/small`), 28 for width 4 on 50 digits, whose sharpness grows; a guide, not a law.
+GRADIENTS_PER_ROOT = 14.0
+# Hessian-vector products: the steepest direction stands so far out that few find it to some ten per cent.
+PRODUCTS = 4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one member of a study is expected to cost.
+
+    Args:
+        gradient_seconds: measured, for one full-batch gradient.
+        accuracy_seconds: measured, for the held-out images once.
+        gradients: expected.
+        records: at each of which the accuracy is measured.
+    """
+
+    gradient_seconds: float
+    accuracy_seconds: float
+    gradients: float
+    records: int
+
+    @property
+    def seconds(self) -> float:
+        """Expected for one member."""
+        return self.gradients * self.gradient_seconds + self.records * self.accuracy_seconds
+
+    def scaled(self, factor: float) -> "Estimate":
+        """The same network on ``factor`` times as many images: gradients cost as much more, λ_max is so much larger."""
+        return Estimate(
+            gradient_seconds=factor * self.gradient_seconds,
+            accuracy_seconds=self.accuracy_seconds,
+            gradients=math.sqrt(factor) * self.gradients,
+            records=self.records,
+        )
+
+
+def estimate(config: RunConfig) -> Estimate:
+    """Time one gradient of the study's first member.
+
+    Args:
+        config: the study, with method rkc2.
+
+    Returns:
+        The estimate for one member, on one thread.
+
+    Raises:
+        ValueError: if the configuration names something unknown.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        problem = build(config, config.seeds[0])
+        theta = problem.theta0
+        # The first call of anything pays for its preparation.
+        steepest = sharpness(problem.loss, theta, generator=torch.Generator().manual_seed(0), max_iterations=PRODUCTS)
+        gradient_seconds = _seconds(lambda: float(value_and_gradient(problem.loss, theta)[0]))
+        accuracy_seconds = _seconds(lambda: problem.accuracy(theta))
+    finally:
+        torch.set_num_threads(threads)
+    gradients = GRADIENTS_PER_ROOT * math.sqrt(steepest.value * config.time)
+    return Estimate(gradient_seconds, accuracy_seconds, gradients, config.records)
+
+
+def _seconds(work: Callable[[], float]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -1,0 +1,160 @@
+"""The tangent kernel of one member of a finished study, at its start and later, and how far it drifts."""
+
+from pathlib import Path
+
+import numpy as np
+
+from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
+from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_drift
+from speedlimits.kernel.lanczos import estimated_drift, residual_measure
+from speedlimits.kernel.operator import KernelOperator
+from speedlimits.runs.kernel import TOP, KernelRecord, KernelView
+from speedlimits.runs.run import Run, RunFolder, load_run
+from speedlimits.training.problem import Problem, build
+
+FILE = "kernel.npz"
+# Snapshots whose kernels are compared with the first.
+DRIFTS = 6
+# Float64 matrices of the kernel's size that its eigenvectors and a second kernel need at once.
+MATRICES = 4
+TOLERANCE = 1e-8
+MODES = 120
+
+
+def analyse_kernel(
+    directory: str | Path,
+    *,
+    seed: int | None = None,
+    at: float | None = None,
+    matrix_free: bool = False,
+    modes: int = MODES,
+    memory: float = 4e9,
+) -> KernelRecord:
+    """Find out what the tangent kernel says of a run, and write ``kernel.npz`` into its folder.
+
+    Args:
+        directory: the run folder.
+        seed: the member; by default the first.
+        at: start of the prediction, to the nearest snapshot; by default initialisation, with the study's own warm
+            start beside it [time].
+        matrix_free: never form the kernel: for many samples.
+        modes: largest eigenvalues to find in that case, for the exponents: about 1.7 products with the kernel each.
+        memory: bytes that may be used, about.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: if the seed or time is not one of the run's, the number of modes is negative, or the kernel does not
+            fit into the memory.
+        RunFolderError: if the folder is damaged or its run has not ended.
+        OSError: what the disk reports.
+    """
+    run = load_run(directory)
+    seed = run.config.seeds[0] if seed is None else seed
+    check_one_of("seed", seed, run.config.seeds)
+    check_positive("memory", memory)
+    check_integer("modes", modes, minimum=0)
+    member = _Member(RunFolder.open(directory), run, seed, memory)
+    if not matrix_free:
+        member.check_fits()
+    warm = member.nearest("at", run.config.warm_start * member.end if at is None else at)
+    times = sorted({0.0, warm})
+    chosen = 0 if at is None else len(times) - 1
+    views = tuple(member.measured(time, modes) if matrix_free else member.decomposed(time) for time in times)
+    drift_times = member.spread(times[chosen])
+    compare = member.estimated_drifts if matrix_free else member.drifts
+    record = KernelRecord(
+        seed=seed,
+        pairs=member.pairs,
+        matrix_free=matrix_free,
+        chosen=chosen,
+        views=views,
+        drift_times=drift_times,
+        drift=compare(times[chosen], drift_times),
+    )
+    record.save(Path(directory) / FILE)
+    return record
+
+
+class _Member:
+    """One network of the study, its data, and its weights at the snapshots."""
+
+    def __init__(self, folder: RunFolder, run: Run, seed: int, memory: float) -> None:
+        self._problem: Problem = build(run.config, seed)
+        self._store = folder.member(seed)
+        self._run = run.trajectories[seed]
+        self._memory = memory
+        self.pairs = self._problem.loss.targets.numel()
+        self.end = self._run.time
+
+    def check_fits(self) -> None:
+        needed = MATRICES * 8 * self.pairs**2
+        if needed > self._memory:
+            raise ValueError(
+                f"`memory` must be at least {needed / 1e9:.3g} GB for a kernel of {self.pairs} pairs, or the kernel "
+                f"not formed (matrix_free); memory = {self._memory / 1e9:.3g} GB."
+            )
+
+    def nearest(self, name: str, time: float) -> float:
+        check_non_negative(name, time)
+        kept = self._run.snapshot_times
+        if not time < kept[-1]:
+            raise ValueError(f"`{name}` must lie in [0, {kept[-1]:g}), before the run's end; {name} = {time:g}.")
+        return float(kept[min(int(np.abs(kept - time).argmin()), kept.size - 2)])
+
+    def spread(self, start: float) -> np.ndarray:
+        """Some snapshots after a start, log-spaced like all of them, the last included."""
+        later = self._run.snapshot_times[self._run.snapshot_times > start]
+        return later[np.unique(np.linspace(0, later.size - 1, DRIFTS).round().astype(int))]
+
+    def kernel(self, time: float) -> np.ndarray:
+        loss = self._problem.loss
+        return empirical_kernel(loss.model, loss.inputs, weights=self._weights(time), memory=self._memory / 4)
+
+    def operator(self, time: float) -> KernelOperator:
+        loss = self._problem.loss
+        return KernelOperator(loss.model, loss.inputs, weights=self._weights(time))
+
+    def decomposed(self, time: float) -> KernelView:
+        eigenvalues, vectors = eigenmodes(self.kernel(time))
+        residual = vectors.T @ self._residual(self.operator(time))
+        return KernelView(start_time=time, eigenvalues=eigenvalues, residual=residual, top=eigenvalues[:TOP].copy())
+
+    def measured(self, time: float, modes: int) -> KernelView:
+        operator = self.operator(time)
+        times = self._run.times[1:]
+        measure = residual_measure(
+            operator,
+            self._residual(operator),
+            times[times <= self.end - time],
+            tolerance=TOLERANCE,
+            modes=min(modes, operator.size),
+        )
+        eigenvalues = measure.eigenvalues[::-1]
+        return KernelView(
+            start_time=time,
+            eigenvalues=eigenvalues,
+            residual=measure.residual[::-1],
+            top=eigenvalues[: measure.converged],
+            error=measure.error,
+        )
+
+    def drifts(self, start: float, times: np.ndarray) -> np.ndarray:
+        first = self.kernel(start)
+        return np.array([kernel_drift(first, self.kernel(time)) for time in times])
+
+    def estimated_drifts(self, start: float, times: np.ndarray) -> np.ndarray:
+        first = self.operator(start)
+
+        def estimate(time: float) -> float:
+            return estimated_drift(first, self.operator(time), self.pairs, generator=np.random.default_rng(0))
+
+        return np.array([estimate(time) for time in times])
+
+    def _residual(self, operator: KernelOperator) -> np.ndarray:
+        return operator.residual(self._problem.loss.targets.cpu().numpy())
+
+    def _weights(self, time: float) -> dict[str, np.ndarray]:
+        record = self._run.snapshot_records[np.abs(self._run.snapshot_times - time).argmin()]
+        return self._store.weights(int(record))

@@ -1,0 +1,71 @@
+"""The paper's experiment (§4) in three sizes: one study for each kind of network and number of training images."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from speedlimits._checks import check_one_of
+from speedlimits.runs.config import RunConfig
+
+# ReLU networks have kinks: a tolerance below 1e-2 costs gradients and gains nothing there. The loss is ½Σ(f−y)² over
+# samples and outputs; the paper trained for 200,000 steps of 1e-4 to 1e-5, T = 2 to 20.
+MYRTLE = RunConfig(dataset="cifar10", model="myrtle", rtol=1e-2, dtype="float32")
+
+PRESETS: dict[str, tuple[RunConfig, tuple[int, ...]]] = {
+    "smoke": (
+        dataclasses.replace(
+            MYRTLE, dataset="digits", width=4, seeds=(0, 1), time=2.0, records=60, snapshots=16, triples=6
+        ),
+        (50, 100, 200),
+    ),
+    "small": (
+        dataclasses.replace(MYRTLE, width=16, seeds=(0, 1, 2), time=6.0, records=60, snapshots=24),
+        (125, 250, 500, 1000),
+    ),
+    "paper": (
+        dataclasses.replace(MYRTLE, width=128, time=20.0, records=120, snapshots=30),
+        (500, 1250, 2500, 5000),
+    ),
+}
+
+
+# The kinds of network a study may be of, and what each needs beside the preset: tanh is smooth, so that a tolerance of
+# 1e-3 is met; layers without convolutions are wider.
+MODELS: dict[str, Callable[[RunConfig], RunConfig]] = {
+    "myrtle": lambda config: config,
+    "fcn": lambda config: dataclasses.replace(config, model="fcn", width=4 * config.width, rtol=1e-3),
+}
+
+
+def preset(
+    name: str,
+    *,
+    models: Sequence[str] = ("myrtle",),
+    samples: Sequence[int] = (),
+    seeds: Sequence[int] = (),
+    device: str = "cpu",
+) -> dict[str, RunConfig]:
+    """The studies of one preset, by the names of their folders.
+
+    Args:
+        name: smoke, small or paper.
+        models: kinds of network, each on every number of images; fcn has four times the width of myrtle.
+        samples: numbers of training images instead of the preset's.
+        seeds: members instead of the preset's.
+        device: where to compute.
+
+    Returns:
+        A study for each kind and number of training images, the numbers in increasing order.
+
+    Raises:
+        ValueError: if a name is unknown, or a number is against the rules of `RunConfig`.
+    """
+    check_one_of("preset", name, PRESETS)
+    for model in models:
+        check_one_of("model", model, MODELS)
+    base, sizes = PRESETS[name]
+    base = dataclasses.replace(base, seeds=tuple(seeds) or base.seeds, device=device)
+    return {
+        f"{model}-n{n:05d}": dataclasses.replace(MODELS[model](base), samples=n)
+        for model in dict.fromkeys(models)
+        for n in sorted(set(samples or sizes))
+    }

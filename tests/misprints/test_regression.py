@@ -1,0 +1,157 @@
+"""Each misprint on linear regression beside its correction and a brute-force number: how wrong the paper is."""
+
+import numpy as np
+import pytest
+
+from speedlimits.misprints import regression as as_printed
+from speedlimits.theory import regression_limit
+from speedlimits.theory.linear_regression import LinearRegression
+from tests.theory.regression_cases import brute_force, draw
+
+
+def taught(dims: int, samples: int, rng: np.random.Generator, **parameters: float) -> LinearRegression:
+    """Gaussian inputs and a teacher drawn from N(0, (α/d)1), without noise on the labels."""
+    variance = parameters.pop("teacher_variance")
+    inputs = rng.standard_normal((dims, samples))
+    teacher = rng.standard_normal(dims) * np.sqrt(variance / dims)
+    return LinearRegression(inputs=inputs, targets=teacher @ inputs, **parameters)
+
+
+def test_drift_of_equation_74():
+    """The printed sum over samples, written out; at the posterior mean the right drift vanishes, this one does not."""
+    problem = draw(3, 7)
+    mean, _ = problem.law(np.inf)
+    theta = np.array([[0.3, -0.2, 1.0], mean])
+    for weights, printed in zip(theta, as_printed.drift(problem, theta), strict=True):
+        total = sum((y - weights @ x) * x for x, y in zip(problem.inputs.T, problem.targets, strict=True))
+        expected = -(total + 0.7 * 3 / 3.0 * weights) / 7
+        np.testing.assert_allclose(printed, expected, rtol=1e-12)
+    np.testing.assert_allclose(problem.drift(mean), 0.0, atol=1e-14)
+    assert np.abs(as_printed.drift(problem, mean)).max() > 0.01
+
+
+def test_drift_of_equation_74_runs_away():
+    """Under the printed sign the loss grows along the drift, where it should fall."""
+    problem = draw(3, 7)
+
+    def loss(theta: np.ndarray) -> float:
+        return np.sum((problem.targets - theta @ problem.inputs) ** 2)
+
+    theta = np.array([0.3, -0.2, 1.0])
+    assert loss(theta + 1e-3 * as_printed.drift(problem, theta)) > loss(theta)
+    assert loss(theta + 1e-3 * problem.drift(theta)) < loss(theta)
+
+
+def test_equation_77():
+    """Its last line as printed, in whole matrices, against the partition functions: 1/d of one term is missing."""
+    dims, samples, decay, beta = 4, 6, 0.7, 3.0
+    rng = np.random.default_rng(0)
+    teacher = rng.standard_normal(dims)
+    inputs = rng.standard_normal((dims, samples))
+    problem = LinearRegression(
+        inputs=inputs, targets=teacher @ inputs, weight_decay=decay, inverse_temperature=beta, learning_rate=0.3
+    )
+    gram, c = inputs @ inputs.T, decay / beta
+    scaled = c * np.eye(dims) + gram / dims
+    others = 0.5 * dims / samples / beta * np.log(c) - 0.5 / (samples * beta) * np.linalg.slogdet(scaled)[1]
+    others += np.trace(gram) / (2 * decay * dims * samples)
+    work = teacher @ np.linalg.solve(scaled, gram @ gram @ teacher)
+    assert as_printed.data_dissipation(problem) == pytest.approx(others + work / (2 * dims**2 * samples), rel=1e-12)
+    right = others + work / (2 * dims * samples)
+    assert brute_force(problem)[1] / samples == pytest.approx(right, rel=1e-12)
+    assert as_printed.data_dissipation(problem) < 0.9 * right
+
+
+@pytest.mark.parametrize("ratio", [0.5, 2.0])
+def test_equation_79_on_drawn_data(ratio):
+    """Brute force over 100 draws of data and teacher agrees with the correction within 4 errors, not with the print."""
+    point = {"weight_decay": 1.0, "inverse_temperature": 10.0, "teacher_variance": 2.0}
+    rng = np.random.default_rng(4)
+    dims, draws = 40, 100
+    problems = [taught(dims, round(dims / ratio), rng, **point) for _ in range(draws)]
+    moved, spent = np.array([brute_force(problem) for problem in problems]).T
+    spent /= dims / ratio
+    limits = moved / spent
+    # The mean over draws is itself 1/d away from the limit, with a factor below 1.
+    error = 4 * limits.std(ddof=1) / np.sqrt(draws) + 1 / dims
+    assert abs(limits.mean() - regression_limit.speed_limit(**point, aspect_ratio=ratio)) < error
+    assert as_printed.speed_limit(**point, aspect_ratio=ratio) - limits.mean() > 20 * error
+    error = 4 * spent.std(ddof=1) / np.sqrt(draws) + 1 / dims
+    assert abs(spent.mean() - regression_limit.dissipation(**point, aspect_ratio=ratio)) < error
+    assert spent.mean() - as_printed.dissipation(**point, aspect_ratio=ratio) > 4 * error
+
+
+def test_how_wrong_equation_79_is():
+    """As printed T_SL is too large by 1 + αλ at β → ∞ and by 1 + 2αλ at β → 0, and right only at α = 0."""
+    signals = np.array([0.0, 1.0, 6.0])
+    for beta, factors in ((1e12, 1 + signals), (1e-9, 1 + 2 * signals)):
+        point = {
+            "weight_decay": 2.0,
+            "inverse_temperature": beta,
+            "aspect_ratio": 0.5,
+            "teacher_variance": signals / 2.0,
+        }
+        excess = as_printed.speed_limit(**point) / regression_limit.speed_limit(**point)
+        np.testing.assert_allclose(excess, factors, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 2.0])
+def test_equations_8_and_80_on_drawn_data(ratio):
+    """At β = 1e10 averages over 20 draws give 2 min(1, 1/γ) within 4 standard errors, not 2(1 + αλ)."""
+    rng = np.random.default_rng(5)
+    dims, end = 40, np.array([np.inf])
+    problems = [
+        LinearRegression.averaged(
+            inputs=rng.standard_normal((dims, round(dims / ratio))),
+            teacher_variance=2.0,
+            weight_decay=1.0,
+            inverse_temperature=1e10,
+        )
+        for _ in range(20)
+    ]
+    limits = np.array([problem.speed_limit(end).speed_limit[0] for problem in problems])
+    error = 4 * limits.std(ddof=1) / np.sqrt(20) + 1e-3
+    assert abs(limits.mean() - regression_limit.limit_zero_temperature(aspect_ratio=ratio)) < error
+    printed = as_printed.limit_zero_temperature(weight_decay=1.0, aspect_ratio=ratio, teacher_variance=2.0)
+    assert printed == 6.0
+    assert printed - limits.mean() > 20 * error
+
+
+def test_equations_10_and_83_on_drawn_data():
+    """With 4,000 samples of 4 dimensions T_SL is 2 to 5 %, at λ = 1 and α = 3; not 2λα = 6, nor 2(1 + αλ) = 8."""
+    problem = LinearRegression.averaged(
+        inputs=np.random.default_rng(6).standard_normal((4, 4000)),
+        teacher_variance=3.0,
+        weight_decay=1.0,
+        inverse_temperature=5.0,
+    )
+    limit = problem.speed_limit(np.array([np.inf])).speed_limit[0]
+    assert limit == pytest.approx(regression_limit.limit_many_samples(), rel=0.05)
+    assert as_printed.limit_many_samples(weight_decay=1.0, teacher_variance=3.0) == 6.0
+    # The two prints contradict each other: Eq. (79) as printed tends to 2(1 + αλ).
+    at_79 = as_printed.speed_limit(weight_decay=1.0, inverse_temperature=5.0, aspect_ratio=1e-8, teacher_variance=3.0)
+    assert at_79 == pytest.approx(8.0, rel=1e-3)
+
+
+def test_limits_that_are_said_not_to_commute():
+    """Below Eq. (80): 2(1 + αλ) stays, while T_SL at β = 1e12 falls to 2/γ."""
+    printed = as_printed.limit_zero_temperature_then_wide(weight_decay=1.0, teacher_variance=2.0)
+    assert printed == 6.0
+    ratios = np.array([1e2, 1e4])
+    limit = regression_limit.speed_limit(
+        weight_decay=1.0, inverse_temperature=1e12, aspect_ratio=ratios, teacher_variance=2.0
+    )
+    np.testing.assert_allclose(limit, 2.0 / ratios, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("as_user")
+def test_bad_input_is_named():
+    """Misprints check their arguments as their corrections do."""
+    with pytest.raises(
+        ValueError, match=r"`teacher_variance` must be non-negative and finite; teacher_variance = -1\."
+    ):
+        as_printed.speed_limit(weight_decay=1.0, inverse_temperature=1.0, aspect_ratio=1.0, teacher_variance=-1.0)
+    with pytest.raises(ValueError, match=r"`aspect_ratio` must be positive and finite; aspect_ratio = 0\."):
+        as_printed.limit_zero_temperature(weight_decay=1.0, aspect_ratio=0.0, teacher_variance=1.0)
+    with pytest.raises(ValueError, match=r"`weight_decay` must be positive and finite; weight_decay = 0\."):
+        as_printed.limit_many_samples(weight_decay=0.0, teacher_variance=1.0)

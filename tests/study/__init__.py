@@ -1,1 +1,0 @@
-"""Tests of configuration, execution and store."""

@@ -1,0 +1,88 @@
+"""What the tests of faults share: a study that takes seconds, run in a process of its own that can be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from speedlimits import RunConfig
+
+# Seconds of training in all: a fault has to fall well before the end, and a test has to wait for it.
+STUDIES = {f"n{n}": RunConfig(samples=n, width=24, seeds=(0, 3), time=0.2, records=60, snapshots=8) for n in (60, 120)}
+
+CODE = """
+import sys
+from tests.training.engines.faults import STUDIES
+from speedlimits.cli import main
+from speedlimits.training.engines.engine import choose
+from speedlimits.training.sweep import train_study
+
+class Command:
+    def __call__(self):
+        engine, out, resume, storage = sys.argv[1:]
+        options = {"address": "local", "storage": storage or None} if engine == "ray" else {}
+        train_study(STUDIES, out, resume=resume == "resume", engine=choose(engine, 2, **options))
+
+# Errors, interruptions and exit codes as those of the command line.
+main._parse = lambda _: Command()
+sys.exit(main.main([]))
+"""
+
+
+def start(out: Path, *, engine: str = "local", resume: bool = False, storage: str = "") -> subprocess.Popen:
+    """The studies in a process group of their own, with a checkpoint at every record."""
+    arguments = [engine, str(out), "resume" if resume else "", storage]
+    environment = os.environ | {"SPEEDLIMITS_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE, *arguments],
+        cwd=Path(__file__).parents[3],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all that come from it, alive."""
+    found = [pid]
+    for process in found:
+        for task in Path(f"/proc/{process}/task").glob("*/children"):
+            found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def kill_all(process: subprocess.Popen) -> None:
+    """``kill -9`` of a process and everything that comes from it, the workers in their own groups too."""
+    for pid in descendants(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.01)
+
+
+def members(folder: Path) -> list[Path]:
+    """The member folders of all studies that have ended."""
+    return [path.parent for path in sorted(folder.glob("*/members/*/member.json"))]
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those of the processes that still run."""
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists() and "Z" not in _state(pid)]
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
