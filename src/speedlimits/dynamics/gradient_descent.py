@@ -32,7 +32,7 @@ STABLE_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class DescentState:
     """Where the descent stands; its sums stay on the device, so that a step costs no transfer to the host.
 
     Args:
@@ -71,11 +71,11 @@ class State:
         return Point(**shared, gradient_norm_squared=speed.square())
 
 
-def init(loss: Loss, theta0: Flat) -> State:
+def init(loss: Loss, theta0: Flat) -> DescentState:
     """The start: θ_0, with one gradient evaluated there."""
     value, gradient = value_and_gradient(loss, theta0)
     zero = torch.zeros((), dtype=torch.float64, device=theta0.device)
-    return State(
+    return DescentState(
         step=0,
         time=0.0,
         displacement=torch.zeros_like(theta0, dtype=torch.float64),
@@ -90,7 +90,7 @@ def init(loss: Loss, theta0: Flat) -> State:
     )
 
 
-def step(loss: Loss, theta0: Flat, state: State, learning_rate: float, momentum: float = 0.0) -> State:
+def step(loss: Loss, theta0: Flat, state: DescentState, learning_rate: float, momentum: float = 0.0) -> DescentState:
     r"""One step, and its share of the exact discrete sums.
 
     .. math:: \delta' = \mu\delta - \eta\nabla L, \qquad l \mathrel{+}= |\delta'|, \qquad
@@ -104,7 +104,7 @@ def step(loss: Loss, theta0: Flat, state: State, learning_rate: float, momentum:
     turn = (state.change + change).square().sum() / 4 - state.change.dot(state.change) / 2
     turn = squared / 2 if state.step == 0 else turn
     value, gradient = value_and_gradient(loss, at(theta0, displacement))
-    return State(
+    return DescentState(
         step=state.step + 1,
         # A product, not a running sum: no drift over 200,000 steps.
         time=(state.step + 1) * time_step,
@@ -121,8 +121,8 @@ def step(loss: Loss, theta0: Flat, state: State, learning_rate: float, momentum:
 
 
 def integrate(
-    loss: Loss, theta0: Flat, state: State, steps: Iterable[int], *, learning_rate: float, momentum: float = 0.0
-) -> Iterator[tuple[State, list[Point]]]:
+    loss: Loss, theta0: Flat, state: DescentState, steps: Iterable[int], *, learning_rate: float, momentum: float = 0.0
+) -> Iterator[tuple[DescentState, list[Point]]]:
     """Go on from any state, and stop at the given step numbers.
 
     Args:
@@ -226,7 +226,7 @@ def whole_steps(time: float, time_step: float) -> float:
     return time / max(1, math.ceil(time / time_step * (1 - 1e-12)))
 
 
-def _check_alive(state: State, learning_rate: float) -> None:
+def _check_alive(state: DescentState, learning_rate: float) -> None:
     loss, start = float(state.loss), float(state.initial_loss)
     speed = float(torch.linalg.vector_norm(state.gradient))
     if math.isfinite(loss) and math.isfinite(speed) and loss - start <= EXPLOSION * abs(start):

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from speedlimits.dynamics import gradient_descent
-from speedlimits.dynamics.flow import gradient_flow, methods
+from speedlimits.dynamics.flow import gradient_flow
+from speedlimits.dynamics.flow.methods import ONE_STEP_METHODS
 from speedlimits.dynamics.sharpness import Sharpness, sharpness
 from speedlimits.dynamics.state import Point, at
 from speedlimits.runs.config import RunConfig
@@ -94,7 +95,7 @@ def _learning_rate(config: RunConfig, steepest: float) -> float:
     return scale * gradient_descent.whole_steps(config.time, config.learning_rate / scale)
 
 
-def _descent_facts(problem: Problem, state: gradient_descent.State, plan: Plan) -> dict[str, Any]:
+def _descent_facts(problem: Problem, state: gradient_descent.DescentState, plan: Plan) -> dict[str, Any]:
     end = at(problem.theta0, state.displacement)
     found = sharpness(problem.loss, end, generator=torch.Generator().manual_seed(0))
     return {"learning_rate": plan.learning_rate, "sharpness_final": found.value}
@@ -144,5 +145,5 @@ METHODS: dict[str, Method] = {
         ),
         facts=_descent_facts,
     ),
-    **{name: _flow(name) for name in methods.METHODS},
+    **{name: _flow(name) for name in ONE_STEP_METHODS},
 }

@@ -13,7 +13,7 @@ from speedlimits.dissipation.fluctuation import FluctuationTheorem, fluctuation_
 from speedlimits.dynamics.loss import FlatLoss
 from speedlimits.dynamics.noise import langevin
 from speedlimits.dynamics.noise.annealing import anneal
-from speedlimits.dynamics.noise.langevin import Langevin, State
+from speedlimits.dynamics.noise.langevin import Langevin, LangevinState
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.estimates import from_mean
 from speedlimits.runs import noisy_store as store
@@ -105,7 +105,9 @@ def _dynamics(config: NoisyConfig, loss: FlatLoss) -> tuple[Langevin, int]:
     return dynamics, steps
 
 
-def _look(config: NoisyConfig, dynamics: Langevin, loss: FlatLoss, start: State, state: State) -> Measured:
+def _look(
+    config: NoisyConfig, dynamics: Langevin, loss: FlatLoss, start: LangevinState, state: LangevinState
+) -> Measured:
     return measure(dynamics, start, state, blocks=loss.sizes, confidence=config.confidence, seed=config.seed)
 
 
@@ -117,8 +119,8 @@ def _stops(steps: int, records: int) -> list[int]:
 def _summary(
     config: NoisyConfig,
     dynamics: Langevin,
-    start: State,
-    state: State,
+    start: LangevinState,
+    state: LangevinState,
     measured: Measured,
     rows: Sequence[dict[str, float]],
 ) -> dict[str, Any]:
@@ -158,14 +160,14 @@ def _summary(
     }
 
 
-def _fluctuations(dynamics: Langevin, start: State, state: State) -> FluctuationTheorem:
+def _fluctuations(dynamics: Langevin, start: LangevinState, state: LangevinState) -> FluctuationTheorem:
     """⟨e^{−ΔS}⟩ with the reversed paths started from p₀ itself, whose density is known."""
     change = state.thetas.square().sum(1) - start.thetas.square().sum(1)
     boundary = dynamics.inverse_temperature * dynamics.prior_precision * change
     return fluctuation_theorem((boundary + state.path_ratio).cpu().numpy())
 
 
-def _to_equilibrium(config: NoisyConfig, dynamics: Langevin, start: State) -> list[dict[str, Any]]:
+def _to_equilibrium(config: NoisyConfig, dynamics: Langevin, start: LangevinState) -> list[dict[str, Any]]:
     """β⁻¹R_∞ by annealing both ways and by thermodynamic integration."""
     # Dense where the loss falls fastest, at small strength.
     strengths = np.linspace(0.0, 1.0, config.strengths) ** 3

@@ -8,7 +8,7 @@ import numpy as np
 
 from speedlimits.certified import CertifiedLimit, certified_speed_limit
 from speedlimits.dissipation import bounds as dissipation_bounds
-from speedlimits.dynamics.noise.langevin import Langevin, State
+from speedlimits.dynamics.noise.langevin import Langevin, LangevinState
 from speedlimits.estimates import Estimate, from_mean
 from speedlimits.transport import bounds, plans
 
@@ -35,7 +35,13 @@ class Measured:
 
 
 def measure(
-    dynamics: Langevin, start: State, state: State, *, blocks: Sequence[int], confidence: float, seed: int
+    dynamics: Langevin,
+    start: LangevinState,
+    state: LangevinState,
+    *,
+    blocks: Sequence[int],
+    confidence: float,
+    seed: int,
 ) -> Measured:
     """Look at an ensemble.
 
@@ -88,7 +94,7 @@ def measure(
     )
 
 
-def _means(dynamics: Langevin, state: State, energies: np.ndarray) -> list[Estimate]:
+def _means(dynamics: Langevin, state: LangevinState, energies: np.ndarray) -> list[Estimate]:
     forces = dynamics.forces(state.thetas, state.gradients)
     # ⟨θ·∇V⟩ = P/β in equilibrium (equipartition), and above or below it on the way there.
     virial = -(forces * state.thetas).sum(1) / state.thetas.shape[1]

@@ -55,7 +55,9 @@ def network(depth: int) -> FlatLoss:
     return FlatLoss(model, inputs, targets)
 
 
-def run(dynamics: langevin.Langevin, members: int, parameters: int, steps: int, seed: int = 0) -> list[langevin.State]:
+def run(
+    dynamics: langevin.Langevin, members: int, parameters: int, steps: int, seed: int = 0
+) -> list[langevin.LangevinState]:
     """First and last state."""
     start = langevin.init(dynamics, langevin.prior(dynamics, members, parameters, seed=seed), seed=seed + 1)
     (end,) = langevin.integrate(dynamics, start, [steps])

@@ -1,8 +1,8 @@
 r"""Gradient flow :math:`\dot\theta = -\nabla L(\theta)` by stabilised Runge–Kutta steps.
 
 A plain explicit method is held to steps of 2/λ_max by stability, long after accuracy would allow more. The
-Chebyshev method of `chebyshev` takes steps h with s ≈ 1.25 √(h·λ_max) gradients: the cost of a run grows as √(λ_max T).
-`one_step` lists what may stand in its place.
+Chebyshev method of `rkc2` takes steps h with s ≈ 1.25 √(h·λ_max) gradients: the cost of a run grows as √(λ_max T).
+`methods` lists what may stand in its place.
 """
 
 import bisect
@@ -17,9 +17,9 @@ from torch import Tensor
 
 from speedlimits._checks import check_increasing, check_non_negative, check_one_of, check_positive
 from speedlimits.dynamics.flow.force import Force, Loss, spectral_radius
-from speedlimits.dynamics.flow.methods import METHODS
+from speedlimits.dynamics.flow.methods import ONE_STEP_METHODS
 from speedlimits.dynamics.flow.segment import Segment
-from speedlimits.dynamics.flow.state import State, between
+from speedlimits.dynamics.flow.state import FlowState, between
 from speedlimits.dynamics.flow.step_size import growth, is_kink
 from speedlimits.dynamics.loss import Flat
 from speedlimits.dynamics.state import Point, collect
@@ -36,7 +36,7 @@ KINK_STEP = 0.1
 FLOOR = {torch.float64: 1e-10, torch.float32: 1e-3}
 
 
-def init(loss: Loss, theta0: Flat, *, rtol: float, method: str = "rkc2") -> State:
+def init(loss: Loss, theta0: Flat, *, rtol: float, method: str = "rkc2") -> FlowState:
     """The start: one gradient, and the spectral radius there.
 
     Args:
@@ -53,7 +53,7 @@ def init(loss: Loss, theta0: Flat, *, rtol: float, method: str = "rkc2") -> Stat
             point.
         DivergenceError: if loss or gradient are not finite there.
     """
-    check_one_of("method", method, METHODS)
+    check_one_of("method", method, ONE_STEP_METHODS)
     floor = FLOOR.get(theta0.dtype, 1e-2)
     if not floor <= rtol < 1:
         raise ValueError(f"`rtol` must lie in [{floor:g}, 1) for {theta0.dtype} weights; rtol = {rtol:g}.")
@@ -67,8 +67,8 @@ def init(loss: Loss, theta0: Flat, *, rtol: float, method: str = "rkc2") -> Stat
     radius, direction = spectral_radius(force, origin, start, start)
     # |y| is the distance travelled, so the first step has a relative error of (h·ρ)²/15 or so whatever its size;
     # with order 4, (h·ρ)³/24.
-    size = (15 * rtol) ** (1 / (METHODS[method].error_order - 1)) / radius if radius > 0 else math.inf
-    return State(
+    size = (15 * rtol) ** (1 / (ONE_STEP_METHODS[method].error_order - 1)) / radius if radius > 0 else math.inf
+    return FlowState(
         time=0.0,
         displacement=torch.zeros_like(origin),
         loss=value,
@@ -90,8 +90,8 @@ def init(loss: Loss, theta0: Flat, *, rtol: float, method: str = "rkc2") -> Stat
 
 
 def step(
-    loss: Loss, theta0: Flat, state: State, *, end: float, rtol: float, method: str = "rkc2"
-) -> tuple[State, Segment]:
+    loss: Loss, theta0: Flat, state: FlowState, *, end: float, rtol: float, method: str = "rkc2"
+) -> tuple[FlowState, Segment]:
     """One accepted step, at most to the time ``end``.
 
     The local error is measured against the distance travelled, |error| ≤ rtol·|y|: the same tolerance is then right
@@ -103,7 +103,7 @@ def step(
         state: where the step begins.
         end: the time not to be passed [time].
         rtol: the tolerance.
-        method: a name from `one_step.METHODS`.
+        method: a name from `ONE_STEP_METHODS`.
 
     Returns:
         The state after the step, and the path between as a cubic.
@@ -111,7 +111,7 @@ def step(
     Raises:
         DivergenceError: if no step size makes the loss fall along its gradient, or keeps it finite.
     """
-    force, scheme = Force(loss, theta0), METHODS[method]
+    force, scheme = Force(loss, theta0), ONE_STEP_METHODS[method]
     y, start, origin = state.displacement, state.force, theta0 + state.displacement
     radius, direction, age = state.radius, state.direction, state.radius_age
     size, tries = state.size, []
@@ -145,7 +145,7 @@ def step(
     proposal = size * growth(error, trend, size, state.last_size, order=scheme.error_order)
     if error > 1 and radius > 0:
         proposal = max(proposal, KINK_STEP / radius)
-    return State(
+    return FlowState(
         time=end if last else state.time + size,
         displacement=following,
         loss=value,
@@ -167,8 +167,8 @@ def step(
 
 
 def integrate(
-    loss: Loss, theta0: Flat, state: State, times: Sequence[float], *, rtol: float, method: str = "rkc2"
-) -> Iterator[tuple[State, list[Point]]]:
+    loss: Loss, theta0: Flat, state: FlowState, times: Sequence[float], *, rtol: float, method: str = "rkc2"
+) -> Iterator[tuple[FlowState, list[Point]]]:
     """Go on from any state to the last of the times.
 
     Args:
@@ -235,13 +235,13 @@ def _products(*vectors: Tensor) -> np.ndarray:
     return (rows @ rows.T).cpu().numpy()
 
 
-def _relative_error(state: State, error_squared: float, moved_squared: float, value: float, rtol: float) -> float:
+def _relative_error(state: FlowState, error_squared: float, moved_squared: float, value: float, rtol: float) -> float:
     """Estimated local error of a step in units of rtol·|y|; infinite where the loss rose or is not finite."""
     falls = value - state.loss <= rtol * (state.initial_loss - state.loss) and moved_squared > 0
     return math.sqrt(error_squared / moved_squared) / rtol if falls and math.isfinite(error_squared) else math.inf
 
 
-def _check_hope(state: State, size: float, rounding: float) -> None:
+def _check_hope(state: FlowState, size: float, rounding: float) -> None:
     """Raise if neither time nor loss would show a step smaller than the one that failed."""
     fall = size * float(state.force.dot(state.force))
     if state.time + size == state.time or fall <= rounding * abs(state.loss):

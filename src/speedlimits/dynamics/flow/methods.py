@@ -12,7 +12,7 @@ Step = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor, float, int], tuple[
 
 
 @dataclass(frozen=True)
-class Method:
+class OneStepMethod:
     """What the controller of `gradient_flow` needs to know of a one-step method.
 
     Args:
@@ -28,10 +28,10 @@ class Method:
     reach: float = math.inf
 
 
-METHODS: dict[str, Method] = {
-    "rkc2": Method(rkc2.step, rkc2.stages, error_order=3),
-    "rock4": Method(rock4.step, rock4.stages, error_order=4, reach=rock4.REACH),
-    "rk4": Method(
+ONE_STEP_METHODS: dict[str, OneStepMethod] = {
+    "rkc2": OneStepMethod(rkc2.step, rkc2.stages, error_order=3),
+    "rock4": OneStepMethod(rock4.step, rock4.stages, error_order=4, reach=rock4.REACH),
+    "rk4": OneStepMethod(
         lambda force, origin, start, size, _: rk4.step(force, origin, start, size),
         lambda _: 4,
         error_order=5,

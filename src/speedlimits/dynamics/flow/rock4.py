@@ -6,7 +6,7 @@ the coefficients are our own, see `rock4_coefficients`.
 The gain in order has a price. The last four stages have no stage order of their own: where fast modes follow slow ones
 (y' = λ(y − g(t)) + g'(t) is the model) a step errs by about (hλ)²h²g'' in them, a Chebyshev step by nothing that grows
 with hλ. The error estimate sees it and holds the steps back: the cost of a nonlinear problem grows faster than
-√(λ_max T), and `chebyshev` wins except at accuracies below 1e-5.
+√(λ_max T), and `rkc2` wins except at accuracies below 1e-5.
 """
 
 import math

@@ -12,7 +12,7 @@ Vector = Float64[Tensor, " parameters"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class FlowState:
     """Where the flow stands, at the end of an accepted step.
 
     Args:
@@ -68,7 +68,7 @@ class State:
         )
 
 
-def between(before: State, after: State, segment: Segment, time: float) -> Point:
+def between(before: FlowState, after: FlowState, segment: Segment, time: float) -> Point:
     """The path at a time within a step: dense output, at no further gradient.
 
     Args:

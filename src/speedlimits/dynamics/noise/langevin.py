@@ -80,7 +80,7 @@ class Langevin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class LangevinState:
     """Where an ensemble stands, and all that its next step depends on.
 
     Args:
@@ -130,7 +130,7 @@ def prior(dynamics: Langevin, members: int, parameters: int, *, seed: int) -> En
     return math.sqrt(dynamics.start_variance) * draws
 
 
-def init(dynamics: Langevin, thetas: Ensemble, *, seed: int) -> State:
+def init(dynamics: Langevin, thetas: Ensemble, *, seed: int) -> LangevinState:
     """The state at the start.
 
     Args:
@@ -151,7 +151,7 @@ def init(dynamics: Langevin, thetas: Ensemble, *, seed: int) -> State:
         )
     losses, gradients = losses_and_gradients(dynamics.loss, thetas, chunk=dynamics.chunk)
     generator = np.random.Generator(np.random.SFC64(seed))
-    state = State(
+    state = LangevinState(
         steps=0,
         thetas=thetas,
         losses=losses,
@@ -164,7 +164,7 @@ def init(dynamics: Langevin, thetas: Ensemble, *, seed: int) -> State:
     return _checked(dynamics, state)
 
 
-def step(dynamics: Langevin, state: State) -> State:
+def step(dynamics: Langevin, state: LangevinState) -> LangevinState:
     """One step of every member.
 
     Args:
@@ -212,7 +212,7 @@ def step(dynamics: Langevin, state: State) -> State:
     return _checked(dynamics, replace(after, path_ratio=state.path_ratio + ratio, random=_state_of(generator)))
 
 
-def integrate(dynamics: Langevin, state: State, stops: Iterable[int]) -> Iterator[State]:
+def integrate(dynamics: Langevin, state: LangevinState, stops: Iterable[int]) -> Iterator[LangevinState]:
     """The states after given numbers of steps.
 
     Args:
@@ -281,13 +281,13 @@ def _state_of(generator: np.random.Generator) -> Tensor:
     return torch.from_numpy(words.view(np.int64).copy())
 
 
-def _heat(dynamics: Langevin, before: State, after: State) -> Members:
+def _heat(dynamics: Langevin, before: LangevinState, after: LangevinState) -> Members:
     """β(V − V′) of each member's step."""
     drop = dynamics.potentials(before.thetas, before.losses) - dynamics.potentials(after.thetas, after.losses)
     return dynamics.inverse_temperature * drop
 
 
-def _accepted(before: State, after: State, accepted: Tensor) -> State:
+def _accepted(before: LangevinState, after: LangevinState, accepted: Tensor) -> LangevinState:
     """The new state of members whose step was accepted, the old one of the others."""
     column = accepted[:, None]
     return replace(
@@ -299,7 +299,7 @@ def _accepted(before: State, after: State, accepted: Tensor) -> State:
     )
 
 
-def _checked(dynamics: Langevin, state: State) -> State:
+def _checked(dynamics: Langevin, state: LangevinState) -> LangevinState:
     finite = torch.isfinite(state.losses + state.thetas.sum(1))
     if not bool(finite.all()):
         raise DivergenceError(
