@@ -11,6 +11,7 @@ import dataclasses
 import itertools
 import json
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,13 @@ from speedlimits.dynamics.loss import half_squared_error
 from speedlimits.errors import DataError
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.member import MemberStore
+from speedlimits.training.built_in import CHUNKS, BuiltIn
 from speedlimits.training.member import measure_sharpness, train_member
 from speedlimits.training.methods import choose_plan
 from speedlimits.training.presets import preset
-from speedlimits.training.problem import CHUNKS, Problem, build, check
-from speedlimits.training.run import train_run
+from speedlimits.training.problem import Problem
+from speedlimits.training.sources import Source
+from speedlimits.training.train import train_run
 
 RESULTS = Path(__file__).parent / "results" / "study.json"
 # (width, images, chunks): the sizes of the preset small, and the paper's width.
@@ -65,7 +68,7 @@ def main() -> None:
 def available(config: RunConfig) -> bool:
     """Whether the data set is there."""
     try:
-        check(config)
+        BuiltIn(config).check()
     except DataError:
         return False
     return True
@@ -83,7 +86,7 @@ def by_layout(base: RunConfig, width: int, samples: int, chunks: tuple[int, ...]
         Rates by name, and each over the best.
     """
     config = dataclasses.replace(base, width=width, samples=samples)
-    loss = build(config, 0).loss
+    loss = Source.of(config).build(config, 0).flat_loss
     contestants = {}
     for layout, onednn, chunk in itertools.product(("nchw", "channels_last"), (True, False), chunks):
         # Without oneDNN only where it might matter: as usually written, and in the study's chunks.
@@ -136,21 +139,22 @@ def by_member(config: RunConfig, repeats: int) -> dict[str, Any]:
     Returns:
         Gradients per second, and the share that the study's are fewer.
     """
-    plan = choose_plan(config, {0: measure_sharpness(config, 0)})
+    source = Source.of(config)
+    plan = choose_plan(config, {0: measure_sharpness(config, 0, source)})
     gradients = 0
 
     def study() -> None:
         nonlocal gradients
         with tempfile.TemporaryDirectory() as folder:
-            train_member(config, 0, plan, Path(folder), lambda *_: None)
+            deque(train_member(config, 0, plan, Path(folder), source), maxlen=0)
             gradients = int(MemberStore(Path(folder)).trajectory().gradient_evaluations[-1])
 
     study()
     seconds = medians(
         {
             "study": study,
-            "loop": lambda: loop(build(config, 0), gradients, config.records, config.samples),
-            "loop in chunks": lambda: loop(build(config, 0), gradients, config.records, CHUNKS["cpu"]),
+            "loop": lambda: loop(source.build(config, 0), gradients, config.records, config.samples),
+            "loop in chunks": lambda: loop(source.build(config, 0), gradients, config.records, CHUNKS["cpu"]),
         },
         repeats,
     )
@@ -167,7 +171,7 @@ def by_member(config: RunConfig, repeats: int) -> dict[str, Any]:
 
 def loop(problem: Problem, gradients: int, accuracies: int, chunk: int) -> None:
     """Gradient descent as one writes it."""
-    model, inputs, targets = problem.loss.model, problem.loss.inputs, problem.loss.targets
+    model, inputs, targets = problem.model, problem.inputs, problem.targets
     pieces = list(zip(inputs.split(chunk), targets.split(chunk), strict=True))
     optimizer = torch.optim.SGD(model.parameters(), lr=STEP)
     for step in range(gradients):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from speedlimits.recorder import Recorder
     from speedlimits.runs.config import RunConfig
     from speedlimits.runs.run import load_run
-    from speedlimits.training.run import train_run
+    from speedlimits.training.train import train_run
 
 __version__ = "0.1.0"
 
@@ -39,7 +39,7 @@ _ON_DEMAND = {
     "gradient_descent": "speedlimits.dynamics.gradient_descent",
     "gradient_flow": "speedlimits.dynamics.flow.gradient_flow",
     "load_run": "speedlimits.runs.run",
-    "train_run": "speedlimits.training.run",
+    "train_run": "speedlimits.training.train",
 }
 
 

@@ -69,6 +69,13 @@ def check_time(name: str, value: object) -> None:
     _check(name, value, "non-negative (infinity for the end)", lambda x: x >= 0)
 
 
+def check_momentum(name: str, value: float) -> None:
+    """Raise unless the number is at least 0 and below 1."""
+    check_non_negative(name, value)
+    if not value < 1:
+        raise ValueError(f"`{name}` must be below 1; {name} = {value:g}.")
+
+
 def check_covariance(name: str, matrix: np.ndarray, dimension: int, *, definite: bool = False) -> None:
     """Raise unless the matrix is finite, symmetric and without negative (or, if ``definite``, zero) eigenvalues."""
     check_shape(name, matrix, (dimension, dimension))

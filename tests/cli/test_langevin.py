@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from speedlimits.cli.main import main
-from speedlimits.runs import noisy_store
+from speedlimits.runs.noisy import NoisyFolder
 
 TINY = ["--samples", "6", "--width", "2", "--members", "160", "--time", "0.2", "--records", "5", "--strengths", "3"]
 TINY += ["--anneal-steps", "2", "--inverse-temperature", "5"]
@@ -71,7 +71,7 @@ def test_resumed_run_ends_in_the_same_bits(finished, summary, tmp_path, monkeypa
         """The end of a process."""
 
     calls = []
-    keep = noisy_store.write_checkpoint
+    keep = NoisyFolder.write_checkpoint
 
     def stop_at_the_third(*arguments: object) -> None:
         keep(*arguments)  # type: ignore[arg-type]
@@ -81,7 +81,7 @@ def test_resumed_run_ends_in_the_same_bits(finished, summary, tmp_path, monkeypa
 
     out = str(tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(noisy_store, "write_checkpoint", stop_at_the_third)
+        patch.setattr(NoisyFolder, "write_checkpoint", stop_at_the_third)
         assert main(["langevin", "--out", out, *TINY]) == 1
     assert main(["langevin", "--out", out, *TINY, "--resume", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == summary
@@ -129,7 +129,7 @@ def test_linear_network_agrees_with_theory(tmp_path):
         (["--step", "0.5"], 2, "`time_step` must be below 2/λ_max = "),
         (["--scheme", "heun"], 2, "`scheme` must be one of 'euler-maruyama', 'leimkuhler-matthews', 'metropolis';"),
         (["--dataset", "mnist"], 2, "`dataset` must be one of 'cifar10', 'digits'; dataset = 'mnist'."),
-        (["--resume"], 1, "`resume` must go on with the same study;"),
+        (["--resume"], 1, "`resume` must go on with the same run;"),
         (["--resume", "--force"], 2, "`resume` must not be given with `force`"),
         (["--confidence", "1"], 2, "`confidence` must be between 0 and 1; confidence = 1.0."),
     ],

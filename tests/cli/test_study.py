@@ -12,17 +12,17 @@ def study(tmp_path_factory) -> Path:
     """A part of the smallest preset, made by the command."""
     folder = tmp_path_factory.mktemp("study") / "smoke"
     arguments = ["--preset", "smoke", "--samples", "20", "40", "--seeds", "0", "--workers", "1"]
-    assert main(["study", "cifar10", "--out", str(folder), *arguments]) == 0
+    assert main(["study", "--out", str(folder), *arguments]) == 0
     return folder
 
 
 def test_study_says_how_long_and_what_is_next(study, capfd):
     """The estimate comes before the run, on stderr; resumed when finished, nothing is trained."""
     arguments = ["--preset", "smoke", "--samples", "20", "40", "--seeds", "0", "--workers", "1"]
-    assert main(["study", "cifar10", "--out", str(study), *arguments, "--resume"]) == 0
+    assert main(["study", "--out", str(study), *arguments, "--resume"]) == 0
     printed = capfd.readouterr()
     assert printed.out == f"Study: {study}; speedlimits figure1 {study} draws it.\n"
-    assert main(["study", "cifar10", "--out", str(study), *arguments]) == 1
+    assert main(["study", "--out", str(study), *arguments]) == 1
     printed = capfd.readouterr()
     assert "gradients of myrtle per second at n = 20: about" in printed.err
     assert "holds a study (--resume goes on with it, --force replaces it)" in printed.err
@@ -44,7 +44,7 @@ def test_each_kind_of_network_has_its_figure(tmp_path):
         "--workers",
         "1",
     ]
-    assert main(["study", "cifar10", "--out", str(tmp_path / "both"), *arguments]) == 0
+    assert main(["study", "--out", str(tmp_path / "both"), *arguments]) == 0
     assert main(["figure1", str(tmp_path / "both"), "--no-kernel"]) == 0
     for model in ("fcn", "myrtle"):
         assert (tmp_path / "both" / "figure1" / model / "claims.md").exists()
@@ -78,11 +78,11 @@ def test_kernel_is_found_once(study, tmp_path, capfd):
         (["figure1", "{study}", "--start-time", "99"], 2, "`time` must lie in [0, 2), the snapshots; time = 99."),
         (["figure1", "{study}", "--threshold", "-1"], 2, "`threshold` must be non-negative and finite; threshold = -1"),
         (
-            ["study", "cifar10", "--out", "{tmp}/x", "--preset", "huge"],
+            ["study", "--out", "{tmp}/x", "--preset", "huge"],
             2,
             "invalid choice 'huge' for argument '--preset'",
         ),
-        (["study", "cifar10", "--out", "{tmp}/x", "--seeds", "1", "1"], 2, "`seeds` must be one or more different"),
+        (["study", "--out", "{tmp}/x", "--seeds", "1", "1"], 2, "`seeds` must be one or more different"),
     ],
 )
 def test_wrong_usage_is_one_line(study, tmp_path, capfd, arguments, code, message):

@@ -43,7 +43,7 @@ def test_products_in_chunks_found_by_itself_are_the_same():
     found, single = KernelOperator(model, x), KernelOperator(model, x, chunk=40)
     vector = np.random.default_rng(0).standard_normal(160)
     np.testing.assert_allclose(found(vector), single(vector), rtol=1e-11)
-    assert 2 < len(found._chunks[0]) < 40
+    assert 2 < len(found._chunks[0][0]) < 40
 
 
 def test_residual_is_outputs_less_targets():

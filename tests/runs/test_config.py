@@ -52,7 +52,6 @@ def test_difference_names_the_keys():
             "learning_rate = 0.1",
             r"`learning_rate` must be 'auto' unless `method` is 'gd'; learning_rate = 0\.1, method =",
         ),
-        ("depth = 3\nmodel = 'myrtle'", r"`depth` must be 2 unless `model` is 'fcn'; depth = 3, model = 'myrtle'\."),
         ("rtol = 0.0", r"`rtol` must be positive and finite; rtol = 0"),
         ("time = -1.0", r"`time` must be positive and finite; time = -1\."),
         ("time = nan", r"`time` must be positive and finite; time = nan\."),
@@ -85,6 +84,6 @@ def test_every_key_has_its_help():
     """The text under each field is what `speedlimits run --help` shows."""
     text = inspect.getsource(sys.modules[RunConfig.__module__])
     for field in dataclasses.fields(RunConfig):
-        line = next(line for line in text.splitlines() if line.strip().startswith(f"{field.name}:"))
+        line = next(line for line in text.splitlines() if line.strip().startswith(f"{field.name}:") and " = " in line)
         following = text[text.index(line) + len(line) :].lstrip()
         assert following.startswith('"""'), field.name

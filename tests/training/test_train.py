@@ -1,7 +1,4 @@
-"""One schedule for several studies: the order of the jobs, and each study whole as soon as it can be."""
-
-import dataclasses
-from contextlib import contextmanager
+"""One queue for several runs: the order of the jobs, and each run whole as soon as it can be."""
 
 import pytest
 
@@ -9,48 +6,42 @@ from speedlimits import RunConfig, load_run, speed_limit, train_run
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.member import MemberStore
 from speedlimits.training import member
-from speedlimits.training.engines.engine import Done, Moved, choose
+from speedlimits.training.engines.choose import choose
+from speedlimits.training.engines.inline import InlineEngine, InlineSession
 from speedlimits.training.engines.local import LocalEngine
 from speedlimits.training.member import measure_sharpness, train_member
 from speedlimits.training.methods import choose_plan
-from speedlimits.training.sweep import train_study
+from speedlimits.training.sources import Source
+from speedlimits.training.train import train_study
 
 STUDIES = {f"n{n}": RunConfig(samples=n, width=4, seeds=(0, 3), time=0.01, records=10, snapshots=4) for n in (9, 30)}
 
 
-class Inline:
-    """An engine without processes: one job after the other, in this one."""
+class Noting(InlineEngine):
+    """An engine in this process that notes the order of its jobs."""
 
     def __init__(self):
         self.order = []
 
-    def facts(self):
-        return {"engine": "inline", "workers": 1}
-
-    def check(self, config):
-        pass
-
-    def prepare(self, study, identity, *, replace):
-        pass
-
-    @contextmanager
     def session(self, log, jobs):
-        yield self
+        return NotingSession(self.order)
+
+
+class NotingSession(InlineSession):
+    """Its jobs under way."""
+
+    def __init__(self, order):
+        self.order = order
 
     def run(self, jobs):
         for job in jobs:
-            self.order.append((job.kind, job.study, job.seed))
-            if job.kind == "sharpness":
-                yield Done(job, dataclasses.asdict(measure_sharpness(job.run.config, job.seed)))
-                continue
-            yield Moved(job, 0.5, 1.0)
-            train_member(job.run.config, job.seed, job.run.plan(), job.run.member_folder(job.seed), lambda *_: None)
-            yield Done(job, None)
+            self.order.append((job.kind, job.run_name, job.seed))
+            yield from super().run([job])
 
 
 def test_the_longest_members_are_begun_first(tmp_path):
     """All sharpness, then all training; in each, every member on more images before any on fewer."""
-    engine = Inline()
+    engine = Noting()
     runs = train_study(STUDIES, tmp_path / "sweep", engine=engine)
     members = [("n30", 0), ("n30", 3), ("n9", 0), ("n9", 3)]
     assert engine.order == [(kind, *member) for kind in ("sharpness", "train") for member in members]
@@ -68,7 +59,7 @@ def test_each_study_is_summarised_when_its_last_member_ends(tmp_path):
             with pytest.raises(RunFolderError, match=r"summary\.json is missing"):
                 load_run(tmp_path / "sweep" / "n9")
 
-    train_study(STUDIES, tmp_path / "sweep", engine=Inline(), progress=look)
+    train_study(STUDIES, tmp_path / "sweep", engine="inline", progress=look)
     assert seen == [30]
 
 
@@ -77,7 +68,7 @@ def test_engines_are_chosen_by_name_or_as_they_are(tmp_path):
     engine = LocalEngine(workers=1)
     assert choose(engine, None) is engine
     assert choose("local", 3).facts() == {"engine": "local", "workers": 3}
-    with pytest.raises(ValueError, match="`engine` must be one of 'local', 'ray'; engine = 'slurm'"):
+    with pytest.raises(ValueError, match="`engine` must be one of 'local', 'inline', 'ray'; engine = 'slurm'"):
         train_run(STUDIES["n9"], tmp_path / "run", engine="slurm")
     with pytest.raises(ValueError, match="`workers` must be given to the engine itself"):
         train_run(STUDIES["n9"], tmp_path / "run", engine=engine, workers=1)
@@ -88,9 +79,11 @@ def test_progress_comes_whatever_is_written(tmp_path, monkeypatch):
     """A checkpoint after every step keeps no word back: t/T, loss and T/T_SL, the last one at t = T."""
     monkeypatch.setattr(member, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(member, "REPORT_SECONDS", 1e-4)
-    config, words = STUDIES["n9"], []
-    plan = choose_plan(config, {0: measure_sharpness(config, 0)})
-    train_member(config, 0, plan, tmp_path / "seed", lambda *word: words.append(word))
+    config = STUDIES["n9"]
+    source = Source.of(config)
+    plan = choose_plan(config, {0: measure_sharpness(config, 0, source)})
+    words = list(train_member(config, 0, plan, tmp_path / "seed", source))
     run = MemberStore(tmp_path / "seed").trajectory()
     assert len(words) > 3
-    assert words[-1] == (1.0, run.losses[-1], pytest.approx(float(speed_limit(run).final.inefficiency), rel=1e-12))
+    assert (words[-1].share, words[-1].loss) == (1.0, run.losses[-1])
+    assert words[-1].inefficiency == pytest.approx(float(speed_limit(run).final.inefficiency), rel=1e-12)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from speedlimits.report.words import number
 from speedlimits.runs.config import RunConfig
-from speedlimits.runs.run import Run, load_run
+from speedlimits.runs.run import Run, RunFolder
 
 # What may differ between runs that are compared: how the flow is followed, and what of it is kept.
 METHOD = (
@@ -65,7 +65,7 @@ class Compare:
             sheet.check_suffix("plot", self.plot)
         if len(self.directories) < 2:
             raise ValueError(f"`directories` must be two run folders or more; found {len(self.directories)}.")
-        runs = [load_run(directory) for directory in self.directories]
+        runs = [Run.of(RunFolder.open(directory)) for directory in self.directories]
         for directory, run in zip(self.directories, runs, strict=True):
             _check_same(runs[0].config, run.config, directory)
         rows = [

@@ -54,19 +54,20 @@ class Figure1:
         from speedlimits.report.figures import figure1
 
         runs = list(studies.values())
-        members = {run.config.samples: list(run.trajectories.values()) for run in runs}
+        members = {run.summary["samples"]: list(run.trajectories.values()) for run in runs}
         found = groups(members, threshold=self.threshold, start_time=self.start_time)
         panels = tables(found)
         record, shown = None, _kernel_run(studies) if self.kernel else None
         if shown is not None:
-            group = next(group for group in found if group.samples == studies[shown].config.samples)
+            group = next(group for group in found if group.samples == studies[shown].summary["samples"])
             record = _kernel(self.directory / shown, group)
             panels |= kernel_tables(record, studies[shown].trajectories[record.seed])
+        shown_samples = None if shown is None else studies[shown].summary["samples"]
         config, held_out = runs[0].config, runs[0].summary["held_out"]
         title = (
             f"{config.model} of width {config.width} on {config.dataset}, {len(config.seeds)} networks each, "
             f"$L = \\frac{{1}}{{2}}\\sum(f-y)^2$, $T$ = {config.time:g}; (a)-(c) and map: $n$ = {focus(found).samples}"
-            + ("" if shown is None else f"; kernel: $n$ = {studies[shown].config.samples}, one network")
+            + ("" if shown is None else f"; kernel: $n$ = {shown_samples}, one network")
         )
         figure1.write(out, panels, title)
         judged = claims(found, panels, width=config.width, held_out=held_out, kernel=record)
@@ -88,8 +89,8 @@ def _print(judged: "Sequence[Claim]", title: str) -> None:
 
 def _kernel_run(studies: "Mapping[str, Run]") -> str | None:
     """The run whose kernel is shown: the most images up to the paper's 500; None where all have more."""
-    names = [name for name, run in studies.items() if run.config.samples <= KERNEL_SAMPLES]
-    return max(names, key=lambda name: studies[name].config.samples, default=None)
+    names = [name for name, run in studies.items() if run.summary["samples"] <= KERNEL_SAMPLES]
+    return max(names, key=lambda name: studies[name].summary["samples"], default=None)
 
 
 def _kernel(folder: Path, group: "Group") -> "KernelRecord":

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from speedlimits.cli.report import write_report
 from speedlimits.report.words import number
-from speedlimits.runs.run import load_run
+from speedlimits.runs.run import Run, RunFolder
 
 if TYPE_CHECKING:
     from speedlimits.runs.kernel import KernelRecord
@@ -49,7 +49,7 @@ class Kernel:
             modes=self.modes,
             memory=1e9 * self.memory,
         )
-        run = load_run(self.directory)
+        run = Run.of(RunFolder.open(self.directory))
         page = write_report(self.directory, run)
         summary = record.summary(run.trajectories[record.seed])
         if self.json:

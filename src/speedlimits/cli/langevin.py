@@ -10,6 +10,8 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
+from speedlimits.cli.report import write_report
+from speedlimits.cli.run import with_problem
 from speedlimits.runs.noisy import NoisyConfig
 
 
@@ -23,14 +25,18 @@ class LangevinCommand:
     """Go on with the interrupted run in that folder, with the same options."""
     force: bool = False
     """Replace the run in that folder."""
+    problem: Annotated[str | None, tyro.conf.arg(metavar="FILE.py:FUNCTION")] = None
+    """Train a network of your own on your own data, as a function in a file (or MODULE:FUNCTION) builds them; its code
+    is run. See examples/own_network.py."""
+    changed: bool = False
+    """With --resume: go on although the source of that problem has changed."""
     json: bool = False
     """Print summary.json as one JSON object."""
     config: NoisyConfig = field(default_factory=NoisyConfig)
 
     def __call__(self) -> None:
-        """Run the study and report on it."""
+        """Train and report."""
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
-        from speedlimits.report.pages.noisy import write_noisy_page
         from speedlimits.training.noisy import train_noisy
 
         with Progress(console=Console(file=sys.stderr), disable=not sys.stderr.isatty()) as bar:
@@ -39,11 +45,17 @@ class LangevinCommand:
             def progress(share: float, loss: float) -> None:
                 bar.update(task, completed=share, description=f"mean loss {loss:.4g}")
 
-            summary = train_noisy(self.config, self.out, resume=self.resume, force=self.force, progress=progress)
-        page = self.out / "report.html"
-        write_noisy_page(page, summary)
+            run = train_noisy(
+                with_problem(self.config, self.problem),
+                self.out,
+                resume=self.resume,
+                force=self.force,
+                changed=self.changed,
+                progress=progress,
+            )
+        page = write_report(self.out, run)
         if self.json:
-            print(json.dumps(summary))
+            print(json.dumps(run.summary))
         else:
-            print(summary["verdict"])
+            print(run.summary["verdict"])
             print(f"Report: {page}")

@@ -44,7 +44,7 @@ class LiveTable:
             speed_estimate_period=WINDOW,
         )
         # n images: a gradient costs n, and √(λ_max T) ~ √n of them are taken.
-        self._weights = {(name, seed): config.samples**1.5 for name, config in studies.items() for seed in config.seeds}
+        self._weights = {(name, seed): config.size**1.5 for name, config in studies.items() for seed in config.seeds}
         self._whole = self._progress.add_task("", total=sum(self._weights.values()), start=False, detail="")
         self._tasks: dict[tuple[str, int], TaskID] = {
             key: self._progress.add_task(_title(*key), total=1.0, start=False, visible=False, detail="")

@@ -20,9 +20,9 @@ from speedlimits.cli.figure1 import Figure1
 from speedlimits.cli.kernel import Kernel
 from speedlimits.cli.langevin import LangevinCommand
 from speedlimits.cli.report import Report
-from speedlimits.cli.run import Run, default_config
+from speedlimits.cli.run import RunCommand, default_config
 from speedlimits.cli.show import Show
-from speedlimits.cli.study import Study
+from speedlimits.cli.study import StudyCommand
 from speedlimits.cli.theory.command import Theory
 from speedlimits.errors import SpeedLimitsError
 
@@ -92,13 +92,13 @@ def _execute(arguments: list[str]) -> int:
 
 def _parse(arguments: list[str]) -> Callable[[], None] | int:
     defaults = {
-        "run": Run(out=tyro.MISSING, config=default_config(arguments)),
+        "run": RunCommand(out=tyro.MISSING, config=default_config(arguments)),
         "langevin": LangevinCommand(out=tyro.MISSING),
         "report": Report(directory=tyro.MISSING),
         "show": Show(directory=tyro.MISSING),
         "kernel": Kernel(directory=tyro.MISSING),
         "compare": Compare(directories=tyro.MISSING),
-        "study": Study(experiment=tyro.MISSING, out=tyro.MISSING),
+        "study": StudyCommand(out=tyro.MISSING),
         "figure1": Figure1(directory=tyro.MISSING),
         "theory": Theory(system=tyro.MISSING),
     }
@@ -113,7 +113,12 @@ def _parse(arguments: list[str]) -> Callable[[], None] | int:
                 prog=PROGRAM,
                 description=DESCRIPTION,
                 args=arguments,
-                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
+                config=(
+                    tyro.conf.FlagCreatePairsOff,
+                    tyro.conf.OmitSubcommandPrefixes,
+                    tyro.conf.OmitArgPrefixes,
+                    tyro.conf.SuppressFixed,
+                ),
             )
     except SystemExit as stop:
         if stop.code:

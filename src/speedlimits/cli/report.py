@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from speedlimits.runs.noisy import NoisyRun
 from speedlimits.runs.run import Run, load_run
 
 
@@ -22,7 +23,7 @@ class Report:
         print(f"Report: {write_report(self.directory, load_run(self.directory))}")
 
 
-def write_report(directory: Path, run: Run) -> Path:
+def write_report(directory: Path, run: Run | NoisyRun) -> Path:
     """Write the page and the figures.
 
     Args:
@@ -37,8 +38,13 @@ def write_report(directory: Path, run: Run) -> Path:
     from speedlimits.report.figures.kernel import kernel_figure
     from speedlimits.report.figures.overview import overview
     from speedlimits.report.figures.sheet import save
+    from speedlimits.report.pages.noisy import write_noisy_page
     from speedlimits.report.pages.page import write_page
     from speedlimits.runs.kernel import KernelRecord
+
+    if isinstance(run, NoisyRun):
+        write_noisy_page(directory / "report.html", run.summary)
+        return directory / "report.html"
 
     members = [run.trajectories[seed] for seed in run.config.seeds]
     warm = warm_views(members, run.config.warm_start * members[0].time)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from speedlimits.report.pages.page import COLUMNS
 from speedlimits.report.words import number, verdict
-from speedlimits.runs.run import Run, load_run
+from speedlimits.runs.run import Run, RunFolder
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Show:
 
     def __call__(self) -> None:
         """Print them."""
-        run = load_run(self.directory)
+        run = Run.of(RunFolder.open(self.directory))
         if self.json:
             print(json.dumps(run.summary))
         else:

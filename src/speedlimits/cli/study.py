@@ -1,4 +1,4 @@
-"""`speedlimits study`: the paper's experiment in one of three sizes, one run for each number of training images."""
+"""`speedlimits study`: networks on more and more samples, in the paper's experiment or on a problem of your own."""
 
 import sys
 from collections.abc import Mapping
@@ -10,25 +10,40 @@ import tyro
 
 from speedlimits.cli.live import LiveTable
 from speedlimits.runs.config import RunConfig
-from speedlimits.training.presets import preset
+from speedlimits.training.presets import PRESET, own_study, preset
 
 
 @dataclass(frozen=True)
-class Study:
-    """Train networks on more and more images of CIFAR-10, as the paper did (§4); `speedlimits figure1` draws it."""
+class StudyCommand:
+    """Train networks on more and more samples, as the paper did (§4); `speedlimits figure1` draws it."""
 
-    experiment: Annotated[Literal["cifar10"], tyro.conf.Positional]
-    """Which experiment."""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """Study folder to write: new or empty; one run folder in it for each number of images."""
-    preset: Literal["smoke", "small", "paper"] = "small"
-    """smoke, digits in a minute; small, width 16, up to 1,000 images, on a laptop; paper, its own sizes, on a GPU."""
-    models: tuple[Literal["myrtle", "fcn"], ...] = ("myrtle",)
-    """Networks: the paper's Myrtle-5, or fully connected ones of four times its width; both for a figure of each."""
+    """Study folder to write: new or empty; one run folder in it for each number of samples."""
+    preset: Literal["smoke", "small", "paper"] | None = None
+    """The paper's experiment, Myrtle-5 in one of three sizes: smoke, on digits, in a minute; small, on CIFAR-10, width
+    16, up to 1,000 images, on a laptop, which is the default; paper, on CIFAR-10 in its own sizes, on a GPU."""
+    problem: Annotated[str | None, tyro.conf.arg(metavar="FILE.py:FUNCTION")] = None
+    """A network and data of your own instead, as a function in a file (or MODULE:FUNCTION) builds them from a seed and
+    --samples; its code is run."""
+    changed: bool = False
+    """With --resume: go on although the source of that problem has changed."""
+    models: tuple[Literal["myrtle", "fcn"], ...] = ()
+    """Of a preset: the paper's Myrtle-5, or fully connected networks of four times its width; both for a figure of
+    each."""
     samples: tuple[int, ...] = ()
-    """Numbers of training images instead of the preset's."""
+    """Numbers of training samples, instead of the preset's."""
     seeds: tuple[int, ...] = ()
-    """Members instead of the preset's."""
+    """Members, instead of the preset's."""
+    time: float | None = None
+    """T, flow time, instead of the preset's."""
+    method: str | None = None
+    """How to follow the flow: rkc2, rock4, rk4 or gd."""
+    rtol: float | None = None
+    """Local error of the flow's solver."""
+    records: int | None = None
+    """Record times, about."""
+    dtype: Literal["float32", "float64"] | None = None
+    """Precision of the network."""
     device: str = "cpu"
     """Where to compute, in torch's words: cpu, cuda, cuda:1."""
     resume: bool = False
@@ -49,31 +64,52 @@ class Study:
     def __call__(self) -> None:
         """Say how long it will take, run it, and say what is next."""
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
-        from speedlimits.training.engines.engine import choose
-        from speedlimits.training.sweep import train_study
+        from speedlimits.training.engines.choose import choose
+        from speedlimits.training.train import train_study
 
         engine = choose(self.engine, self.workers, address=self.address, gpus=self.gpus, storage=self.storage)
-        studies = preset(self.preset, models=self.models, samples=self.samples, seeds=self.seeds, device=self.device)
+        runs = self._runs()
         # What a cluster can do is not to be found out here.
         if not self.resume and self.engine == "local":
-            print(_forecast(studies, self.workers), file=sys.stderr)
-        with LiveTable(studies, self.out / "progress.log") as table:
-            train_study(studies, self.out, resume=self.resume, force=self.force, engine=engine, progress=table.update)
+            print(_forecast(runs, self.workers), file=sys.stderr)
+        with LiveTable(runs, self.out / "progress.log") as table:
+            train_study(
+                runs,
+                self.out,
+                resume=self.resume,
+                force=self.force,
+                changed=self.changed,
+                engine=engine,
+                progress=table.update,
+            )
         print(f"Study: {self.out}; speedlimits figure1 {self.out} draws it.")
 
+    def _runs(self) -> dict[str, RunConfig]:
+        named = {name: getattr(self, name) for name in ("time", "method", "rtol", "records", "dtype")}
+        options = {name: value for name, value in named.items() if value is not None} | {"device": self.device}
+        if self.problem is None:
+            return preset(self.preset or PRESET, models=self.models, samples=self.samples, seeds=self.seeds, **options)
+        for name in ("preset", "models"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"`{name}` must be left out with a problem of your own; {name} = {getattr(self, name)!r}."
+                )
+        return own_study(self.problem, samples=self.samples, seeds=self.seeds, **options)
 
-def _forecast(studies: Mapping[str, RunConfig], workers: int | None) -> str:
+
+def _forecast(runs: Mapping[str, RunConfig], workers: int | None) -> str:
     """What the whole study will take, from one gradient of each kind of network on the fewest images."""
-    from speedlimits.training.engines.local import cores
-    from speedlimits.training.forecast import estimate
+    from speedlimits._machine import cores
+    from speedlimits.training.forecast import forecast
 
     members, rates = [], []
-    for model in dict.fromkeys(config.model for config in studies.values()):
-        configs = [config for config in studies.values() if config.model == model]
-        smallest = min(configs, key=lambda config: config.samples)
-        one = estimate(smallest)
-        rates.append(f"{1 / one.gradient_seconds:.3g} gradients of {model} per second at n = {smallest.samples}")
-        members += [one.scaled(config.samples / smallest.samples).seconds for config in configs for _ in config.seeds]
+    for model in dict.fromkeys(config.model for config in runs.values()):
+        configs = [config for config in runs.values() if config.model == model]
+        smallest = min(configs, key=lambda config: config.size)
+        one = forecast(smallest)
+        kind = model if smallest.problem is None else smallest.problem
+        rates.append(f"{1 / one.gradient_seconds:.3g} gradients of {kind} per second at n = {smallest.size}")
+        members += [one.scaled(config.size / smallest.size).seconds for config in configs for _ in config.seeds]
     # One queue for all, the longest first.
     total = max(sum(members) / min(workers or cores(), len(members)), *members)
     return f"{', '.join(rates)}: about {total / 60:.2g} minutes in all (a rough guide)."

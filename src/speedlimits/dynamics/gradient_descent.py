@@ -16,7 +16,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from speedlimits._checks import check_increasing, check_non_negative, check_positive
+from speedlimits._checks import check_increasing, check_momentum, check_non_negative, check_positive
 from speedlimits.dynamics.loss import Flat, value_and_gradient
 from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.dynamics.state import Displacement, Point, Scalar, at, collect
@@ -182,7 +182,7 @@ def gradient_descent(
     times = np.atleast_1d(np.asarray(times, dtype=float))
     if times[:1].sum() != 0 or times.size == 0:
         raise ValueError(f"`times` must start at zero; times[:2] = {times[:2]}.")
-    check_momentum(momentum)
+    check_momentum("momentum", momentum)
     state = init(loss, theta0)
     if learning_rate == "auto":
         found = sharpness(loss, theta0, generator=torch.Generator().manual_seed(0))
@@ -193,13 +193,6 @@ def gradient_descent(
     steps = record_steps(times, learning_rate / (1 - momentum))
     walk = integrate(loss, theta0, state, steps, learning_rate=learning_rate, momentum=momentum)
     return collect(itertools.chain([state.point()], *(points for _, points in walk)))
-
-
-def check_momentum(momentum: float) -> None:
-    """Raise unless μ lies in [0, 1)."""
-    check_non_negative("momentum", momentum)
-    if not momentum < 1:
-        raise ValueError(f"`momentum` must be below 1; momentum = {momentum:g}.")
 
 
 def stable_time_step(sharpness: float, time: float) -> float:

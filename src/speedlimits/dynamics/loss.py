@@ -1,14 +1,18 @@
 """A model and its data as one loss function of one flat weight vector: what every integrator moves."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from speedlimits._checks import check_integer
+from speedlimits.dynamics.purity import check_pure
+from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, split
 
 Flat = Float[Tensor, " parameters"]
 
@@ -16,6 +20,26 @@ Flat = Float[Tensor, " parameters"]
 def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """L = ½Σ(f − y)², summed over samples and outputs: the loss of Eqs. (49), (56)."""
     return 0.5 * (outputs - targets).square().sum()
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    r"""The cross-entropy, summed over samples and positions.
+
+    .. math:: L = -\sum_{\mu}\ln\frac{e^{f_{y_\mu}}}{\sum_c e^{f_c}}
+
+    Args:
+        outputs: f, with the classes in the last dimension, (n, …, classes); or in the second, (n, classes, …),
+            where only that fits the targets.
+        targets: y, a class for each position, −100 where there is none; or probabilities, of the outputs' shape.
+
+    Returns:
+        The loss.
+    """
+    if targets.shape != outputs.shape and outputs.shape[:-1] != targets.shape:
+        return nn.functional.cross_entropy(outputs, targets, reduction="sum")
+    classes = outputs.shape[-1]
+    targets = targets.reshape(-1, classes) if targets.shape == outputs.shape else targets.reshape(-1)
+    return nn.functional.cross_entropy(outputs.reshape(-1, classes), targets, reduction="sum")
 
 
 class FlatLoss:
@@ -27,7 +51,7 @@ class FlatLoss:
 
     Args:
         model: any module whose output depends on weights and inputs alone.
-        inputs: the whole training set, on the model's device and in its dtype.
+        inputs: the whole training set, on the model's device and in its dtype; a tuple for a model of several inputs.
         targets: what `criterion` compares the outputs with.
         criterion: (outputs, targets) → scalar loss; by default L = ½Σ(f − y)².
         chunk: samples whose part of the loss is computed at once, where `criterion` is a sum over samples; by default
@@ -35,13 +59,14 @@ class FlatLoss:
 
     Raises:
         ValueError: if the model has no trainable weights, mixes their dtypes or devices, or holds a layer that is
-            no function of weights and inputs (batch normalisation or dropout in training mode).
+            no function of weights and inputs (batch normalisation or dropout in training mode); or if inputs and
+            targets have different numbers of samples.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        inputs: Tensor,
+        inputs: Inputs,
         targets: Tensor,
         *,
         criterion: Callable[[Tensor, Tensor], Tensor] = half_squared_error,
@@ -55,17 +80,23 @@ class FlatLoss:
         if len(kinds) != 1:
             found = ", ".join(f"{dtype} on {device}" for dtype, device in kinds) or "no trainable weights"
             raise ValueError(f"`model` must have weights of one dtype on one device; it has {found}.")
-        places: dict[int, list[tuple[dict[str, Any], str]]] = {}
+        if not next(iter(weights.values())).is_floating_point():
+            raise ValueError(f"`model` must have real weights; they are {next(iter(weights.values())).dtype}.")
+        samples = check_lengths(inputs=inputs, targets=targets)
+        places: dict[int, list[tuple[Any, Any]]] = {}
         for module in model.modules():
             for name, weight in module.named_parameters(recurse=False, remove_duplicate=False):
                 places.setdefault(id(weight), []).append((module._parameters, name))
+            # Recurrent layers keep a second list of their weights.
+            for place, weight in enumerate(getattr(module, "_flat_weights", ())):
+                places.setdefault(id(weight), []).append((module._flat_weights, place))
         self.model = model
         self.inputs = inputs
         self.targets = targets
         self.criterion = criterion
-        size = chunk or max(len(inputs), 1)
+        size = chunk or samples
         self.terms: list[Callable[[Flat], Tensor]] = [
-            partial(self._term, *piece) for piece in zip(inputs.split(size), targets.split(size), strict=True)
+            partial(self._term, *piece) for piece in zip(split(inputs, size), targets.split(size), strict=True)
         ]
         self._names = list(weights)
         # A tied weight has several.
@@ -79,16 +110,16 @@ class FlatLoss:
         first, *others = (term(theta) for term in self.terms)
         return sum(others, start=first)
 
-    def _term(self, inputs: Tensor, targets: Tensor, theta: Flat) -> Tensor:
+    def _term(self, inputs: Inputs, targets: Tensor, theta: Flat) -> Tensor:
         """The part of the loss that is some samples'."""
         return self.criterion(self.outputs(theta, inputs), targets)
 
-    def outputs(self, theta: Flat, inputs: Tensor) -> Tensor:
+    def outputs(self, theta: Flat, inputs: Inputs) -> Tensor:
         """The model's outputs f(x; θ) for any inputs."""
         own = [registry[name] for ((registry, name), *_) in self._places]
         try:
             self._put(self._views(theta))
-            return self.model(inputs)
+            return self.model(*as_tuple(inputs))
         finally:
             self._put(own)
 
@@ -105,6 +136,11 @@ class FlatLoss:
         for places, weight in zip(self._places, weights, strict=True):
             for registry, name in places:
                 registry[name] = weight
+
+
+def twice_differentiable() -> AbstractContextManager[Any]:
+    """Attention made of plain operations: the fused one has no second derivative, nor one of many networks at once."""
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 def value_and_gradient(
@@ -148,21 +184,3 @@ def _term_and_gradient(term: Callable[[Flat], Tensor], theta: Flat, weight: Tens
         value = term(theta)
         (gradient,) = torch.autograd.grad(value, theta, weight)
     return value.detach(), gradient
-
-
-def check_pure(model: nn.Module) -> None:
-    """Raise unless the model is a function of its weights and inputs alone.
-
-    Args:
-        model: any module.
-
-    Raises:
-        ValueError: if it holds batch normalisation or dropout in training mode.
-    """
-    impure = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-    for name, module in model.named_modules():
-        if module.training and isinstance(module, impure):
-            raise ValueError(
-                f"`model` must be a function of its weights and inputs alone; {name} is a "
-                f"{type(module).__name__} in training mode (call model.eval())."
-            )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from speedlimits._checks import check_integer, check_positive
-from speedlimits.dynamics.loss import Flat, terms
+from speedlimits.dynamics.loss import Flat, terms, twice_differentiable
 
 # A Hessian-vector product runs the backward pass twice; where its graph is made anew for each, a gradient comes before.
 GRADIENTS_PER_PRODUCT = 2
@@ -102,5 +102,5 @@ class _Graphs:
         return total
 
     def _graph(self, term: Callable[[Flat], Tensor]) -> Flat:
-        with torch.enable_grad():
+        with torch.enable_grad(), twice_differentiable():
             return torch.autograd.grad(term(self._theta), self._theta, create_graph=True)[0]

@@ -14,6 +14,7 @@ from scipy.linalg import eigh
 from torch import Tensor, nn
 
 from speedlimits._checks import check_finite, check_one_of, check_positive, check_shape, check_symmetric
+from speedlimits.dynamics.samples import Inputs, count, split, take
 from speedlimits.kernel.factors import Factor, Jacobian
 from speedlimits.kernel.function import WeightFunction
 
@@ -33,8 +34,8 @@ COLUMNS = 1024
 
 def empirical_kernel(
     model: nn.Module,
-    inputs: Tensor,
-    others: Tensor | None = None,
+    inputs: Inputs,
+    others: Inputs | None = None,
     *,
     weights: Mapping[str, Tensor | np.ndarray] | None = None,
     outputs: Pairing = "all",
@@ -49,7 +50,7 @@ def empirical_kernel(
 
     Args:
         model: f, in evaluation mode.
-        inputs: x_μ, n floating-point samples.
+        inputs: x_μ, n samples; a tuple for a model of several inputs.
         others: x_ν, m samples for a cross kernel; by default the same.
         weights: values in the place of the model's own, by name, such as a run's snapshot.
         outputs: ``"all"`` pairs of outputs, ``"each"`` output with itself, or the ``"trace"`` over them.
@@ -62,7 +63,7 @@ def empirical_kernel(
 
     Raises:
         ValueError: if the model holds batch normalisation or dropout in training mode or no trainable weights, the
-            inputs are not floating-point numbers, or an output or a derivative is not finite.
+            inputs hold no sample, or an output or a derivative is not finite.
     """
     check_one_of("outputs", outputs, ("all", "each", "trace"))
     if memory is not None:
@@ -70,18 +71,20 @@ def empirical_kernel(
     function = WeightFunction(model, weights)
     left = function.inputs(inputs)
     right = left if others is None else function.inputs(others)
-    jacobian = Jacobian(function, left[:4])
+    jacobian = Jacobian(function, take(left, slice(4)))
     groups, paired = {"all": (1, jacobian.outputs), "each": (jacobian.outputs, 1), "trace": (1, 1)}[outputs]
-    kernel = left.new_zeros(groups, len(left), paired, len(right), paired)
+    rows_in_all, columns_in_all = count(left), count(right)
+    shape = groups, rows_in_all, paired, columns_in_all, paired
+    kernel = torch.zeros(shape, dtype=torch.float64, device=function.device)
     # A quarter each for two blocks, for the factors that one of them is made from, and for what is formed of it.
     block, step = _sizes(jacobian, outputs, paired, 0.25 * (memory or max(ROOM, kernel.nbytes)))
-    for i in range(0, len(left), block):
-        rows = _block(jacobian, left[i : i + block], outputs, step)
-        for j in range(i if others is None else 0, len(right), block):
+    for i in range(0, rows_in_all, block):
+        rows = _block(jacobian, take(left, slice(i, i + block)), outputs, step)
+        for j in range(i if others is None else 0, columns_in_all, block):
             diagonal = others is None and j == i
-            columns = rows if diagonal else _block(jacobian, right[j : j + block], outputs, step)
+            columns = rows if diagonal else _block(jacobian, take(right, slice(j, j + block)), outputs, step)
             _accumulate(kernel[:, i : i + block, :, j : j + block], rows, columns, diagonal=diagonal)
-    result = kernel.view(groups, len(left) * paired, len(right) * paired)
+    result = kernel.view(groups, rows_in_all * paired, columns_in_all * paired)
     if others is None:
         _mirror(result)
     return (result if outputs == "each" else result[0]).cpu().numpy()
@@ -136,16 +139,16 @@ def kernel_drift(kernel: Matrix, later: Matrix) -> float:
 
 def _sizes(jacobian: Jacobian, outputs: Pairing, paired: int, memory: float) -> tuple[int, int]:
     """How many samples make a block, and how many have their factors at once."""
-    probe = _block(jacobian, jacobian.probe, outputs, len(jacobian.probe))
-    kept = sum(8 * (b.numel() + (0 if a is None else a.numel())) for a, b in probe) / len(jacobian.probe)
+    probe = _block(jacobian, jacobian.probe, outputs, count(jacobian.probe))
+    kept = sum(8 * (b.numel() + (0 if a is None else a.numel())) for a, b in probe) / count(jacobian.probe)
     size = max(kept, 8 * paired * COLUMNS)
     return max(1, int(memory / size)), max(1, int(memory / max(size, jacobian.bytes_per_sample)))
 
 
-def _block(jacobian: Jacobian, inputs: Tensor, outputs: Pairing, step: int) -> list[Grouped]:
+def _block(jacobian: Jacobian, inputs: Inputs, outputs: Pairing, step: int) -> list[Grouped]:
     """Each layer's factors for some samples, or its Jacobian where that is smaller."""
     pieces = [
-        [_smaller(grouped) for grouped in _grouped(jacobian.factors(part), outputs)] for part in inputs.split(step)
+        [_smaller(grouped) for grouped in _grouped(jacobian.factors(part), outputs)] for part in split(inputs, step)
     ]
     if len(pieces) == 1:
         return pieces[0]

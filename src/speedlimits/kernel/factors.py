@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 from torch.overrides import TorchFunctionMode
 
+from speedlimits.dynamics.samples import Inputs, as_tuple, count, split
 from speedlimits.kernel.function import Outputs, WeightFunction, Weights, check_outputs
 
 # Autograd and the factors add the same terms in another order: they agree to rounding, or not at all.
@@ -65,7 +66,7 @@ class Jacobian:
         ValueError: if an output is not finite.
     """
 
-    def __init__(self, function: WeightFunction, probe: Tensor) -> None:
+    def __init__(self, function: WeightFunction, probe: Inputs) -> None:
         self._function = function
         self.probe = probe
         outputs, uses = _record(function, probe)
@@ -89,9 +90,9 @@ class Jacobian:
     @cached_property
     def bytes_per_sample(self) -> float:
         """Memory that the factors take for each sample."""
-        return sum(factor.size for factor in self.factors(self.probe)) / len(self.probe)
+        return sum(factor.size for factor in self.factors(self.probe)) / count(self.probe)
 
-    def factors(self, inputs: Tensor) -> list[Factor]:
+    def factors(self, inputs: Inputs) -> list[Factor]:
         """The factors for some samples.
 
         Args:
@@ -111,18 +112,18 @@ class Jacobian:
             factor.check()
         return factors
 
-    def _sample_by_sample(self, inputs: Tensor) -> Factor:
-        def outputs(weights: Weights, sample: Tensor) -> Tensor:
-            return self._function(weights, sample[None])[0]
+    def _sample_by_sample(self, inputs: Inputs) -> Factor:
+        def outputs(weights: Weights, sample: Inputs) -> Tensor:
+            return self._function(weights, tuple(part[None] for part in as_tuple(sample)))[0]
 
         try:
             rows = vmap(jacrev(outputs), in_dims=(None, 0), chunk_size=64)(self._others, inputs).values()
         except RuntimeError:
             # Not every operation can be done on samples side by side; one by one, all that autograd knows can.
-            rows = map(torch.stack, zip(*(self._rows(sample[None]) for sample in inputs), strict=True))
+            rows = map(torch.stack, zip(*(self._rows(sample) for sample in split(inputs, 1)), strict=True))
         return Factor(None, torch.cat([row.flatten(2) for row in rows], dim=2).transpose(0, 1)[:, :, None])
 
-    def _rows(self, sample: Tensor) -> list[Tensor]:
+    def _rows(self, sample: Inputs) -> list[Tensor]:
         weights = {name: weight.detach().requires_grad_() for name, weight in self._others.items()}
         with torch.enable_grad():
             outputs = self._function(weights, sample)[0]
@@ -218,9 +219,9 @@ SCALINGS: dict[Callable[..., Any], Callable[[float, float], float]] = {
 }
 
 
-def _record(function: WeightFunction, inputs: Tensor) -> tuple[Outputs, _Uses]:
+def _record(function: WeightFunction, inputs: Inputs) -> tuple[Outputs, _Uses]:
     weights = {name: weight.detach().requires_grad_() for name, weight in function.weights.items()}
-    with torch.enable_grad(), _Uses(weights, len(inputs)) as uses:
+    with torch.enable_grad(), _Uses(weights, count(inputs)) as uses:
         outputs = function(weights, inputs)
     return check_outputs(outputs), uses
 

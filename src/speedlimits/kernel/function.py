@@ -10,7 +10,8 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from speedlimits._checks import check_one_of
-from speedlimits.dynamics.loss import check_pure
+from speedlimits.dynamics.purity import check_pure
+from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, split
 
 Outputs = Float64[Tensor, "samples outputs"]
 Weights = Mapping[str, Tensor]
@@ -54,33 +55,32 @@ class WeightFunction:
         rest = {**parameters, **dict(model.named_buffers())}
         self._rest = {name: _double(value) for name, value in rest.items() if name not in self.weights}
 
-    def __call__(self, weights: Weights, inputs: Tensor) -> Outputs:
+    def __call__(self, weights: Weights, inputs: Inputs) -> Outputs:
         """The outputs for these weights, those not named taken from the model."""
         # Fused attention has no rules for differentiating samples side by side or forwards.
         with sdpa_kernel(SDPBackend.MATH):
-            outputs = functional_call(self._model, {**self._rest, **self.weights, **weights}, (inputs,))
+            outputs = functional_call(self._model, {**self._rest, **self.weights, **weights}, as_tuple(inputs))
         return outputs.flatten(1) if outputs.ndim > 1 else outputs[:, None]
 
-    def inputs(self, inputs: Tensor) -> Tensor:
-        """Inputs in float64 on the model's device.
+    def inputs(self, inputs: Inputs) -> tuple[Tensor, ...]:
+        """Inputs on the model's device, floating-point numbers in float64, integers (tokens) and masks as they are.
 
         Args:
-            inputs: samples in the first dimension.
+            inputs: samples in the first dimension; a tuple for a model of several inputs.
 
         Returns:
-            The same numbers.
+            The same numbers, as a tuple.
 
         Raises:
-            ValueError: if there is no sample, or they are not floating-point numbers, as the entries of a Jacobian
-                must be.
+            ValueError: if there is no sample, or their numbers differ.
         """
-        if not inputs.is_floating_point():
-            raise ValueError(f"`inputs` must be floating-point numbers; inputs.dtype = {inputs.dtype}.")
-        if inputs.ndim == 0 or not len(inputs):
-            raise ValueError(f"`inputs` must hold at least one sample; inputs.shape = {tuple(inputs.shape)}.")
-        return inputs.detach().to(self.device, torch.float64)
+        for part in as_tuple(inputs):
+            if part.ndim == 0 or not len(part):
+                raise ValueError(f"`inputs` must hold at least one sample; inputs.shape = {tuple(part.shape)}.")
+        check_lengths(inputs=inputs)
+        return tuple(_double(part).to(self.device) for part in as_tuple(inputs))
 
-    def outputs(self, inputs: Tensor, chunk: int = 1024) -> Outputs:
+    def outputs(self, inputs: Inputs, chunk: int = 1024) -> Outputs:
         """The outputs at the weights given, so many samples at a time.
 
         Args:
@@ -94,7 +94,7 @@ class WeightFunction:
             ValueError: if the inputs are not fit, or an output is not finite.
         """
         with torch.no_grad():
-            pieces = [self(self.weights, part) for part in self.inputs(inputs).split(chunk)]
+            pieces = [self(self.weights, part) for part in split(self.inputs(inputs), chunk)]
         return check_outputs(torch.cat(pieces))
 
 

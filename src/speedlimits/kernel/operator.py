@@ -11,6 +11,7 @@ from torch.autograd.forward_ad import dual_level, make_dual, unpack_dual
 from torch.autograd.graph import saved_tensors_hooks
 
 from speedlimits._checks import check_finite, check_integer, check_shape
+from speedlimits.dynamics.samples import Inputs, count, split, take
 from speedlimits.kernel.function import Outputs, WeightFunction
 
 Vector = Float64[np.ndarray, " pairs"]
@@ -28,7 +29,7 @@ class KernelOperator:
 
     Args:
         model: f, in evaluation mode, as for `empirical_kernel`.
-        inputs: n floating-point samples.
+        inputs: n samples; a tuple for a model of several inputs.
         weights: values in the place of the model's own, by name, such as a run's snapshot.
         chunk: samples at once; by default as many as a pass keeps in the caches.
 
@@ -39,7 +40,7 @@ class KernelOperator:
     def __init__(
         self,
         model: nn.Module,
-        inputs: Tensor,
+        inputs: Inputs,
         *,
         weights: Mapping[str, Tensor | np.ndarray] | None = None,
         chunk: int | None = None,
@@ -49,9 +50,9 @@ class KernelOperator:
         self._function = WeightFunction(model, weights)
         inputs = self._function.inputs(inputs)
         chunk = chunk or self._chunk(inputs)
-        self._chunks = inputs.split(chunk)
+        self._chunks = list(split(inputs, chunk))
         self.outputs: Outputs = self._function.outputs(inputs, chunk)
-        self._forward_mode = self._forward_mode_is_right(self._chunks[0][:2])
+        self._forward_mode = self._forward_mode_is_right(take(inputs, slice(2)))
 
     @property
     def size(self) -> int:
@@ -97,7 +98,7 @@ class KernelOperator:
     def _backwards(self, vector: Tensor) -> list[Tensor]:
         """Jᵀu, by weight."""
         total = [torch.zeros_like(weight) for weight in self._function.weights.values()]
-        rows = vector.to(self._function.device).view_as(self.outputs).split(len(self._chunks[0]))
+        rows = vector.to(self._function.device).view_as(self.outputs).split(count(self._chunks[0]))
         for inputs, row in zip(self._chunks, rows, strict=True):
             for sum_so_far, gradient in zip(total, self._gradients(inputs, row), strict=True):
                 sum_so_far += gradient
@@ -111,7 +112,7 @@ class KernelOperator:
         forwards = self._forward_mode_product if self._forward_mode else self._twice_backwards
         return torch.cat([forwards(inputs, direction) for inputs in self._chunks]).flatten()
 
-    def _forward_mode_product(self, inputs: Tensor, direction: list[Tensor]) -> Tensor:
+    def _forward_mode_product(self, inputs: Inputs, direction: list[Tensor]) -> Tensor:
         with torch.no_grad(), dual_level():
             weights = {
                 name: make_dual(weight, tangent)
@@ -120,20 +121,20 @@ class KernelOperator:
             outputs, tangent = unpack_dual(self._function(weights, inputs))
         return torch.zeros_like(outputs) if tangent is None else tangent
 
-    def _twice_backwards(self, inputs: Tensor, direction: list[Tensor]) -> Tensor:
+    def _twice_backwards(self, inputs: Inputs, direction: list[Tensor]) -> Tensor:
         """The derivative of ⟨Jᵀu, v⟩, linear in u, with respect to u: half as fast, but any layer knows it."""
-        row = self.outputs.new_zeros(len(inputs), self.outputs.shape[1], requires_grad=True)
+        row = self.outputs.new_zeros(count(inputs), self.outputs.shape[1], requires_grad=True)
         gradients = self._gradients(inputs, row, create_graph=True)
         return torch.autograd.grad(gradients, row, direction)[0]
 
-    def _forward_mode_is_right(self, inputs: Tensor) -> bool:
+    def _forward_mode_is_right(self, inputs: Inputs) -> bool:
         """Whether the model can be differentiated forwards, and means the same by it."""
         generator = torch.Generator().manual_seed(0)
 
         def drawn(like: Tensor) -> Tensor:
             return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.device)
 
-        row, direction = drawn(self.outputs[: len(inputs)]), [drawn(w) for w in self._function.weights.values()]
+        row, direction = drawn(self.outputs[: count(inputs)]), [drawn(w) for w in self._function.weights.values()]
         try:
             with warnings.catch_warnings():
                 # On its first use torch loads rules in a way that it itself calls deprecated.
@@ -146,23 +147,23 @@ class KernelOperator:
         scale = torch.linalg.vector_norm(forwards) * torch.linalg.vector_norm(row)
         return bool(torch.abs(torch.sum(forwards * row) - backwards) <= AGREEMENT * scale)
 
-    def _chunk(self, inputs: Tensor) -> int:
+    def _chunk(self, inputs: Inputs) -> int:
         """Samples whose pass keeps `CHUNK_BYTES`: of what two of them keep, one's share is not the weights'."""
 
-        def kept(samples: Tensor) -> int:
+        def kept(samples: Inputs) -> int:
             sizes: list[int] = []
             with torch.enable_grad(), saved_tensors_hooks(lambda t: sizes.append(t.nbytes) or t, lambda t: t):
                 weights = {name: weight.detach().requires_grad_() for name, weight in self._function.weights.items()}
                 self._function(weights, samples)
             return sum(sizes)
 
-        if len(inputs) == 1:
+        if count(inputs) == 1:
             return 1
-        share = kept(inputs[:2]) - kept(inputs[:1])
+        share = kept(take(inputs, slice(2))) - kept(take(inputs, slice(1)))
         room = max(CHUNK_BYTES, sum(weight.nbytes for weight in self._function.weights.values()))
-        return max(1, min(len(inputs), room // max(1, share)))
+        return max(1, min(count(inputs), room // max(1, share)))
 
-    def _gradients(self, inputs: Tensor, row: Tensor, *, create_graph: bool = False) -> tuple[Tensor, ...]:
+    def _gradients(self, inputs: Inputs, row: Tensor, *, create_graph: bool = False) -> tuple[Tensor, ...]:
         weights = {name: weight.detach().requires_grad_() for name, weight in self._function.weights.items()}
         with torch.enable_grad():
             outputs = self._function(weights, inputs)

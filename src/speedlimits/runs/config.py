@@ -1,29 +1,157 @@
-"""What a study is: one frozen dataclass, written to and read from TOML."""
+"""What a run is: one frozen dataclass, written to and read from TOML."""
 
 import dataclasses
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import tomli_w
 
-from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
+from speedlimits._checks import check_integer, check_momentum, check_one_of, check_positive
+
+# What tells the built-in networks and data apart; a problem of one's own has none of it.
+BUILT_IN = ("dataset", "model", "width", "depth", "activation")
+
+
+class RecordedProblem(str):
+    """The name of a problem as a file has it. It names the code and is no leave to run it: only a user gives that."""
+
+    __slots__ = ()
+
+
+# FILE.py:FUNCTION or MODULE:FUNCTION, or the function itself.
+ProblemName = str | Callable[..., Any]
+
+Own = TypeVar("Own", bound="Config")
+
+
+class Config:
+    """What configurations of runs share: TOML, and a problem of one's own."""
+
+    problem: ProblemName | None
+    # What `samples` = auto is for built-in data.
+    built_in_samples: ClassVar[int]
+
+    def to_toml(self) -> str:
+        """The configuration as TOML text, every key written out that means something."""
+        return tomli_w.dumps(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration by key; with a problem of one's own, without the keys that are for built-in ones."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        if self.problem is None:
+            return {key: value for key, value in values.items() if key != "problem"}
+        values["problem"] = problem_name(self.problem)
+        return {key: value for key, value in values.items() if key not in BUILT_IN}
+
+    @classmethod
+    def from_toml(cls: type[Own], text: str) -> Own:
+        """Read what `to_toml` wrote, or a part of it; missing keys keep their defaults.
+
+        Args:
+            text: TOML.
+
+        Returns:
+            The configuration. Its problem is a `RecordedProblem`, which is never run.
+
+        Raises:
+            ValueError: if the text is not TOML, or a key is unknown or its value against the rules.
+        """
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"`config` must be TOML; {error}.") from None
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls: type[Own], values: dict[str, Any]) -> Own:
+        """The configuration of a TOML table.
+
+        Args:
+            values: by key.
+
+        Returns:
+            The configuration, as of `from_toml`.
+
+        Raises:
+            ValueError: if a key is unknown or its value against the rules.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for key in values:
+            check_one_of("config key", key, known)
+        # TOML has arrays where the configuration has tuples.
+        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        if isinstance(fields.get("problem"), str):
+            fields["problem"] = RecordedProblem(fields["problem"])
+        return cls(**fields)
+
+    @classmethod
+    def read(cls: type[Own], path: str | Path) -> Own:
+        """Read a TOML file.
+
+        Args:
+            path: the file.
+
+        Returns:
+            The configuration, as of `from_toml`.
+
+        Raises:
+            ValueError: as `from_toml`, with the file's name.
+        """
+        try:
+            return cls.from_toml(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"`config` must be a readable TOML file; {path}: {error}.") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def difference(self: Own, other: Own) -> dict[str, tuple[Any, Any]]:
+        """The keys in which two configurations differ, with both values. Of problems, the functions' names count."""
+        ours, theirs = (
+            dataclasses.asdict(each)  # type: ignore[call-overload]
+            | {"problem": None if each.problem is None else problem_name(each.problem).rpartition(":")[2]}
+            for each in (self, other)
+        )
+        return {key: (ours[key], theirs[key]) for key in ours if ours[key] != theirs[key]}
+
+    def _check_data(self) -> None:
+        """Raise unless the keys that name data and network fit together."""
+        if self.problem is not None:
+            if not isinstance(self.problem, str) and not callable(self.problem):
+                raise ValueError(f"`problem` must be a function or its name; problem = {self.problem!r}.")
+            for field in dataclasses.fields(self):  # type: ignore[arg-type]
+                if field.name in BUILT_IN and getattr(self, field.name) != field.default:
+                    raise ValueError(
+                        f"`{field.name}` must be left out with a problem of your own; "
+                        f"{field.name} = {getattr(self, field.name)!r}, problem = {problem_name(self.problem)!r}."
+                    )
+        values: Any = self
+        for key in ("dataset", "model", "activation"):
+            if not isinstance(getattr(self, key), str):
+                raise ValueError(f"`{key}` must be a name; {key} = {getattr(self, key)!r}.")
+        for key, minimum in (("width", 1), ("depth", 0)):
+            check_integer(key, getattr(self, key), minimum=minimum)
+        if values.samples != "auto":
+            check_integer("samples", values.samples, minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(Config):
     """An ensemble of networks of one kind, trained on one data set from different initial weights.
 
     Raises:
         ValueError: naming the key, the rule and the value. Names of data sets, models and methods are checked
-            where they are looked up, when the study is run.
+            where they are looked up, when the run begins.
     """
+
+    built_in_samples = 500
 
     dataset: str = "digits"
     """Data set: digits, 8×8 pixels; cifar10, from $SPEEDLIMITS_DATA/cifar10 or downloaded."""
-    samples: int = 500
-    """Training images, the first n in original order."""
+    samples: int | Literal["auto"] = "auto"
+    """Training images, the first n in original order; auto is 500. A problem of your own is built with this number."""
     model: str = "fcn"
     """Network, in NTK parametrisation: fcn, fully connected; myrtle, the convolutional Myrtle-5."""
     width: int = 64
@@ -39,8 +167,9 @@ class RunConfig:
     method: str = "rkc2"
     """How to follow the gradient flow: rkc2, stabilised Runge–Kutta of order 2; rock4, of order 4, for rtol 1e-4 and
     below; rk4, the classical method at 1/λ_max; gd, full-batch gradient descent."""
-    rtol: float = 1e-4
-    """Local error of rkc2 and rock4, relative to the distance travelled; 1e-2 or 1e-3 for kinks (relu)."""
+    rtol: float | Literal["auto"] = "auto"
+    """Local error of rkc2 and rock4, relative to the distance travelled; 1e-2 or 1e-3 for kinks (relu); auto is 1e-4,
+    or 1e-3 in float32, whose rounding allows no less."""
     learning_rate: float | Literal["auto"] = "auto"
     """η of gd; auto makes η/(1 − momentum) 0.1/λ_max, the largest λ_max over the members."""
     momentum: float = 0.0
@@ -57,103 +186,58 @@ class RunConfig:
     """Start of the warm-start curves, as a share of T (any snapshot can be chosen later)."""
     triples: int = 6
     """Random weight triples to trace."""
+    problem: ProblemName | None = None
+    """A network and data of your own, instead of data set and model: FILE.py:FUNCTION or MODULE:FUNCTION."""
 
     def __post_init__(self) -> None:
-        for key, minimum in (
-            ("samples", 1),
-            ("width", 1),
-            ("depth", 0),
-            ("records", 2),
-            ("snapshots", 2),
-            ("triples", 0),
-        ):
+        self._check_data()
+        for key, minimum in (("records", 2), ("snapshots", 2), ("triples", 0)):
             check_integer(key, getattr(self, key), minimum=minimum)
         check_positive("time", self.time)
-        check_positive("rtol", self.rtol)
-        if self.learning_rate != "auto":
-            check_positive("learning_rate", self.learning_rate)
-        check_non_negative("momentum", self.momentum)
-        if not self.momentum < 1:
-            raise ValueError(f"`momentum` must be below 1; momentum = {self.momentum:g}.")
-        for key, default, owner, name in (
-            ("learning_rate", "auto", "method", "gd"),
-            ("momentum", 0.0, "method", "gd"),
-            ("depth", 2, "model", "fcn"),
-        ):
-            there = getattr(self, owner)
-            if there != name and getattr(self, key) != default:
+        for key in ("rtol", "learning_rate"):
+            if getattr(self, key) != "auto":
+                check_positive(key, getattr(self, key))
+        check_momentum("momentum", self.momentum)
+        for key, default in (("learning_rate", "auto"), ("momentum", 0.0)):
+            if self.method != "gd" and getattr(self, key) != default:
                 raise ValueError(
-                    f"`{key}` must be {default!r} unless `{owner}` is {name!r}; {key} = {getattr(self, key)}, "
-                    f"{owner} = {there!r}."
+                    f"`{key}` must be {default!r} unless `method` is 'gd'; {key} = {getattr(self, key)}, "
+                    f"method = {self.method!r}."
                 )
         check_one_of("dtype", self.dtype, ("float32", "float64"))
-        for key in ("dataset", "model", "activation", "method", "device"):
+        for key in ("method", "device"):
             if not isinstance(getattr(self, key), str):
                 raise ValueError(f"`{key}` must be a name; {key} = {getattr(self, key)!r}.")
         check_positive("warm_start", self.warm_start)
         if not self.warm_start < 1:
             raise ValueError(f"`warm_start` must be below 1, a share of the time; warm_start = {self.warm_start}.")
-        self._check_seeds()
-
-    def _check_seeds(self) -> None:
         if not isinstance(self.seeds, tuple) or not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"`seeds` must be one or more different integers; seeds = {self.seeds!r}.")
         for seed in self.seeds:
             check_integer("seeds", seed, minimum=0)
 
-    def to_toml(self) -> str:
-        """The configuration as TOML text, every key written out."""
-        return tomli_w.dumps(dataclasses.asdict(self))
+    @property
+    def size(self) -> int:
+        """Samples, where they are told: what a member costs beside others grows with them."""
+        return 1 if self.samples == "auto" else self.samples
 
-    @classmethod
-    def from_toml(cls, text: str) -> "RunConfig":
-        """Read what `to_toml` wrote, or a part of it; missing keys keep their defaults.
+    @property
+    def tolerance(self) -> float:
+        """Local error of the flow's solver, ``auto`` resolved."""
+        if self.rtol != "auto":
+            return self.rtol
+        return 1e-3 if self.dtype == "float32" else 1e-4
 
-        Args:
-            text: TOML.
 
-        Returns:
-            The configuration.
+def problem_name(problem: ProblemName) -> str:
+    """A problem as configurations write it.
 
-        Raises:
-            ValueError: if the text is not TOML, or a key is unknown or its value against the rules.
-        """
-        try:
-            values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"`config` must be TOML; {error}.") from None
-        known = [field.name for field in dataclasses.fields(cls)]
-        for key in values:
-            check_one_of("config key", key, known)
-        # TOML has arrays where the configuration has tuples.
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-        }
-        return cls(**fields)
+    Args:
+        problem: a name, or a function.
 
-    @classmethod
-    def read(cls, path: str | Path) -> "RunConfig":
-        """Read a TOML file.
-
-        Args:
-            path: the file.
-
-        Returns:
-            The configuration.
-
-        Raises:
-            ValueError: as `from_toml`, with the file's name.
-        """
-        try:
-            return cls.from_toml(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"`config` must be a readable TOML file; {path}: {error}.") from None
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-
-    def difference(self, other: "RunConfig") -> dict[str, tuple[Any, Any]]:
-        """The keys in which two configurations differ, with both values."""
-        pairs = {
-            field.name: (getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self)
-        }
-        return {key: values for key, values in pairs.items() if values[0] != values[1]}
+    Returns:
+        The name as it is; of a function, its module's and its own.
+    """
+    if isinstance(problem, str):
+        return str(problem)
+    return f"{problem.__module__}:{getattr(problem, '__qualname__', type(problem).__qualname__)}"

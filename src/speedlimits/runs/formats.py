@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
-from speedlimits._files import write_text_atomically
+from speedlimits._files import write_atomically, write_text_atomically
 from speedlimits.errors import RunFolderError
 from speedlimits.trajectory import COLUMNS
 
@@ -123,3 +124,19 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise RunFolderError(f"{path} cannot be read ({str(error).splitlines()[0]}).") from None
+
+
+def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: dict[str, str] | None = None) -> bytes:
+    """Write arrays, whole or not at all.
+
+    Args:
+        path: the file.
+        arrays: by name.
+        metadata: of the file.
+
+    Returns:
+        What was written.
+    """
+    content = save(dict(arrays), metadata=metadata)
+    write_atomically(path, lambda out: out.write(content))
+    return content

@@ -14,11 +14,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors.numpy import save as to_safetensors
 
 from speedlimits._files import write_atomically
 from speedlimits.errors import RunFolderError
-from speedlimits.runs.formats import digest, first_row, read_bytes, read_json, read_safetensors, to_table, write_json
+from speedlimits.runs.formats import (
+    digest,
+    first_row,
+    read_bytes,
+    read_json,
+    read_safetensors,
+    to_table,
+    write_json,
+    write_safetensors,
+)
 from speedlimits.trajectory import COLUMNS, Trajectory, distances_squared
 
 # A part holds about this many rows; together with the checkpoint it bounds what a killed process loses.
@@ -62,10 +70,10 @@ class MemberStore:
     def keep_weights(self, weights: Mapping[str, np.ndarray], time: float) -> None:
         """Keep the weights of the latest record under their names in the model."""
         record = self.records - 1
-        content = to_safetensors(dict(weights), metadata={"record": str(record), "time": time.hex()})
         file = f"{record:08d}.safetensors"
         _make(self.folder / "snapshots")
-        write_atomically(self.folder / "snapshots" / file, lambda out: out.write(content))
+        metadata = {"record": str(record), "time": time.hex()}
+        content = write_safetensors(self.folder / "snapshots" / file, weights, metadata)
         entry = {"file": file, "record": record, "time": time, "sha256": hashlib.sha256(content).hexdigest()}
         manifest = [old for old in self._manifest() if old["record"] < record]
         write_json(self.folder / "snapshots" / "manifest.json", {"schema": SCHEMA, "snapshots": [*manifest, entry]})
@@ -77,8 +85,7 @@ class MemberStore:
             self._written += len(self._rows)
             self._rows = []
         counted = {"records": str(self._written), "snapshots": str(len(self._manifest())), "sha256": digest(state)}
-        content = to_safetensors(dict(state), metadata=counted)
-        write_atomically(self.folder / "checkpoint.safetensors", lambda out: out.write(content))
+        write_safetensors(self.folder / "checkpoint.safetensors", state, counted)
 
     def finish(self, member: Mapping[str, Any]) -> None:
         """Merge the parts, write the distances between snapshots and, last, the member's own facts: it is finished."""
@@ -89,8 +96,7 @@ class MemberStore:
             part.unlink()
         entries = self._manifest()
         distances = distances_squared(_LazyWeights([self.folder / "snapshots" / entry["file"] for entry in entries]))
-        content = to_safetensors({"snapshot_distances_squared": distances})
-        write_atomically(self.folder / "distances.safetensors", lambda out: out.write(content))
+        write_safetensors(self.folder / "distances.safetensors", {"snapshot_distances_squared": distances})
         write_json(self.folder / "member.json", {"schema": SCHEMA, **member})
         (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
 

@@ -1,31 +1,40 @@
-"""What a study of noisy training is: one frozen dataclass, written to TOML."""
+"""A run of noisy training: its configuration, its folder with the whole ensemble in one checkpoint, and reading it."""
 
-import dataclasses
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-import tomli_w
+import numpy as np
+from jaxtyping import Float64
 
 from speedlimits._checks import check_integer, check_positive
-from speedlimits.estimates import check_confidence, members_needed
+from speedlimits.errors import RunFolderError
+from speedlimits.estimates import check_confidence
+from speedlimits.runs.config import Config, ProblemName
+from speedlimits.runs.folder import Folder, holding
+from speedlimits.runs.formats import read_safetensors, write_safetensors
 
-# Distances from below and dissipations from above that a certified limit is chosen from; each has its share of error.
-CANDIDATES = 7
+CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoisyConfig:
+class NoisyConfig(Config):
     """An ensemble of networks under Langevin dynamics, Eqs. (1), (2), from exact draws of its start.
 
     Raises:
         ValueError: naming the key, the rule and the value. Names of data sets, models and schemes are checked where
-            they are looked up, when the study is run.
+            they are looked up, when the run begins.
     """
+
+    built_in_samples = 20
 
     dataset: str = "digits"
     """Data set: digits."""
-    samples: int = 20
-    """Training images, the first n in original order."""
+    samples: int | Literal["auto"] = "auto"
+    """Training images, the first n in original order; auto is 20. A problem of your own is built with this number."""
     model: str = "fcn"
     """Network: fcn, in NTK parametrisation."""
     width: int = 8
@@ -56,18 +65,12 @@ class NoisyConfig:
     """Metropolis steps at each strength."""
     seed: int = 0
     """Of the start and of all noise."""
+    problem: ProblemName | None = None
+    """A network and data of your own, instead of data set and model: FILE.py:FUNCTION or MODULE:FUNCTION."""
 
     def __post_init__(self) -> None:
-        for key, minimum in (
-            ("samples", 1),
-            ("width", 1),
-            ("depth", 0),
-            ("members", 16),
-            ("records", 2),
-            ("strengths", 2),
-            ("anneal_steps", 1),
-            ("seed", 0),
-        ):
+        self._check_data()
+        for key, minimum in (("members", 16), ("records", 2), ("strengths", 2), ("anneal_steps", 1), ("seed", 0)):
             check_integer(key, getattr(self, key), minimum=minimum)
         check_positive("inverse_temperature", self.inverse_temperature)
         check_positive("time", self.time)
@@ -75,19 +78,127 @@ class NoisyConfig:
             if getattr(self, key) != "auto":
                 check_positive(key, getattr(self, key))
         check_confidence(self.confidence)
-        # One more: two halves have one degree of freedom less than a whole.
-        needed = members_needed(1.0 - (1.0 - self.confidence) / CANDIDATES) + 1
-        if self.members < needed:
-            raise ValueError(
-                f"`members` must be at least {needed} for a limit at {self.confidence:g} confidence, chosen from "
-                f"{CANDIDATES} candidates; members = {self.members}."
-            )
 
     @property
     def kappa(self) -> float:
         """κ [loss], ``auto`` resolved."""
         return 0.5 / self.inverse_temperature if self.prior_precision == "auto" else float(self.prior_precision)
 
-    def to_toml(self) -> str:
-        """The configuration as TOML text, every key written out."""
-        return tomli_w.dumps(dataclasses.asdict(self))
+
+class NoisyFolder(Folder):
+    """The folder of a noisy run: ``config.toml``, ``provenance.json``, the ensemble, ``summary.json``.
+
+    Args:
+        path: the folder.
+        config: what is written in it.
+    """
+
+    def __init__(self, path: Path, config: NoisyConfig) -> None:
+        super().__init__(path)
+        self.config = config
+
+    @classmethod
+    @contextlib.contextmanager
+    def writing(cls, path: str | Path, config: NoisyConfig, *, resume: bool, force: bool) -> "Iterator[NoisyFolder]":
+        """The folder, new or that of this very run, held while it is written to.
+
+        Args:
+            path: the folder.
+            config: the run.
+            resume: go on with the run that is there.
+            force: replace the run that is there.
+
+        Yields:
+            The folder, with its configuration written.
+
+        Raises:
+            RunFolderError: if it holds another configuration, and as `holding`.
+            ValueError: if both flags are given.
+        """
+        path = Path(path)
+
+        def check() -> None:
+            settled = path / "config.toml"
+            what = "holds no run"
+            if settled.is_file():
+                with contextlib.suppress(ValueError):
+                    if not config.difference(NoisyConfig.read(settled)):
+                        return
+                what = "holds a run with another configuration"
+            raise RunFolderError(f"`resume` must go on with the same run; {path} {what}.")
+
+        with holding(path, "run", "config.toml", config.to_toml(), resume=resume, force=force, check=check):
+            yield cls(path, config)
+
+    def write_checkpoint(self, state: Mapping[str, np.ndarray], rows: list[dict[str, float]]) -> None:
+        """Keep the ensemble's state and the time courses up to it, in one file.
+
+        Args:
+            state: the ensemble's.
+            rows: the time courses.
+        """
+        write_safetensors(self.path / CHECKPOINT, state, {"rows": json.dumps(rows)})
+
+    def read_checkpoint(self) -> tuple[dict[str, np.ndarray], list[dict[str, float]]] | None:
+        """The last checkpoint.
+
+        Returns:
+            State and time courses; None before the first checkpoint.
+
+        Raises:
+            RunFolderError: if it is damaged.
+        """
+        if not (self.path / CHECKPOINT).exists():
+            return None
+        state, metadata = read_safetensors(self.path / CHECKPOINT)
+        try:
+            return state, json.loads(metadata["rows"])
+        except (KeyError, ValueError) as error:
+            raise RunFolderError(f"{self.path / CHECKPOINT} is damaged ({error}).") from None
+
+
+@dataclass(frozen=True)
+class NoisyRun:
+    """A finished run of noisy training, read from its folder.
+
+    Args:
+        path: the folder.
+        config: the run.
+        summary: the contents of ``summary.json``.
+        provenance: the contents of ``provenance.json``.
+    """
+
+    path: Path
+    config: NoisyConfig
+    summary: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @classmethod
+    def of(cls, folder: NoisyFolder) -> "NoisyRun":
+        """Read the run.
+
+        Args:
+            folder: where it lies.
+
+        Returns:
+            The run.
+
+        Raises:
+            RunFolderError: if it has not ended, or a file is missing or damaged.
+        """
+        summary = folder.read_json("summary.json")
+        return cls(folder.path, folder.config, summary, folder.read_json("provenance.json"))
+
+    def ensemble(self) -> Float64[np.ndarray, "members parameters"]:
+        """The members' weights at the end, a row each.
+
+        Returns:
+            The weights.
+
+        Raises:
+            RunFolderError: if the checkpoint is missing or damaged.
+        """
+        state, _ = read_safetensors(self.path / CHECKPOINT)
+        if "thetas" not in state:
+            raise RunFolderError(f"{self.path / CHECKPOINT} is damaged (it holds no weights).")
+        return state["thetas"]

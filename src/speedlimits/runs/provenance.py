@@ -1,15 +1,19 @@
 """Where a run came from: versions, source commit, command, machine."""
 
 import datetime
-import os
 import platform
 import subprocess
 import sys
+import uuid
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import speedlimits
+from speedlimits._machine import cores
+from speedlimits.errors import RunFolderError
+from speedlimits.runs.folder import Folder
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pyarrow", "safetensors")
 
@@ -34,12 +38,59 @@ def provenance(*, device: str, workers: int | None) -> dict[str, Any]:
         "packages": {name: version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "device": device,
         "workers": workers,
         "threads_per_worker": 1,
         "started": now(),
     }
+
+
+def begin(
+    folder: Folder, engine: Mapping[str, Any], problem: Mapping[str, Any] | None, *, device: str, changed: bool
+) -> dict[str, Any]:
+    """Write where a run comes from or, when it goes on, that it did.
+
+    Args:
+        folder: of the run.
+        engine: what trains it; at least ``workers``.
+        problem: its name and hashes, where it is a user's own.
+        device: where the networks are computed.
+        changed: go on although the problem is another.
+
+    Returns:
+        The contents of ``provenance.json``.
+
+    Raises:
+        RunFolderError: if the problem is not the one it was.
+    """
+    here = {"id": uuid.uuid4().hex, **provenance(device=device, workers=engine["workers"]), **engine}
+    here |= {"problem": problem} if problem else {}
+    if (folder.path / "provenance.json").exists():
+        origin = folder.read_json("provenance.json")
+        earlier = origin.get("resumed", [])
+        if problem and not changed:
+            check_unchanged(problem, [origin, *earlier][-1].get("problem"))
+        here = {"id": here["id"], **origin, "resumed": [*earlier, here]}
+    folder.write_json("provenance.json", here)
+    return here
+
+
+def check_unchanged(problem: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> None:
+    """Refuse to go on with a run whose problem is not the one it was.
+
+    Args:
+        problem: its name and hashes now.
+        recorded: what they were.
+
+    Raises:
+        RunFolderError: naming what has changed.
+    """
+    for key, what in (("sha256", "its source has changed"), ("digest", "it builds other weights or data than before")):
+        if recorded is None or problem[key] != recorded.get(key):
+            raise RunFolderError(
+                f"`problem` must be the one the run began with; of {problem['name']}, {what} (--changed goes on)."
+            )
 
 
 def now() -> str:

@@ -1,18 +1,17 @@
 """A study folder: several run folders side by side, and the list of what they are to hold."""
 
 import contextlib
-import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tomli_w
-from filelock import FileLock, Timeout
 
-from speedlimits._files import write_text_atomically
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.config import RunConfig
-from speedlimits.runs.run import LOCK, Run, empty, entries, load_run
+from speedlimits.runs.folder import holding
+from speedlimits.runs.noisy import NoisyRun
+from speedlimits.runs.run import Run, load_run
 
 FILE = "study.toml"
 
@@ -27,10 +26,16 @@ def load_study(directory: str | Path) -> dict[str, Run]:
         The runs by name, in the order they were given.
 
     Raises:
-        RunFolderError: if it is no study folder, or a run has not ended or is damaged.
+        RunFolderError: if it is no study folder, or a run has not ended, is damaged or has noise.
     """
     folder = Path(directory)
-    return {name: load_run(folder / name) for name in read_study(folder)}
+    runs: dict[str, Run] = {}
+    for name in read_study(folder):
+        run = load_run(folder / name)
+        if isinstance(run, NoisyRun):
+            raise RunFolderError(f"`study` must hold runs without noise; {folder / name} has noise.")
+        runs[name] = run
+    return runs
 
 
 def read_study(folder: Path) -> dict[str, RunConfig]:
@@ -47,7 +52,7 @@ def read_study(folder: Path) -> dict[str, RunConfig]:
     """
     try:
         tables = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
-        return {name: RunConfig.from_toml(tomli_w.dumps(table)) for name, table in tables.items()}
+        return {name: RunConfig.from_dict(table) for name, table in tables.items()}
     except FileNotFoundError:
         raise RunFolderError(f"`study` must be a study folder; {folder} holds no {FILE}.") from None
     except (OSError, TypeError, AttributeError, ValueError) as error:
@@ -55,50 +60,28 @@ def read_study(folder: Path) -> dict[str, RunConfig]:
 
 
 @contextlib.contextmanager
-def writing(folder: Path, studies: Mapping[str, RunConfig], *, resume: bool, force: bool) -> Iterator[Path]:
-    """A study folder to write to, locked, with its list written.
+def writing(folder: Path, runs: Mapping[str, RunConfig], *, resume: bool, force: bool) -> Iterator[None]:
+    """Hold a study folder while it is written to, with its list written.
 
     Args:
         folder: where.
-        studies: by the names of their run folders.
+        runs: by the names of their folders.
         resume: go on with what is there.
         force: replace what is there; nothing but a study folder is ever removed.
 
     Yields:
-        The folder.
+        Nothing.
 
     Raises:
-        RunFolderError: if the folder holds something else, other studies, or a study and neither flag is given, or if
-            another process is writing to it.
+        RunFolderError: if it holds another study, and as `holding`.
         ValueError: if both flags are given.
     """
-    if resume and force:
-        raise ValueError("`resume` must not be given with `force`: one goes on, the other starts anew.")
-    if resume and read_study(folder) != studies:
-        raise RunFolderError(f"the study must be the one in {folder / FILE} to go on with it; it is another.")
-    _refuse(folder, resume=resume, force=force)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(f"`out` must be a folder that can be made; {folder}: {error.strerror}.") from None
-    try:
-        with FileLock(folder / LOCK, timeout=0):
-            if not resume:
-                empty(folder)
-                tables = {name: dataclasses.asdict(config) for name, config in studies.items()}
-                write_text_atomically(folder / FILE, tomli_w.dumps(tables))
-            yield folder
-    except Timeout:
-        raise RunFolderError(f"`out` must not be in use; another process is writing to {folder}.") from None
 
+    def check() -> None:
+        there = read_study(folder)
+        if there.keys() != runs.keys() or any(runs[name].difference(there[name]) for name in runs):
+            raise RunFolderError(f"the study must be the one in {folder / FILE} to go on with it; it is another.")
 
-def _refuse(folder: Path, *, resume: bool, force: bool) -> None:
-    if resume or not folder.exists() or (folder.is_dir() and not entries(folder)):
-        return
-    if not (folder / FILE).is_file():
-        raise RunFolderError(f"`out` must be a new or empty folder; {folder} holds something else.")
-    if not force:
-        raise RunFolderError(
-            f"`out` must be a new or empty folder; {folder} holds a study (--resume goes on with it, --force "
-            "replaces it)."
-        )
+    text = tomli_w.dumps({name: config.to_dict() for name, config in runs.items()})
+    with holding(folder, "study", FILE, text, resume=resume, force=force, check=check):
+        yield

@@ -35,7 +35,7 @@ def summarise(
         of the path through the midpoints of the steps. ``stability`` is the final ηλ_max/(2(1 + μ)), 1 at the limit.
         ``std`` is over the members (n − 1), zero for one. Where a number does not exist (0/0), it is null.
     """
-    tolerance = DESCENT_TOLERANCE if config.method == "gd" else min(FLOW_TOLERANCE * config.rtol, 0.5)
+    tolerance = DESCENT_TOLERANCE if config.method == "gd" else min(FLOW_TOLERANCE * config.tolerance, 0.5)
     limits = [speed_limit(run, dissipation="loss_drop", tolerance=tolerance) for run in trajectories]
     rows = [_member(config, facts, run, limit) for facts, run, limit in zip(members, trajectories, limits, strict=True)]
     warm = [_warm(config, facts, run) for facts, run in zip(members, trajectories, strict=True)]
@@ -46,9 +46,12 @@ def summarise(
     ]
     return {
         "schema": SCHEMA,
-        "dataset": config.dataset,
-        "model": config.model,
-        "samples": config.samples,
+        # Runs from before a problem had a name are all of the built-in kind.
+        "name": members[0].get("name") or f"{config.model} on {config.dataset}",
+        "loss_name": members[0].get("loss_name", "squared"),
+        "dataset": config.dataset if config.problem is None else None,
+        "model": config.model if config.problem is None else None,
+        "samples": members[0].get("samples", config.samples),
         "parameters": members[0]["parameters"],
         "held_out": members[0].get("held_out"),
         "method": config.method,

@@ -1,4 +1,4 @@
-"""How long a study will take, from one gradient that is timed and the sharpness at the start."""
+"""How long a run will take, from one gradient that is timed and the sharpness at the start."""
 
 import math
 import time
@@ -10,7 +10,7 @@ import torch
 from speedlimits.dynamics.loss import value_and_gradient
 from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.runs.config import RunConfig
-from speedlimits.training.problem import build
+from speedlimits.training.sources import Source
 
 # Gradients of rkc2 over √(λ_max T), λ_max at the start, at rtol 1e-2: 10 to 16 for Myrtle-5 of width 16 on 500 or 1,000
 # images of CIFAR-10 (`studies/small`), 28 for width 4 on 50 digits, whose sharpness grows; a guide, not a law.
@@ -20,8 +20,8 @@ PRODUCTS = 4
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What one member of a study is expected to cost.
+class Forecast:
+    """What one member of a run is expected to cost.
 
     Args:
         gradient_seconds: measured, for one full-batch gradient.
@@ -40,9 +40,9 @@ class Estimate:
         """Expected for one member."""
         return self.gradients * self.gradient_seconds + self.records * self.accuracy_seconds
 
-    def scaled(self, factor: float) -> "Estimate":
+    def scaled(self, factor: float) -> "Forecast":
         """The same network on ``factor`` times as many images: gradients cost as much more, λ_max is so much larger."""
-        return Estimate(
+        return Forecast(
             gradient_seconds=factor * self.gradient_seconds,
             accuracy_seconds=self.accuracy_seconds,
             gradients=math.sqrt(factor) * self.gradients,
@@ -50,11 +50,11 @@ class Estimate:
         )
 
 
-def estimate(config: RunConfig) -> Estimate:
-    """Time one gradient of the study's first member.
+def forecast(config: RunConfig) -> Forecast:
+    """Time one gradient of the run's first member.
 
     Args:
-        config: the study, with method rkc2.
+        config: the run, with method rkc2.
 
     Returns:
         The estimate for one member, on one thread.
@@ -65,16 +65,18 @@ def estimate(config: RunConfig) -> Estimate:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        problem = build(config, config.seeds[0])
+        problem = Source.of(config).build(config, config.seeds[0])
         theta = problem.theta0
         # The first call of anything pays for its preparation.
-        steepest = sharpness(problem.loss, theta, generator=torch.Generator().manual_seed(0), max_iterations=PRODUCTS)
-        gradient_seconds = _seconds(lambda: float(value_and_gradient(problem.loss, theta)[0]))
+        steepest = sharpness(
+            problem.flat_loss, theta, generator=torch.Generator().manual_seed(0), max_iterations=PRODUCTS
+        )
+        gradient_seconds = _seconds(lambda: float(value_and_gradient(problem.flat_loss, theta)[0]))
         accuracy_seconds = _seconds(lambda: problem.accuracy(theta))
     finally:
         torch.set_num_threads(threads)
     gradients = GRADIENTS_PER_ROOT * math.sqrt(steepest.value * config.time)
-    return Estimate(gradient_seconds, accuracy_seconds, gradients, config.records)
+    return Forecast(gradient_seconds, accuracy_seconds, gradients, config.records)
 
 
 def _seconds(work: Callable[[], float]) -> float:

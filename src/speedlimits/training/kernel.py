@@ -1,5 +1,6 @@
-"""The tangent kernel of one member of a finished study, at its start and later, and how far it drifts."""
+"""The tangent kernel of one member of a finished run, at its start and later, and how far it drifts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,12 @@ from speedlimits._checks import check_integer, check_non_negative, check_one_of,
 from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_drift
 from speedlimits.kernel.lanczos import estimated_drift, residual_measure
 from speedlimits.kernel.operator import KernelOperator
+from speedlimits.runs.config import ProblemName
 from speedlimits.runs.kernel import TOP, KernelRecord, KernelView
-from speedlimits.runs.run import Run, RunFolder, load_run
-from speedlimits.training.problem import Problem, build
+from speedlimits.runs.provenance import check_unchanged
+from speedlimits.runs.run import Run, RunFolder
+from speedlimits.training.problem import Problem
+from speedlimits.training.sources import Source
 
 FILE = "kernel.npz"
 # Snapshots whose kernels are compared with the first.
@@ -29,6 +33,8 @@ def analyse_kernel(
     matrix_free: bool = False,
     modes: int = MODES,
     memory: float = 4e9,
+    problem: ProblemName | None = None,
+    changed: bool = False,
 ) -> KernelRecord:
     """Find out what the tangent kernel says of a run, and write ``kernel.npz`` into its folder.
 
@@ -40,22 +46,25 @@ def analyse_kernel(
         matrix_free: never form the kernel: for many samples.
         modes: largest eigenvalues to find in that case, for the exponents: about 1.7 products with the kernel each.
         memory: bytes that may be used, about.
+        problem: the run's own, where it has one: its code runs only if it is named here.
+        changed: go on although its source has changed.
 
     Returns:
         The record.
 
     Raises:
-        ValueError: if the seed or time is not one of the run's, the number of modes is negative, or the kernel does not
-            fit into the memory.
+        ValueError: if the seed or time is not one of the run's, the number of modes is negative, the kernel does not
+            fit into the memory, or the loss has no residual that a kernel moves.
         RunFolderError: if the folder is damaged or its run has not ended.
         OSError: what the disk reports.
     """
-    run = load_run(directory)
+    folder = RunFolder.open(directory)
+    run = Run.of(folder)
     seed = run.config.seeds[0] if seed is None else seed
     check_one_of("seed", seed, run.config.seeds)
     check_positive("memory", memory)
     check_integer("modes", modes, minimum=0)
-    member = _Member(RunFolder.open(directory), run, seed, memory)
+    member = _Member(folder, run, seed, memory, _problem(run, seed, problem, changed=changed))
     if not matrix_free:
         member.check_fits()
     warm = member.nearest("at", run.config.warm_start * member.end if at is None else at)
@@ -77,15 +86,31 @@ def analyse_kernel(
     return record
 
 
-class _Member:
-    """One network of the study, its data, and its weights at the snapshots."""
+def _problem(run: Run, seed: int, name: ProblemName | None, *, changed: bool) -> Problem:
+    config = run.config if name is None else replace(run.config, problem=name)
+    source = Source.of(config)
+    if source.name is not None:
+        found = source.checked(config, config.seeds[0])
+        if not changed:
+            check_unchanged(found.facts() or {}, run.provenance.get("problem"))
+    problem = source.build(config, seed)
+    if problem.loss != "squared":
+        raise ValueError(
+            f"`loss` must be 'squared' for a kernel's prediction: only there do the outputs' errors decay with the "
+            f"kernel; loss = {problem.loss_name!r}."
+        )
+    return problem
 
-    def __init__(self, folder: RunFolder, run: Run, seed: int, memory: float) -> None:
-        self._problem: Problem = build(run.config, seed)
+
+class _Member:
+    """One network of the run, its data, and its weights at the snapshots."""
+
+    def __init__(self, folder: RunFolder, run: Run, seed: int, memory: float, problem: Problem) -> None:
+        self._problem = problem
         self._store = folder.member(seed)
         self._run = run.trajectories[seed]
         self._memory = memory
-        self.pairs = self._problem.loss.targets.numel()
+        self.pairs = self._problem.flat_loss.targets.numel()
         self.end = self._run.time
 
     def check_fits(self) -> None:
@@ -109,11 +134,11 @@ class _Member:
         return later[np.unique(np.linspace(0, later.size - 1, DRIFTS).round().astype(int))]
 
     def kernel(self, time: float) -> np.ndarray:
-        loss = self._problem.loss
+        loss = self._problem.flat_loss
         return empirical_kernel(loss.model, loss.inputs, weights=self._weights(time), memory=self._memory / 4)
 
     def operator(self, time: float) -> KernelOperator:
-        loss = self._problem.loss
+        loss = self._problem.flat_loss
         return KernelOperator(loss.model, loss.inputs, weights=self._weights(time))
 
     def decomposed(self, time: float) -> KernelView:
@@ -153,7 +178,7 @@ class _Member:
         return np.array([estimate(time) for time in times])
 
     def _residual(self, operator: KernelOperator) -> np.ndarray:
-        return operator.residual(self._problem.loss.targets.cpu().numpy())
+        return operator.residual(self._problem.flat_loss.targets.cpu().numpy())
 
     def _weights(self, time: float) -> dict[str, np.ndarray]:
         record = self._run.snapshot_records[np.abs(self._run.snapshot_times - time).argmin()]

@@ -1,21 +1,27 @@
-"""Train one member of a study from where its folder stands to the end, recording on the way."""
+"""Train one member from where its folder stands to the end, recording on the way."""
 
+import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 from speedlimits.dynamics.sharpness import Sharpness, sharpness
 from speedlimits.dynamics.state import Point, at, from_arrays, to_arrays
+from speedlimits.errors import RunFolderError
 from speedlimits.runs.config import RunConfig
+from speedlimits.runs.folder import LOCK
 from speedlimits.runs.member import MemberStore
-from speedlimits.runs.run import Plan
+from speedlimits.runs.run import Plan, RunFolder
 from speedlimits.training.methods import METHODS, snapshot_records
-from speedlimits.training.problem import Problem, build
+from speedlimits.training.problem import Problem
+from speedlimits.training.sources import Source
 
 # Wall seconds between checkpoints. When they fall changes nothing but how much a killed run repeats.
 CHECKPOINT_SECONDS = float(os.environ.get("SPEEDLIMITS_CHECKPOINT_SECONDS", "2"))
@@ -23,22 +29,66 @@ CHECKPOINT_SECONDS = float(os.environ.get("SPEEDLIMITS_CHECKPOINT_SECONDS", "2")
 # Wall seconds between two words of progress.
 REPORT_SECONDS = 0.2
 
-# (t/T, loss, T/T_SL so far)
-Report = Callable[[float, float, float | None], None]
+# Wall seconds to wait for the process that still trains a member.
+LOCK_SECONDS = 60
 
 
-def measure_sharpness(config: RunConfig, seed: int) -> Sharpness:
+@dataclass(frozen=True)
+class Report:
+    """How far a member is.
+
+    Args:
+        share: t/T.
+        loss: L(θ_t).
+        inefficiency: T/T_SL so far; None where nothing has moved.
+    """
+
+    share: float
+    loss: float
+    inefficiency: float | None
+
+
+def serve(kind: str, run: RunFolder, seed: int, source: Source) -> Iterator[Report | dict[str, Any] | None]:
+    """Do one job on a member, in this process.
+
+    Args:
+        kind: sharpness or train.
+        run: the run's folder; for training, with a plan.
+        seed: the member.
+        source: of its problem.
+
+    Yields:
+        How far it is; last of all, of a sharpness, the result as a mapping.
+
+    Raises:
+        RunFolderError: if another process trains the member.
+        DivergenceError: as `train_member`.
+    """
+    if kind == "sharpness":
+        yield dataclasses.asdict(measure_sharpness(run.config, seed, source))
+        return
+    folder = run.member_folder(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, timeout=LOCK_SECONDS):
+            yield from train_member(run.config, seed, run.plan(), folder, source)
+    except Timeout:
+        raise RunFolderError(f"{folder} is in use by another process; wait for it or stop it.") from None
+
+
+def measure_sharpness(config: RunConfig, seed: int, source: Source) -> Sharpness:
     """|λ|_max of one member at initialisation.
 
     Args:
-        config: the study.
+        config: the run.
         seed: the member.
+        source: of its problem.
 
     Returns:
         The estimate and its cost.
     """
-    problem = build(config, seed)
-    return sharpness(problem.loss, problem.theta0, generator=torch.Generator().manual_seed(seed))
+    problem = source.build(config, seed)
+    return sharpness(problem.flat_loss, problem.theta0, generator=torch.Generator().manual_seed(seed))
 
 
 def train_member(
@@ -46,19 +96,22 @@ def train_member(
     seed: int,
     plan: Plan,
     folder: Path,
-    report: Report,
+    source: Source,
     *,
     saved: Callable[[], None] = lambda: None,
-) -> None:
+) -> Iterator[Report]:
     """Train one member, from its checkpoint if there is one, and write its folder.
 
     Args:
-        config: the study.
+        config: the run.
         seed: the member.
         plan: what all members share.
         folder: the member's own.
-        report: called a few times a second, and at the end.
+        source: of its problem.
         saved: called whenever the folder holds a state to go on from, and when the member has ended.
+
+    Yields:
+        How far it is, a few times a second and at the end.
 
     Raises:
         DivergenceError: if the loss stops being finite; what was recorded until then is kept.
@@ -66,7 +119,7 @@ def train_member(
     """
     method = METHODS[config.method]
     folder.mkdir(parents=True, exist_ok=True)
-    problem, store = build(config, seed), MemberStore(folder)
+    problem, store = source.build(config, seed), MemberStore(folder)
     kept = snapshot_records(method.times(config, plan), config.snapshots)
     traced = np.random.default_rng(0).integers(problem.theta0.numel(), size=3 * config.triples)
     state = start = method.start(problem, config)
@@ -84,15 +137,18 @@ def train_member(
             saved()
             last_write = time.monotonic()
         if (now := time.monotonic()) - last_word > REPORT_SECONDS or state.time >= config.time:
-            _report(state.point(), config.time, report)
+            yield _report(state.point(), config.time)
             last_word = now
     store.checkpoint(to_arrays(state))
     store.finish(
         {
             "seed": seed,
+            "name": problem.name or source.name,
+            "loss_name": problem.loss_name,
+            "samples": problem.samples,
             "parameters": problem.theta0.numel(),
             "records": store.records,
-            "held_out": problem.held_out,
+            "held_out": None if problem.test_labels is None else problem.held_out,
             "sharpness_initial": plan.sharpness[seed],
             "sharpness_gradient_evaluations": plan.sharpness_gradients[seed],
             **method.facts(problem, state, plan),
@@ -101,10 +157,10 @@ def train_member(
     saved()
 
 
-def _report(point: Point, end: float, report: Report) -> None:
+def _report(point: Point, end: float) -> Report:
     moved = float(point.displacement.dot(point.displacement))
     inefficiency = point.time * float(point.path_dissipation) / moved if moved > 0 else None
-    report(point.time / end, float(point.loss), inefficiency)
+    return Report(point.time / end, float(point.loss), inefficiency)
 
 
 def _record(store: MemberStore, problem: Problem, point: Point, kept: set[int], traced: np.ndarray) -> None:
@@ -113,5 +169,5 @@ def _record(store: MemberStore, problem: Problem, point: Point, kept: set[int], 
     row: dict[str, Any] = point.record()
     store.add(row | {"test_accuracy": problem.accuracy(theta), "weight_trace": trace.double().cpu().numpy()})
     if store.records - 1 in kept:
-        weights = problem.loss.named(theta)
+        weights = problem.flat_loss.named(theta)
         store.keep_weights({name: weight.cpu().contiguous().numpy() for name, weight in weights.items()}, point.time)

@@ -97,7 +97,7 @@ def _learning_rate(config: RunConfig, steepest: float) -> float:
 
 def _descent_facts(problem: Problem, state: gradient_descent.DescentState, plan: Plan) -> dict[str, Any]:
     end = at(problem.theta0, state.displacement)
-    found = sharpness(problem.loss, end, generator=torch.Generator().manual_seed(0))
+    found = sharpness(problem.flat_loss, end, generator=torch.Generator().manual_seed(0))
     return {"learning_rate": plan.learning_rate, "sharpness_final": found.value}
 
 
@@ -119,9 +119,11 @@ def _flow(name: str) -> Method:
     return Method(
         learning_rate=lambda *_: None,
         times=lambda config, _: record_times(config),
-        start=lambda problem, config: gradient_flow.init(problem.loss, problem.theta0, rtol=config.rtol, method=name),
+        start=lambda problem, config: gradient_flow.init(
+            problem.flat_loss, problem.theta0, rtol=config.tolerance, method=name
+        ),
         walk=lambda problem, state, config, _: gradient_flow.integrate(
-            problem.loss, problem.theta0, state, record_times(config).tolist(), rtol=config.rtol, method=name
+            problem.flat_loss, problem.theta0, state, record_times(config).tolist(), rtol=config.tolerance, method=name
         ),
         facts=lambda _, state, __: {
             "sharpness_final": state.radius,
@@ -134,9 +136,9 @@ METHODS: dict[str, Method] = {
     "gd": Method(
         learning_rate=_learning_rate,
         times=lambda config, plan: _time_step(config, plan) * np.array(_descent_steps(config, plan), dtype=float),
-        start=lambda problem, _: gradient_descent.init(problem.loss, problem.theta0),
+        start=lambda problem, _: gradient_descent.init(problem.flat_loss, problem.theta0),
         walk=lambda problem, state, config, plan: gradient_descent.integrate(
-            problem.loss,
+            problem.flat_loss,
             problem.theta0,
             state,
             _descent_steps(config, plan),

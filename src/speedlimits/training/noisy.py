@@ -1,27 +1,27 @@
-"""Run a study of noisy training: draw the start, follow Langevin dynamics, bracket 𝒲₂ and β⁻¹R, certify T_SL."""
+"""Train with noise: draw the start, follow Langevin dynamics, bracket 𝒲₂ and β⁻¹R, certify T_SL."""
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from speedlimits.dissipation.equilibrium import annealed_importance, thermodynamic_integration
-from speedlimits.dissipation.fluctuation import FluctuationTheorem, fluctuation_theorem
+from speedlimits.dissipation.fluctuation import fluctuation_theorem
 from speedlimits.dynamics.loss import FlatLoss
 from speedlimits.dynamics.noise import langevin
 from speedlimits.dynamics.noise.annealing import anneal
 from speedlimits.dynamics.noise.langevin import Langevin, LangevinState
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.estimates import from_mean
-from speedlimits.runs import noisy_store as store
-from speedlimits.runs.config import RunConfig
-from speedlimits.runs.noisy import NoisyConfig
-from speedlimits.runs.provenance import provenance
-from speedlimits.training.noisy_estimates import Measured, as_json, measure, rising, row
-from speedlimits.training.problem import build
+from speedlimits.runs.noisy import NoisyConfig, NoisyFolder, NoisyRun
+from speedlimits.runs.provenance import begin
+from speedlimits.training.noisy_estimates import Measured, as_json, check_members, measure, rising, row
+from speedlimits.training.problem import Problem
+from speedlimits.training.sources import Source
 
 # Steps per limit of stability where the step is left to us: Euler–Maruyama's variances are then 5 % off at most.
 SHARE = 0.1
@@ -36,56 +36,121 @@ def train_noisy(
     *,
     resume: bool = False,
     force: bool = False,
+    changed: bool = False,
     progress: Callable[[float, float], None] = lambda share, loss: None,
-) -> dict[str, Any]:
-    """Run the study into a folder.
+) -> NoisyRun:
+    """Train an ensemble with noise and write its run folder.
 
     Args:
-        config: the study.
+        config: the run.
         out: the folder: ``config.toml``, ``provenance.json``, ``checkpoint.safetensors`` (the ensemble) and
             ``summary.json``.
         resume: go on with the run that is there: it ends in the same bits as one that was never stopped.
         force: replace the run that is there.
+        changed: go on although the problem has changed, as of `train_run`.
         progress: called with the share done and the mean loss at every record.
 
     Returns:
-        The contents of ``summary.json``.
+        The finished run.
 
     Raises:
         RunFolderError: if the folder cannot be used.
         DivergenceError: if a member leaves the finite numbers.
         ValueError: if a name is unknown or the step is beyond the limit of stability.
     """
-    path = Path(out)
-    loss = _loss(config)
-    dynamics, steps = _dynamics(config, loss)
-    with store.writing(path, config, resume=resume, force=force):
-        if not (path / "provenance.json").exists():
-            store.write_json(path / "provenance.json", provenance(device="cpu", workers=1))
-        thetas = langevin.prior(dynamics, config.members, loss.initial.numel(), seed=config.seed)
+    check_members(config)
+    source = Source.of(config).checked(config, config.seed)
+    ensemble = _Ensemble.drawn(config, source.build(config, config.seed), source.name)
+    with NoisyFolder.writing(out, config, resume=resume, force=force) as folder:
+        begin(folder, {"workers": 1}, source.facts(), device="cpu", changed=changed)
+        state, rows, measured = ensemble.start, [], None
+        if (kept := folder.read_checkpoint()) is not None:
+            state, rows = from_arrays(ensemble.start, kept[0]), kept[1]
+        stops = [stop for stop in _stops(ensemble.steps, config.records) if stop > state.steps]
+        for later in langevin.integrate(ensemble.dynamics, state, stops):
+            state, measured = later, ensemble.measure(later)
+            rows.append(row(measured, config.inverse_temperature, ensemble.entropy))
+            folder.write_checkpoint(to_arrays(state), rows)
+            progress(state.steps / ensemble.steps, rows[-1]["loss"])
+        folder.write_json("summary.json", ensemble.summary(state, measured or ensemble.measure(state), rows))
+    return NoisyRun.of(folder)
+
+
+@dataclass(frozen=True)
+class _Ensemble:
+    """The networks at their start, and what will move them."""
+
+    config: NoisyConfig
+    problem: Problem
+    name: str | None
+    dynamics: Langevin
+    steps: int
+    start: LangevinState
+
+    @classmethod
+    def drawn(cls, config: NoisyConfig, problem: Problem, name: str | None) -> "_Ensemble":
+        """Exact draws from p₀: the problem's own weights only tell how many there are."""
+        dynamics, steps = _dynamics(config, problem.flat_loss)
+        thetas = langevin.prior(dynamics, config.members, problem.theta0.numel(), seed=config.seed)
         start = langevin.init(dynamics, thetas, seed=config.seed + 1)
-        entropy = 0.5 * thetas.shape[1] * math.log(2 * math.pi * math.e * dynamics.start_variance)
-        state, rows = start, []
-        if (kept := store.read_checkpoint(path)) is not None:
-            state, rows = from_arrays(start, kept[0]), kept[1]
-        measured = None
-        stops = [stop for stop in _stops(steps, config.records) if stop > state.steps]
-        for later in langevin.integrate(dynamics, state, stops):
-            state = later
-            measured = _look(config, dynamics, loss, start, state)
-            rows.append(row(measured, config.inverse_temperature, entropy))
-            store.write_checkpoint(path, to_arrays(state), rows)
-            progress(state.steps / steps, rows[-1]["loss"])
-        measured = measured or _look(config, dynamics, loss, start, state)
-        summary = _summary(config, dynamics, start, state, measured, rows)
-        store.write_json(path / "summary.json", summary)
-    return summary
+        return cls(config, problem, problem.name or name, dynamics, steps, start)
 
+    @property
+    def entropy(self) -> float:
+        """S₀ of the Gaussian start."""
+        return 0.5 * self.start.thetas.shape[1] * math.log(2 * math.pi * math.e * self.dynamics.start_variance)
 
-def _loss(config: NoisyConfig) -> FlatLoss:
-    """The loss of the network and data that a plain study of these names has."""
-    names = ("dataset", "samples", "model", "width", "depth", "activation")
-    return build(RunConfig(**{name: getattr(config, name) for name in names}), config.seed).loss
+    def measure(self, state: LangevinState) -> Measured:
+        """All estimates at one time."""
+        blocks, config = self.problem.flat_loss.sizes, self.config
+        return measure(self.dynamics, self.start, state, blocks=blocks, confidence=config.confidence, seed=config.seed)
+
+    def summary(self, state: LangevinState, measured: Measured, rows: list[dict[str, float]]) -> dict[str, Any]:
+        """The contents of ``summary.json``."""
+        config, limit = self.config, measured.limit
+        means = {mean.name: as_json(mean) for mean in measured.means}
+        return {
+            **config.to_dict(),
+            "name": self.name,
+            "loss_name": self.problem.loss_name,
+            "samples": self.problem.samples,
+            "parameters": self.start.thetas.shape[1],
+            "prior_precision": config.kappa,
+            "time_step": self.dynamics.time_step,
+            "steps": state.steps,
+            "acceptance": state.accepted / (state.steps * len(state.thetas)),
+            "loss_start": float(self.start.losses.mean()),
+            "loss": means["loss"],
+            "effective_temperature": means["effective_temperature"],
+            "temperature": 1.0 / config.inverse_temperature,
+            "w2_squared": [as_json(each) for each in measured.w2_squared],
+            "dissipation": [as_json(each) for each in measured.dissipation],
+            "dissipation_to_equilibrium": _to_equilibrium(config, self.dynamics, self.start),
+            "speed_limit": limit.speed_limit,
+            "certified": limit.certified,
+            "reasons": list(limit.limit.reasons),
+            "pair": [limit.w2_squared.name, limit.dissipation.name],
+            "w2_squared_limit": limit.w2_squared_limit,
+            "dissipation_limit": limit.dissipation_limit,
+            "verdict": str(limit),
+            "fluctuation_theorem": self._fluctuations(state),
+            "free_energy_rises_at": rising(rows),
+            "series": rows,
+        }
+
+    def _fluctuations(self, state: LangevinState) -> dict[str, float | None]:
+        """⟨e^{−ΔS}⟩ with the reversed paths started from p₀ itself, whose density is known."""
+        dynamics = self.dynamics
+        change = state.thetas.square().sum(1) - self.start.thetas.square().sum(1)
+        boundary = dynamics.inverse_temperature * dynamics.prior_precision * change
+        average, effective, computable = fluctuation_theorem((boundary + state.path_ratio).cpu().numpy())
+        # Only these schemes know the probabilities of their paths.
+        computable = computable and dynamics.scheme != "leimkuhler-matthews"
+        return {
+            "average": average.value if computable else None,
+            "standard_error": average.standard_error if computable else None,
+            "effective_members": effective,
+        }
 
 
 def _dynamics(config: NoisyConfig, loss: FlatLoss) -> tuple[Langevin, int]:
@@ -105,66 +170,9 @@ def _dynamics(config: NoisyConfig, loss: FlatLoss) -> tuple[Langevin, int]:
     return dynamics, steps
 
 
-def _look(
-    config: NoisyConfig, dynamics: Langevin, loss: FlatLoss, start: LangevinState, state: LangevinState
-) -> Measured:
-    return measure(dynamics, start, state, blocks=loss.sizes, confidence=config.confidence, seed=config.seed)
-
-
 def _stops(steps: int, records: int) -> list[int]:
     wanted = steps * np.logspace(-DECADES, 0, records)
     return np.unique(np.maximum(wanted.round().astype(int), 1)).tolist()
-
-
-def _summary(
-    config: NoisyConfig,
-    dynamics: Langevin,
-    start: LangevinState,
-    state: LangevinState,
-    measured: Measured,
-    rows: Sequence[dict[str, float]],
-) -> dict[str, Any]:
-    limit = measured.limit
-    average, effective, computable = _fluctuations(dynamics, start, state)
-    # Only these schemes know the probabilities of their paths.
-    computable = computable and config.scheme != "leimkuhler-matthews"
-    means = {mean.name: as_json(mean) for mean in measured.means}
-    return {
-        **dataclasses.asdict(config),
-        "parameters": start.thetas.shape[1],
-        "prior_precision": config.kappa,
-        "time_step": dynamics.time_step,
-        "steps": state.steps,
-        "acceptance": state.accepted / (state.steps * len(state.thetas)),
-        "loss_start": float(start.losses.mean()),
-        "loss": means["loss"],
-        "effective_temperature": means["effective_temperature"],
-        "temperature": 1.0 / config.inverse_temperature,
-        "w2_squared": [as_json(each) for each in measured.w2_squared],
-        "dissipation": [as_json(each) for each in measured.dissipation],
-        "dissipation_to_equilibrium": _to_equilibrium(config, dynamics, start),
-        "speed_limit": limit.speed_limit,
-        "certified": limit.certified,
-        "reasons": list(limit.limit.reasons),
-        "pair": [limit.w2_squared.name, limit.dissipation.name],
-        "w2_squared_limit": limit.w2_squared_limit,
-        "dissipation_limit": limit.dissipation_limit,
-        "verdict": str(limit),
-        "fluctuation_theorem": {
-            "average": average.value if computable else None,
-            "standard_error": average.standard_error if computable else None,
-            "effective_members": effective,
-        },
-        "free_energy_rises_at": rising(rows),
-        "series": list(rows),
-    }
-
-
-def _fluctuations(dynamics: Langevin, start: LangevinState, state: LangevinState) -> FluctuationTheorem:
-    """⟨e^{−ΔS}⟩ with the reversed paths started from p₀ itself, whose density is known."""
-    change = state.thetas.square().sum(1) - start.thetas.square().sum(1)
-    boundary = dynamics.inverse_temperature * dynamics.prior_precision * change
-    return fluctuation_theorem((boundary + state.path_ratio).cpu().numpy())
 
 
 def _to_equilibrium(config: NoisyConfig, dynamics: Langevin, start: LangevinState) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """What an ensemble under Langevin dynamics shows at one time: energies, entropy, and 𝒲₂ and β⁻¹R from both sides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,20 @@ import numpy as np
 from speedlimits.certified import CertifiedLimit, certified_speed_limit
 from speedlimits.dissipation import bounds as dissipation_bounds
 from speedlimits.dynamics.noise.langevin import Langevin, LangevinState
-from speedlimits.estimates import Estimate, from_mean
+from speedlimits.estimates import Estimate, from_mean, members_needed
+from speedlimits.runs.noisy import NoisyConfig
 from speedlimits.transport import bounds, plans
 
+# Distances from below and dissipations from above that a certified limit is chosen from; each has its share of error.
+DISTANCES: tuple[Callable[[np.ndarray, np.ndarray, Sequence[int]], Estimate], ...] = (
+    lambda first, last, _: bounds.mean_shift(first, last),
+    lambda first, last, blocks: bounds.trace_bound(first, last, blocks=blocks),
+    lambda first, last, _: bounds.gelbrich(first, last),
+    lambda first, last, _: bounds.max_sliced(first, last),
+)
+# Of the entropy's upper bounds; beside them, the loss at the start.
 STRUCTURES = ("diagonal", "isotropic")
+CANDIDATES = len(DISTANCES) + len(STRUCTURES) + 1
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,24 @@ class Measured:
     dissipation: list[Estimate]
     limit: CertifiedLimit
     means: list[Estimate]
+
+
+def check_members(config: NoisyConfig) -> None:
+    """Refuse an ensemble too small for its confidence.
+
+    Args:
+        config: the run.
+
+    Raises:
+        ValueError: naming the least number of members.
+    """
+    # One more: two halves have one degree of freedom less than a whole.
+    needed = members_needed(1.0 - (1.0 - config.confidence) / CANDIDATES) + 1
+    if config.members < needed:
+        raise ValueError(
+            f"`members` must be at least {needed} for a limit at {config.confidence:g} confidence, chosen from "
+            f"{CANDIDATES} candidates; members = {config.members}."
+        )
 
 
 def measure(
@@ -59,12 +87,7 @@ def measure(
     first, last = start.thetas.cpu().numpy(), state.thetas.cpu().numpy()
     time = state.steps * dynamics.time_step
     energies = [dynamics.potentials(each.thetas, each.losses).cpu().numpy() for each in (start, state)]
-    distances = [
-        bounds.mean_shift(first, last),
-        bounds.trace_bound(first, last, blocks=blocks),
-        bounds.gelbrich(first, last),
-        bounds.max_sliced(first, last),
-    ]
+    distances = [bound(first, last, blocks) for bound in DISTANCES]
     beta = dynamics.inverse_temperature
     # S₀ of N(0, σ²) in P dimensions.
     entropy_start = 0.5 * first.shape[1] * np.log(2 * np.pi * np.e * dynamics.start_variance)

@@ -1,14 +1,18 @@
-"""The paper's experiment (§4) in three sizes: one study for each kind of network and number of training images."""
+"""The runs of a study: the paper's experiment (§4) in three sizes, or a problem of one's own by number of samples."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from speedlimits._checks import check_one_of
-from speedlimits.runs.config import RunConfig
+from speedlimits.runs.config import ProblemName, RunConfig
 
 # ReLU networks have kinks: a tolerance below 1e-2 costs gradients and gains nothing there. The loss is ½Σ(f−y)² over
 # samples and outputs; the paper trained for 200,000 steps of 1e-4 to 1e-5, T = 2 to 20.
 MYRTLE = RunConfig(dataset="cifar10", model="myrtle", rtol=1e-2, dtype="float32")
+
+# What is meant where nothing is said.
+PRESET, MODEL = "small", "myrtle"
 
 PRESETS: dict[str, tuple[RunConfig, tuple[int, ...]]] = {
     "smoke": (
@@ -37,35 +41,54 @@ MODELS: dict[str, Callable[[RunConfig], RunConfig]] = {
 
 
 def preset(
-    name: str,
-    *,
-    models: Sequence[str] = ("myrtle",),
-    samples: Sequence[int] = (),
-    seeds: Sequence[int] = (),
-    device: str = "cpu",
+    name: str, *, models: Sequence[str] = (), samples: Sequence[int] = (), seeds: Sequence[int] = (), **options: Any
 ) -> dict[str, RunConfig]:
-    """The studies of one preset, by the names of their folders.
+    """The runs of one preset, by the names of their folders.
 
     Args:
         name: smoke, small or paper.
-        models: kinds of network, each on every number of images; fcn has four times the width of myrtle.
+        models: kinds of network, each on every number of images; by default myrtle; fcn has four times its width.
         samples: numbers of training images instead of the preset's.
         seeds: members instead of the preset's.
-        device: where to compute.
+        **options: other keys of `RunConfig` instead of the preset's, such as ``device``.
 
     Returns:
-        A study for each kind and number of training images, the numbers in increasing order.
+        A run for each kind and number of training images, the numbers in increasing order.
 
     Raises:
         ValueError: if a name is unknown, or a number is against the rules of `RunConfig`.
     """
+    models = models or (MODEL,)
     check_one_of("preset", name, PRESETS)
     for model in models:
         check_one_of("model", model, MODELS)
     base, sizes = PRESETS[name]
-    base = dataclasses.replace(base, seeds=tuple(seeds) or base.seeds, device=device)
+    base = dataclasses.replace(base, seeds=tuple(seeds) or base.seeds)
     return {
-        f"{model}-n{n:05d}": dataclasses.replace(MODELS[model](base), samples=n)
+        f"{model}-n{n:05d}": dataclasses.replace(MODELS[model](base), samples=n, **options)
         for model in dict.fromkeys(models)
         for n in sorted(set(samples or sizes))
     }
+
+
+def own_study(
+    problem: ProblemName, *, samples: Sequence[int], seeds: Sequence[int] = (), **options: Any
+) -> dict[str, RunConfig]:
+    """The runs of a problem of one's own, by the names of their folders.
+
+    Args:
+        problem: a function (seed, samples) → `Problem`, or its name.
+        samples: numbers of training samples.
+        seeds: members; by default those of `RunConfig`.
+        **options: other keys of `RunConfig`, such as ``time``.
+
+    Returns:
+        A run for each number of samples, in increasing order.
+
+    Raises:
+        ValueError: if there is no number of samples, or a key is against the rules of `RunConfig`.
+    """
+    if not samples:
+        raise ValueError("`samples` must be one number or more for a problem of your own; there is none.")
+    options |= {"seeds": tuple(seeds)} if seeds else {}
+    return {f"n{n:05d}": RunConfig(problem=problem, samples=n, **options) for n in sorted(set(samples))}

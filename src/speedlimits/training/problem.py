@@ -1,94 +1,204 @@
-"""From a configuration to what is trained: the data, the network, its loss and its accuracy."""
+"""What is trained: a network, its data and its loss, whoever built them."""
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from speedlimits._checks import check_one_of
-from speedlimits.data.cifar10 import cifar10
-from speedlimits.data.dataset import Dataset
-from speedlimits.data.digits import digits
-from speedlimits.dynamics.loss import Flat, FlatLoss
-from speedlimits.models.fcn import ACTIVATIONS, FCN
-from speedlimits.models.myrtle import Myrtle5
-from speedlimits.runs.config import RunConfig
+from speedlimits._checks import check_integer, check_one_of
+from speedlimits.dynamics.loss import Flat, FlatLoss, cross_entropy, half_squared_error
+from speedlimits.dynamics.purity import check_deterministic
+from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, count, split, take
 
-# Each kind of network has an activation of its own unless one is named.
-AUTO = "auto"
-# Held-out images classified at once.
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+LOSSES: dict[str, Criterion] = {"squared": half_squared_error, "cross_entropy": cross_entropy}
+# Held-out samples classified at once.
 PIECE = 1000
-# Images whose gradient a convolutional network takes at once: on a CPU so few that what they need stays in its caches
-# (`benchmarks/study.py`), elsewhere so many that the device is busy and its memory enough.
-CHUNKS = {"cpu": 64}
-CHUNK_ELSEWHERE = 1024
-
-DATASETS: dict[str, Callable[[int], Dataset]] = {"cifar10": cifar10, "digits": digits}
+# Samples that are looked at to see what a model gives.
+PROBE = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
-    """One member's training problem.
+    r"""A network and the data it is trained on, full batch: what a function of your own returns for each seed.
+
+    .. math:: L(\theta) = \tfrac12\sum(f(x;\theta)-y)^2 \quad\text{(squared)}, \qquad
+              L(\theta) = -\sum\ln p_y(x;\theta) \quad\text{(cross-entropy)}
+
+    Sums, not means: the flow time is learning rate × steps for this loss.
 
     Args:
-        loss: L(θ) on the training images.
-        theta0: the initial weights, drawn from the member's seed.
-        accuracy: share of held-out images classified correctly at θ.
-        held_out: what those images are, in words.
-    """
-
-    loss: FlatLoss
-    theta0: Flat
-    accuracy: Callable[[Flat], float]
-    held_out: str
-
-
-def fcn(config: RunConfig, dataset: Dataset, generator: torch.Generator) -> nn.Module:
-    """The network that `RunConfig` calls ``fcn``."""
-    return FCN(
-        int(np.prod(dataset.inputs.shape[1:])),
-        dataset.targets.shape[1],
-        width=config.width,
-        depth=config.depth,
-        activation="tanh" if config.activation == AUTO else config.activation,
-        generator=generator,
-        dtype=getattr(torch, config.dtype),
-    )
-
-
-def myrtle(config: RunConfig, dataset: Dataset, generator: torch.Generator) -> nn.Module:
-    """The network that `RunConfig` calls ``myrtle``."""
-    return Myrtle5(
-        dataset.inputs.shape[1],
-        dataset.targets.shape[1],
-        width=config.width,
-        activation="relu" if config.activation == AUTO else config.activation,
-        generator=generator,
-        dtype=getattr(torch, config.dtype),
-    )
-
-
-MODELS: dict[str, Callable[[RunConfig, Dataset, torch.Generator], nn.Module]] = {"fcn": fcn, "myrtle": myrtle}
-
-
-def check(config: RunConfig) -> Dataset:
-    """The study's data, once every name in its configuration is known to stand for something.
-
-    Args:
-        config: the study.
-
-    Returns:
-        The data set.
+        model: any module that is a function of its weights and inputs alone (no dropout, no batch statistics); its
+            weights are the start. A model of several inputs is called with all of them.
+        inputs: training samples along the first dimension, or a tuple of such tensors. Integers (tokens) and masks
+            stay as they are, floating-point numbers take the run's precision.
+        targets: a row for each sample: numbers of the outputs' shape for ``"squared"``, classes for
+            ``"cross_entropy"``.
+        loss: ``"squared"``, ``"cross_entropy"``, or a function (outputs, targets) → sum over the samples.
+        test_inputs: held-out samples, for the accuracy; optional.
+        test_labels: their classes.
+        name: for titles and tables.
+        held_out: what the held-out samples are, in words.
+        chunk: samples whose part of the loss is computed at once, where the loss is a sum over samples; None is all.
 
     Raises:
-        ValueError: if the data set, model or activation is unknown, or there are too few samples.
+        ValueError: if something does not fit, see `check`.
     """
-    check_one_of("dataset", config.dataset, DATASETS)
-    check_one_of("model", config.model, MODELS)
-    check_one_of("activation", config.activation, [*ACTIVATIONS, AUTO])
-    return DATASETS[config.dataset](config.samples)
+
+    model: nn.Module
+    inputs: Inputs
+    targets: Tensor
+    loss: Literal["squared", "cross_entropy"] | Criterion = "squared"
+    test_inputs: Inputs | None = None
+    test_labels: Tensor | None = None
+    name: str = ""
+    held_out: str = "held-out samples"
+    chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, nn.Module):
+            raise ValueError(f"`model` must be a torch.nn.Module; it is a {type(self.model).__name__}.")
+        for name in ("inputs", "targets", "test_inputs", "test_labels"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _tensors(name, value))
+        if isinstance(self.loss, str):
+            check_one_of("loss", self.loss, LOSSES)
+        elif not callable(self.loss):
+            raise ValueError(f"`loss` must be a name or a function; loss = {self.loss!r}.")
+        if self.chunk is not None:
+            check_integer("chunk", self.chunk, minimum=1)
+        if (self.test_inputs is None) != (self.test_labels is None):
+            raise ValueError("`test_inputs` and `test_labels` must be given together; one of them is missing.")
+        if isinstance(self.targets, tuple):
+            raise ValueError("`targets` must be one tensor; it is a tuple.")
+        check_lengths(inputs=self.inputs, targets=self.targets)
+        if self.test_inputs is not None and self.test_labels is not None:
+            check_lengths(test_inputs=self.test_inputs, test_labels=self.test_labels)
+
+    @property
+    def samples(self) -> int:
+        """Number of training samples, n."""
+        return count(self.inputs)
+
+    @property
+    def loss_name(self) -> str:
+        """The loss in a word: squared, cross_entropy, or the function's name."""
+        return self.loss if isinstance(self.loss, str) else getattr(self.loss, "__name__", type(self.loss).__name__)
+
+    @cached_property
+    def flat_loss(self) -> FlatLoss:
+        """L(θ) of the flat weight vector θ."""
+        criterion = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
+        return FlatLoss(self.model, self.inputs, self.targets, criterion=criterion, chunk=self.chunk)
+
+    @property
+    def theta0(self) -> Flat:
+        """The model's own weights, where the training starts."""
+        return self.flat_loss.initial
+
+    def accuracy(self, theta: Flat) -> float:
+        """Share of held-out samples (of sequences: positions) whose largest output is their class; NaN without labels.
+
+        Args:
+            theta: the weights.
+
+        Returns:
+            The share.
+        """
+        if self.test_inputs is None or self.test_labels is None:
+            return float("nan")
+        hits = []
+        with torch.no_grad():
+            # In pieces: without gradients to keep, memory is the only reason to.
+            for inputs, labels in zip(split(self.test_inputs, PIECE), self.test_labels.split(PIECE), strict=True):
+                outputs = self.flat_loss.outputs(theta, inputs)
+                hits.append(outputs.argmax(_class_dimension(outputs, labels)) == labels)
+        return float(torch.cat(hits).double().mean())
+
+    def to(self, dtype: torch.dtype, device: str) -> "Problem":
+        """The same problem in another precision and place; the model given is not changed.
+
+        Args:
+            dtype: of weights and all floating-point numbers.
+            device: where.
+
+        Returns:
+            The problem.
+
+        Raises:
+            ValueError: if torch cannot use the device.
+        """
+        check_device(device)
+
+        def moved(value: Any) -> Any:
+            if value is None or isinstance(value, tuple):
+                return value and tuple(moved(part) for part in value)
+            return value.to(device, dtype) if value.is_floating_point() else value.to(device)
+
+        names = ("inputs", "targets", "test_inputs", "test_labels")
+        model = deepcopy(self.model).to(device, dtype)
+        return replace(self, model=model, **{name: moved(getattr(self, name)) for name in names})
+
+    def digest(self) -> str:
+        """SHA-256 of the weights at the start and of all data: two problems with one digest train alike."""
+        total = hashlib.sha256()
+        parts: list[tuple[str, Any]] = list(self.model.state_dict().items())
+        for name in ("inputs", "targets", "test_inputs", "test_labels"):
+            parts += [(name, part) for part in as_tuple(getattr(self, name))]
+        for name, value in parts:
+            if isinstance(value, Tensor):
+                total.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+                total.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return total.hexdigest()
+
+    def check(self) -> None:
+        """Look at what the model and the loss give on a few samples.
+
+        Raises:
+            ValueError: if the data are not finite, the model is no function of weights and inputs alone, gives no
+                single tensor or has no weights, or its outputs do not fit the targets, the loss or the labels.
+        """
+        for name in ("inputs", "targets", "test_inputs"):
+            for value in as_tuple(getattr(self, name)):
+                if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                    raise ValueError(f"`{name}` must be finite; it holds a number that is not.")
+        loss = self.flat_loss
+        outputs = check_deterministic(self.model, take(self.inputs, slice(PROBE)))
+        self._check_targets(outputs)
+        if self.test_labels is not None:
+            _check_classes("test_labels", outputs, self.test_labels, ignored=False)
+        theta = self.theta0.detach().requires_grad_()
+        value = loss.terms[0](theta)
+        if not isinstance(value, Tensor) or value.ndim or not value.requires_grad:
+            raise ValueError(
+                "`loss` must give one differentiable number, the sum over the samples; it gives something else."
+            )
+        if not bool(torch.isfinite(value)):
+            raise ValueError(f"`loss` must be finite at the start; it is {float(value):g}.")
+
+    def _check_targets(self, outputs: Tensor) -> None:
+        if self.loss == "squared":
+            if not self.targets.is_floating_point():
+                raise ValueError(
+                    f"`targets` must be floating-point numbers for the loss 'squared'; targets.dtype = "
+                    f"{self.targets.dtype} (classes go with 'cross_entropy')."
+                )
+            if outputs.shape[1:] != self.targets.shape[1:]:
+                raise ValueError(
+                    f"`targets` must have the outputs' shape ({self.samples}, {_listed(outputs)}) for 'squared'; "
+                    f"targets.shape = {tuple(self.targets.shape)}."
+                )
+        elif self.loss == "cross_entropy" and not self.targets.is_floating_point():
+            _check_classes("targets", outputs, self.targets, ignored=True)
 
 
 def check_device(device: str) -> None:
@@ -107,33 +217,43 @@ def check_device(device: str) -> None:
         raise ValueError(f"`device` must be usable by torch; device = {device!r} ({reason})") from None
 
 
-def build(config: RunConfig, seed: int) -> Problem:
-    """The training problem of one member.
+def _tensors(name: str, value: Any) -> Inputs:
+    if isinstance(value, tuple | list) and not any(isinstance(part, int | float | list) for part in value):
+        return tuple(_tensor(f"{name}[{k}]", part) for k, part in enumerate(value))
+    return _tensor(name, value)
 
-    Args:
-        config: the study.
-        seed: of the member's initial weights.
 
-    Returns:
-        The problem, on the configuration's device and in its dtype.
+def _tensor(name: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor | np.ndarray):
+        tensor = torch.as_tensor(value).detach()
+        if tensor.ndim:
+            return tensor
+    raise ValueError(f"`{name}` must be a tensor with a row for each sample; it is a {type(value).__name__}.")
 
-    Raises:
-        ValueError: if a name is unknown or the data set has fewer samples than asked for.
-    """
-    dataset = check(config)
-    check_device(config.device)
-    kind = {"dtype": getattr(torch, config.dtype), "device": config.device}
-    model = MODELS[config.model](config, dataset, torch.Generator().manual_seed(seed)).to(config.device)
-    inputs, targets = (torch.as_tensor(array, **kind) for array in (dataset.inputs, dataset.targets))
-    chunk = None if config.model == "fcn" else CHUNKS.get(inputs.device.type, CHUNK_ELSEWHERE)
-    loss = FlatLoss(model, inputs, targets, chunk=chunk)
-    test_inputs = torch.as_tensor(dataset.test_inputs, **kind)
-    test_labels = torch.as_tensor(dataset.test_labels, device=config.device)
 
-    def accuracy(theta: Flat) -> float:
-        with torch.no_grad():
-            # In pieces: without gradients to keep, memory is the only reason to.
-            guesses = [loss.outputs(theta, piece).argmax(1) for piece in test_inputs.split(PIECE)]
-            return float((torch.cat(guesses) == test_labels).double().mean())
+def _class_dimension(outputs: Tensor, labels: Tensor) -> int:
+    """Where the classes stand: last, or second as torch's own losses have it."""
+    return -1 if outputs.shape[:-1] == labels.shape else 1
 
-    return Problem(loss, loss.initial, accuracy, dataset.held_out)
+
+def _check_classes(name: str, outputs: Float[Tensor, "..."], classes: Tensor, *, ignored: bool) -> None:
+    if classes.is_floating_point() or classes.dtype == torch.bool:
+        raise ValueError(f"`{name}` must be classes, integers; {name}.dtype = {classes.dtype}.")
+    few = classes[: len(outputs)]
+    dimension = _class_dimension(outputs, few)
+    positions = outputs.shape[:-1] if dimension == -1 else outputs.shape[:1] + outputs.shape[2:]
+    if outputs.ndim < 2 or positions != few.shape:
+        raise ValueError(
+            f"`{name}` must have a class for each position of the outputs (n, {_listed(outputs)}); {name}.shape = "
+            f"{tuple(classes.shape)}."
+        )
+    count = outputs.shape[dimension]
+    bad = (classes < 0) | (classes >= count)
+    if ignored:
+        bad &= classes != -100
+    if bool(bad.any()):
+        raise ValueError(f"`{name}` must lie in 0…{count - 1}, the outputs' classes; found {int(classes[bad][0])}.")
+
+
+def _listed(outputs: Tensor) -> str:
+    return ", ".join(map(str, outputs.shape[1:]))

@@ -1,22 +1,24 @@
-"""Train the members of several run folders in one schedule, and summarise each run as soon as its last member ends."""
+"""Train the members of one run or of several, in one queue, and summarise each run when its last member ends."""
 
+import contextlib
 import dataclasses
 import time
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from speedlimits._checks import check_one_of
 from speedlimits.dynamics.sharpness import Sharpness
+from speedlimits.runs import study
 from speedlimits.runs.config import RunConfig
-from speedlimits.runs.provenance import now, provenance
-from speedlimits.runs.run import RunFolder
+from speedlimits.runs.provenance import begin, now
+from speedlimits.runs.run import Run, RunFolder
 from speedlimits.runs.summary import summarise
+from speedlimits.training.engines.choose import choose
 from speedlimits.training.engines.engine import Done, Engine, Job, Session
 from speedlimits.training.methods import METHODS, choose_plan
-from speedlimits.training.problem import check
+from speedlimits.training.sources import Source
 
 
 @dataclass(frozen=True)
@@ -36,99 +38,192 @@ class Progress:
     inefficiency: float | None = None
 
 
-def check_all(studies: Mapping[str, RunConfig], engine: Engine) -> None:
-    """Refuse what cannot be run, before anything is written.
-
-    Args:
-        studies: by name.
-        engine: what is to run them.
-
-    Raises:
-        ValueError: if a configuration names something unknown or asks for too much.
-    """
-    for config in studies.values():
-        check(config)
-        engine.check(config)
-        check_one_of("method", config.method, METHODS)
-
-
-def execute(
-    runs: Mapping[str, RunFolder],
-    engine: Engine,
+def train_run(
+    config: RunConfig,
+    out: str | Path,
     *,
-    log: Path,
-    replace: bool,
-    progress: Callable[[str, Progress], None],
-) -> None:
-    """Bring every run to its end.
+    resume: bool = False,
+    force: bool = False,
+    changed: bool = False,
+    engine: str | Engine = "local",
+    workers: int | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Run:
+    """Train every member of a run and write its folder.
 
-    All members wait in one queue, those with more images before those with fewer: they take longest, and what is
-    begun last should be short, so that no core idles long before the end.
+    The numbers do not depend on ``engine`` nor ``workers`` nor on whether the run was interrupted: on the CPU, bit for
+    bit.
 
     Args:
-        runs: locked run folders by the names of their studies.
-        engine: what does the work.
-        log: file for what its processes have to say.
-        replace: as of `Engine.prepare`.
-        progress: called with a study's name when one of its members has moved on.
+        config: the run.
+        out: the run folder: new, empty, or, with one of the flags, one that holds this run.
+        resume: go on with the interrupted run that is there.
+        force: replace the run that is there.
+        changed: go on although the source of its problem, or what it builds, has changed; provenance tells of it.
+        engine: what does the work: local, processes on this machine; inline, this process; ray, a Ray cluster; or an
+            engine such as ``RayEngine(storage="s3://…")`` of `speedlimits.training.engines.ray`.
+        workers: members side by side, one thread each; by default one for each core.
+        progress: called when a member has moved on.
+
+    Returns:
+        The finished run.
 
     Raises:
-        SpeedLimitsError: see `Session.run`.
-        ValueError: see `Session.run`.
+        ValueError: if the configuration names something unknown or asks for too much, or the problem is not fit.
+        RunFolderError: if the folder is not fit to write to, see `RunFolder.writing`, or its problem has changed.
+        DivergenceError: if a member's loss stops being finite.
+        SpeedLimitsError: if a worker process fails.
         OSError: what the disk reports.
     """
-    began = time.monotonic()
-    origins = {name: _begin(run, engine) for name, run in runs.items()}
-    left: dict[str, set[int]] = {}
-    for name, run in runs.items():
-        engine.prepare(name, origins[name]["id"], replace=replace)
-        left[name] = {seed for seed in run.config.seeds if not run.member(seed).finished}
-        for seed in run.config.seeds:
-            if seed not in left[name]:
-                progress(name, Progress(seed, 1.0))
-        if not left[name]:
-            _finish(run, origins[name], 0.0)
-    jobs = [Job("train", name, run, seed) for name, run in runs.items() for seed in run.config.seeds]
-    jobs = sorted((job for job in jobs if job.seed in left[job.study]), key=_size, reverse=True)
-    if not jobs:
-        return
-    with engine.session(log, len(jobs)) as session:
-        _plan({job.study: job.run for job in jobs}, session)
+    chosen = choose(engine, workers)
+    name = Path(out).resolve().name
+    sources = _sources({name: config}, chosen)
+    with RunFolder.writing(out, config, resume=resume, force=force) as run:
+        work = _Work({name: run}, sources, chosen, lambda _, event: progress(event))
+        work.do(log=run.path / "workers.log", replace=force, changed=changed)
+    return Run.of(run)
+
+
+def train_study(
+    runs: Mapping[str, RunConfig],
+    out: str | Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    changed: bool = False,
+    engine: str | Engine = "local",
+    workers: int | None = None,
+    progress: Callable[[str, Progress], None] = lambda _, __: None,
+) -> dict[str, Run]:
+    """Train several runs, the members of all of them in one queue, those with most samples first.
+
+    Args:
+        runs: by the names of their folders.
+        out: the study folder: new, empty, or, with one of the flags, one that holds these very runs.
+        resume: go on with what is there; finished members are only read.
+        force: replace what is there.
+        changed: as of `train_run`.
+        engine: as of `train_run`.
+        workers: as of `train_run`.
+        progress: called with a run's name when one of its members has moved on.
+
+    Returns:
+        The finished runs by name.
+
+    Raises:
+        ValueError: if a configuration names something unknown, or both flags are given.
+        RunFolderError: if the folder is not fit to write to.
+        SpeedLimitsError: if training fails, as `train_run`.
+        OSError: what the disk reports.
+    """
+    chosen, folder = choose(engine, workers), Path(out)
+    sources = _sources(runs, chosen)
+    with study.writing(folder, runs, resume=resume, force=force), contextlib.ExitStack() as held:
+        folders: dict[str, RunFolder] = {}
+        for name, config in runs.items():
+            begun = (folder / name / "config.toml").exists()
+            folders[name] = held.enter_context(RunFolder.writing(folder / name, config, resume=begun))
+        work = _Work(folders, sources, chosen, progress)
+        work.do(log=folder / "workers.log", replace=force, changed=changed)
+    return study.load_study(folder)
+
+
+def _sources(runs: Mapping[str, RunConfig], engine: Engine) -> dict[str, Source]:
+    """Where each run's problem comes from, once it is known that all can be run; nothing is written before."""
+    sources = {}
+    for name, config in runs.items():
+        check_one_of("method", config.method, METHODS)
+        source = Source.of(config)
+        engine.check(config, source)
+        sources[name] = source.checked(config, config.seeds[0])
+    return sources
+
+
+class _Work:
+    """Brings several runs to their end.
+
+    All members wait in one queue, those with more samples before those with fewer: they take longest, and what is begun
+    last should be short, so that no core idles long before the end.
+
+    Args:
+        runs: held run folders by name.
+        sources: of their problems.
+        engine: what does the work.
+        progress: called with a run's name when one of its members has moved on.
+    """
+
+    def __init__(
+        self,
+        runs: Mapping[str, RunFolder],
+        sources: Mapping[str, Source],
+        engine: Engine,
+        progress: Callable[[str, Progress], None],
+    ) -> None:
+        self._runs, self._sources, self._engine, self._progress = runs, sources, engine, progress
+        self._began = time.monotonic()
+
+    def do(self, *, log: Path, replace: bool, changed: bool) -> None:
+        """Train what is not trained yet, and summarise.
+
+        Args:
+            log: file for what the engine's processes have to say.
+            replace: as of `Engine.prepare`.
+            changed: as of `train_run`.
+
+        Raises:
+            SpeedLimitsError: see `Session.run`.
+            ValueError: see `Session.run`.
+            OSError: what the disk reports.
+        """
+        facts = self._engine.facts()
+        origins = {
+            name: begin(run, facts, self._sources[name].facts(), device=run.config.device, changed=changed)
+            for name, run in self._runs.items()
+        }
+        left: dict[str, set[int]] = {}
+        for name, run in self._runs.items():
+            self._engine.prepare(name, origins[name]["id"], replace=replace)
+            left[name] = {seed for seed in run.config.seeds if not run.member(seed).finished}
+            for seed in run.config.seeds:
+                if seed not in left[name]:
+                    self._progress(name, Progress(seed, 1.0))
+            if not left[name]:
+                _finish(run, origins[name], 0.0)
+        jobs = self._jobs("train", left)
+        if not jobs:
+            return
+        with self._engine.session(log, len(jobs)) as session:
+            self._plan([name for name in left if left[name]], session)
+            for event in session.run(jobs):
+                job = event.job
+                if not isinstance(event, Done):
+                    self._progress(job.run_name, Progress(job.seed, event.share, event.loss, event.inefficiency))
+                    continue
+                left[job.run_name].remove(job.seed)
+                if not left[job.run_name]:
+                    _finish(job.run, origins[job.run_name], time.monotonic() - self._began)
+
+    def _plan(self, names: list[str], session: Session) -> None:
+        # The plan of an interrupted run stands: its members share one learning rate.
+        names = [name for name in names if not (self._runs[name].path / "plan.json").exists()]
+        found: dict[str, dict[int, Sharpness]] = {name: {} for name in names}
+        jobs = self._jobs("sharpness", {name: self._runs[name].config.seeds for name in names})
         for event in session.run(jobs):
-            job = event.job
-            if not isinstance(event, Done):
-                progress(job.study, Progress(job.seed, event.share, event.loss, event.inefficiency))
-                continue
-            left[job.study].remove(job.seed)
-            if not left[job.study]:
-                _finish(job.run, origins[job.study], time.monotonic() - began)
+            if isinstance(event, Done) and event.result is not None:
+                found[event.job.run_name][event.job.seed] = Sharpness(**event.result)
+        for name in names:
+            run = self._runs[name]
+            in_order = {seed: found[name][seed] for seed in run.config.seeds}
+            run.write_json("plan.json", dataclasses.asdict(choose_plan(run.config, in_order)))
 
-
-def _plan(runs: Mapping[str, RunFolder], session: Session) -> None:
-    # The plan of an interrupted run stands: its members share one learning rate.
-    runs = {name: run for name, run in runs.items() if not (run.path / "plan.json").exists()}
-    jobs = [Job("sharpness", name, run, seed) for name, run in runs.items() for seed in run.config.seeds]
-    found: dict[str, dict[int, Sharpness]] = {name: {} for name in runs}
-    for event in session.run(sorted(jobs, key=_size, reverse=True)):
-        if isinstance(event, Done) and event.result is not None:
-            found[event.job.study][event.job.seed] = Sharpness(**event.result)
-    for name, run in runs.items():
-        in_order = {seed: found[name][seed] for seed in run.config.seeds}
-        run.write_json("plan.json", dataclasses.asdict(choose_plan(run.config, in_order)))
-
-
-def _size(job: Job) -> int:
-    return job.run.config.samples
-
-
-def _begin(run: RunFolder, engine: Engine) -> dict[str, Any]:
-    facts = engine.facts()
-    here = {"id": uuid.uuid4().hex, **provenance(device=run.config.device, workers=facts["workers"]), **facts}
-    if (run.path / "provenance.json").exists():
-        origin = run.read_json("provenance.json")
-        here = {"id": here["id"], **origin, "resumed": [*origin.get("resumed", []), here]}
-    run.write_json("provenance.json", here)
-    return here
+    def _jobs(self, kind: Literal["sharpness", "train"], wanted: Mapping[str, Collection[int]]) -> list[Job]:
+        jobs = [
+            Job(kind, name, run, seed, self._sources[name])
+            for name, run in self._runs.items()
+            for seed in run.config.seeds
+            if seed in wanted.get(name, ())
+        ]
+        return sorted(jobs, key=lambda job: job.run.config.size, reverse=True)
 
 
 def _finish(run: RunFolder, origin: Mapping[str, Any], seconds: float) -> None:

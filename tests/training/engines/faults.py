@@ -17,8 +17,8 @@ CODE = """
 import sys
 from tests.training.engines.faults import STUDIES
 from speedlimits.cli import main
-from speedlimits.training.engines.engine import choose
-from speedlimits.training.sweep import train_study
+from speedlimits.training.engines.choose import choose
+from speedlimits.training.train import train_study
 
 class Command:
     def __call__(self):

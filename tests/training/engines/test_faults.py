@@ -17,7 +17,8 @@ from speedlimits.runs.member import MemberStore
 from speedlimits.runs.study import load_study
 from speedlimits.training import member
 from speedlimits.training.methods import choose_plan
-from speedlimits.training.sweep import train_study
+from speedlimits.training.sources import Source
+from speedlimits.training.train import train_study
 from tests.training.engines.faults import STUDIES, alive, descendants, kill_all, start, wait_for
 from tests.training.test_run import series
 
@@ -114,12 +115,18 @@ def test_second_process_is_refused(undisturbed, tmp_path, launch):
     same(tmp_path / "run", undisturbed)
 
 
+def train(plan, folder) -> list[float]:
+    """Train the member to its end; the shares of T that it told of."""
+    return [word.share for word in member.train_member(TINY, 0, plan, folder, SOURCE)]
+
+
 TINY = RunConfig(samples=9, width=4, seeds=(0,), time=0.02, records=6, snapshots=3)
+SOURCE = Source.of(TINY)
 
 
 def test_disk_full_at_any_write(tmp_path, monkeypatch):
     """Whichever write finds no space, the error names its file, and what lies there goes on to the same numbers."""
-    plan = choose_plan(TINY, {0: member.measure_sharpness(TINY, 0)})
+    plan = choose_plan(TINY, {0: member.measure_sharpness(TINY, 0, SOURCE)})
     monkeypatch.setattr(member, "CHECKPOINT_SECONDS", 0.0)
     genuine = _files._write_and_rename
     left = [10**9]
@@ -133,7 +140,7 @@ def test_disk_full_at_any_write(tmp_path, monkeypatch):
         genuine(path, fill)
 
     monkeypatch.setattr(_files, "_write_and_rename", write)
-    member.train_member(TINY, 0, plan, tmp_path / "whole", lambda *_: None)
+    train(plan, tmp_path / "whole")
     writes = 10**9 - left[0]
     assert writes > 12
     expected = (tmp_path / "whole" / "distances.safetensors").read_bytes()
@@ -141,10 +148,10 @@ def test_disk_full_at_any_write(tmp_path, monkeypatch):
         folder = tmp_path / "full"
         left[0] = k
         with pytest.raises(OSError, match="No space left on device") as found:
-            member.train_member(TINY, 0, plan, folder, lambda *_: None)
+            train(plan, folder)
         assert Path(found.value.filename).is_relative_to(folder)
         left[0] = 10**9
-        member.train_member(TINY, 0, plan, folder, lambda *_: None)
+        train(plan, folder)
         MemberStore(folder).verify()
         for field in ("times", "losses", "arc_lengths", "path_dissipation", "weight_traces", "snapshot_records"):
             again, whole = (getattr(MemberStore(at).trajectory(), field) for at in (folder, tmp_path / "whole"))
@@ -181,22 +188,16 @@ def test_real_disk_full(undisturbed, tmp_path, launch):
 )
 def test_truncated_file_costs_only_time(tmp_path, monkeypatch, victim):
     """A member stopped half way, one of its files cut short: it starts anew and ends with the same numbers."""
-    plan = choose_plan(TINY, {0: member.measure_sharpness(TINY, 0)})
+    plan = choose_plan(TINY, {0: member.measure_sharpness(TINY, 0, SOURCE)})
     monkeypatch.setattr(member, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(member, "REPORT_SECONDS", -1.0)
-    whole_shares, shares = [], []
-    member.train_member(TINY, 0, plan, tmp_path / "whole", lambda share, *_: whole_shares.append(share))
-
-    def stop(share, *_):
-        if share > 0.3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        member.train_member(TINY, 0, plan, tmp_path / "cut", stop)
+    whole_shares = train(plan, tmp_path / "whole")
+    for word in member.train_member(TINY, 0, plan, tmp_path / "cut", SOURCE):
+        if word.share > 0.3:
+            break
     path = sorted((tmp_path / "cut").glob(victim))[0]
     path.write_bytes(path.read_bytes()[:-7])
-    member.train_member(TINY, 0, plan, tmp_path / "cut", lambda share, *_: shares.append(share))
-    assert shares == whole_shares
+    assert train(plan, tmp_path / "cut") == whole_shares
     MemberStore(tmp_path / "cut").verify()
     for field in ("times", "losses", "path_dissipation", "weight_traces", "snapshot_distances_squared"):
         again, whole = (getattr(MemberStore(tmp_path / at).trajectory(), field) for at in ("cut", "whole"))

@@ -19,7 +19,8 @@ from speedlimits import RunConfig, train_run
 from speedlimits.errors import RunFolderError, SpeedLimitsError
 from speedlimits.runs.member import MemberStore
 from speedlimits.training.methods import choose_plan
-from speedlimits.training.sweep import train_study
+from speedlimits.training.sources import Source
+from speedlimits.training.train import train_study
 from tests.training.engines.faults import STUDIES, alive, descendants, kill_all, start, wait_for
 from tests.training.engines.test_faults import same, undisturbed  # noqa: F401  (a fixture)
 from tests.training.test_run import series
@@ -78,8 +79,8 @@ NOBODY = SimpleNamespace(put=SimpleNamespace(remote=lambda *_: None))
 
 def task(url: str, **changes) -> Task:
     """Training of one member of the tiny study."""
-    plan = choose_plan(TINY, {seed: measure_sharpness(TINY, seed) for seed in TINY.seeds})
-    whole = {"key": ("n", 3), "kind": "train", "config": TINY, "plan": plan, "url": url, "data": None}
+    plan = choose_plan(TINY, {seed: measure_sharpness(TINY, seed, Source.of(TINY)) for seed in TINY.seeds})
+    whole = {"key": ("n", 3), "kind": "train", "config": TINY, "source": None, "plan": plan, "url": url, "data": None}
     return Task(**whole | {"version": speedlimits.__version__} | changes)
 
 
@@ -142,8 +143,10 @@ def test_storage_of_another_run_is_refused(tmp_path):
 )
 def test_options_are_checked(options, device, message):
     """Argument, rule and value."""
+    config = RunConfig(device=device)
+    source = Source.of(config)
     with pytest.raises(ValueError, match=message):
-        RayEngine(**options).check(RunConfig(device=device))
+        RayEngine(**options).check(config, source)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "ray://127.0.0.1:1"])
@@ -171,7 +174,7 @@ def test_cluster_that_refuses_is_named(tmp_path, monkeypatch):
 def test_missing_ray_is_named(tmp_path):
     """Where Ray is not installed: exit code 1, and what to install."""
     code = "import sys\nsys.modules['ray'] = None\nfrom speedlimits.cli.main import main\nsys.exit(main(sys.argv[1:]))"
-    arguments = ["study", "cifar10", "--preset", "smoke", "--out", str(tmp_path / "x"), "--engine", "ray"]
+    arguments = ["study", "--preset", "smoke", "--out", str(tmp_path / "x"), "--engine", "ray"]
     process = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert (process.returncode, process.stdout) == (1, "")
     assert process.stderr == "speedlimits: engine ray needs ray: pip install 'speedlimits[ray]'.\n"

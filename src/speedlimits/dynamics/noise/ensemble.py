@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.func import grad, grad_and_value, vmap
 
 from speedlimits._checks import check_integer
+from speedlimits.dynamics.loss import twice_differentiable
 
 Ensemble = Float[Tensor, "members parameters"]
 Members = Float[Tensor, " members"]
@@ -35,7 +36,8 @@ def losses_and_gradients(loss: Loss, thetas: Ensemble, *, chunk: int | None = No
     """
     chunk = members_at_once(thetas.shape[1]) if chunk is None else chunk
     check_integer("chunk", chunk, minimum=1)
-    gradients, losses = vmap(grad_and_value(loss), chunk_size=chunk)(thetas)
+    with twice_differentiable():
+        gradients, losses = vmap(grad_and_value(loss), chunk_size=chunk)(thetas)
     return losses, gradients
 
 
@@ -59,4 +61,5 @@ def laplacians(loss: Loss, thetas: Ensemble, *, generator: torch.Generator, chun
         slope = lambda place: grad(loss)(place).dot(sign)  # noqa: E731
         return grad(slope)(theta).dot(sign)
 
-    return vmap(along, chunk_size=members_at_once(thetas.shape[1]) if chunk is None else chunk)(thetas, signs)
+    with twice_differentiable():
+        return vmap(along, chunk_size=members_at_once(thetas.shape[1]) if chunk is None else chunk)(thetas, signs)

@@ -1,4 +1,4 @@
-"""What an engine is: it does jobs side by side and tells how they get on; which machine a job runs on is its affair."""
+"""What an engine is: it runs jobs in parallel, on whichever machines, and reports their progress."""
 
 import traceback
 from collections.abc import Iterator, Sequence
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from speedlimits._checks import check_one_of
 from speedlimits.errors import DivergenceError, RunFolderError, SpeedLimitsError
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.run import RunFolder
-
-ENGINES = ("local", "ray")
+from speedlimits.training.sources import Source
 
 
 @dataclass(frozen=True)
@@ -21,15 +19,17 @@ class Job:
 
     Args:
         kind: sharpness, |λ|_max at initialisation; train, from where its folder stands to the end.
-        study: the name of its study.
+        run_name: the name of its run.
         run: its run folder; for training, one with a plan.
         seed: the member.
+        source: of its problem.
     """
 
     kind: Literal["sharpness", "train"]
-    study: str
+    run_name: str
     run: RunFolder
     seed: int
+    source: Source
 
 
 @dataclass(frozen=True)
@@ -85,19 +85,19 @@ class Engine(Protocol):
         """What ``provenance.json`` says about it: at least ``engine``, its name, and ``workers``, jobs side by side."""
         ...
 
-    def check(self, config: RunConfig) -> None:
-        """Refuse a study whose device it cannot compute on.
+    def check(self, config: RunConfig, source: Source) -> None:
+        """Refuse a run whose device it cannot compute on, or whose problem it cannot build.
 
         Raises:
-            ValueError: naming the device.
+            ValueError: naming the device or the problem.
         """
         ...
 
-    def prepare(self, study: str, identity: str, *, replace: bool) -> None:
+    def prepare(self, run_name: str, identity: str, *, replace: bool) -> None:
         """Make sure that nothing it has kept of an earlier run is taken for this one's.
 
         Args:
-            study: the name of the study.
+            run_name: the name of the run.
             identity: of the run, the same when it is resumed.
             replace: remove what is there of another run.
 
@@ -116,43 +116,6 @@ class Engine(Protocol):
         ...
 
 
-def choose(engine: str | Engine, workers: int | None, **options: Any) -> Engine:
-    """An engine by its name, or as it is.
-
-    Args:
-        engine: local, ray, or an engine.
-        workers: jobs side by side, for an engine given by name.
-        **options: those of `RayEngine`; None stands for an option not given.
-
-    Returns:
-        The engine.
-
-    Raises:
-        ValueError: if there is none of that name, or an option is given that it does not have.
-        SpeedLimitsError: if what it needs is not installed.
-    """
-    if not isinstance(engine, str):
-        if workers is not None:
-            raise ValueError(f"`workers` must be given to the engine itself, or its name be used; workers = {workers}.")
-        return engine
-    check_one_of("engine", engine, ENGINES)
-    # Late: the engine modules import this one, and Ray need not be installed.
-    if engine == "ray":
-        try:
-            from speedlimits.training.engines.ray import RayEngine
-        except ModuleNotFoundError as error:
-            if error.name not in {"ray", "fsspec"}:
-                raise
-            raise SpeedLimitsError(f"engine ray needs {error.name}: pip install 'speedlimits[ray]'.") from None
-        return RayEngine(workers=workers, **options)
-    for key, value in options.items():
-        if value is not None:
-            raise ValueError(f"`{key}` must be left out unless `engine` is 'ray'; {key} = {value}.")
-    from speedlimits.training.engines.local import LocalEngine
-
-    return LocalEngine(workers=workers)
-
-
 def describe(error: Exception) -> dict[str, str]:
     """An exception in words, to be sent to another process."""
     known = [kind.__name__ for kind in _KINDS if isinstance(error, kind)]
@@ -164,7 +127,7 @@ def revive(job: Job, failure: dict[str, str]) -> Exception:
     """The exception that `describe` was given in another process, with the job's name before it."""
     kinds = {kind.__name__: kind for kind in _KINDS}
     # What is wrong with an argument is no matter of one member.
-    where = "" if failure["kind"] == "ValueError" else f"{job.study}, seed {job.seed}: "
+    where = "" if failure["kind"] == "ValueError" else f"{job.run_name}, seed {job.seed}: "
     error = kinds.get(failure["kind"], SpeedLimitsError)(where + failure["message"])
     error.add_note(failure["traceback"])
     return error

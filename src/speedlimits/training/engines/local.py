@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from speedlimits._checks import check_integer
+from speedlimits._machine import cores
 from speedlimits.errors import SpeedLimitsError
 from speedlimits.runs.config import RunConfig
 from speedlimits.training.engines.engine import Done, Job, Moved, revive
 from speedlimits.training.problem import check_device
+from speedlimits.training.sources import Source
 
 
 class LocalEngine:
@@ -37,18 +39,24 @@ class LocalEngine:
         """How many processes."""
         return {"engine": "local", "workers": self.workers}
 
-    def check(self, config: RunConfig) -> None:
-        """Refuse a device that is not on this machine.
+    def check(self, config: RunConfig, source: Source) -> None:
+        """Refuse a device that is not on this machine, or a problem that only this process can find.
 
         Args:
-            config: the study.
+            config: the run.
+            source: of its problem.
 
         Raises:
-            ValueError: naming the device.
+            ValueError: naming the device or the problem.
         """
         check_device(config.device)
+        if source.name is not None and source.place is None:
+            raise ValueError(
+                f"`problem` must be a function that other processes can import, or `engine` be 'inline'; problem = "
+                f"{source.name!r}."
+            )
 
-    def prepare(self, study: str, identity: str, *, replace: bool) -> None:
+    def prepare(self, run_name: str, identity: str, *, replace: bool) -> None:
         """Nothing: members are trained in their run folders."""
 
     def session(self, log: Path, jobs: int) -> "Pool":
@@ -135,7 +143,9 @@ class Pool:
         if not waiting:
             return
         job = busy[index] = waiting.popleft()
-        line = json.dumps({"job": job.kind, "folder": str(job.run.path.resolve()), "seed": job.seed})
+        problem = job.source.place and {"name": job.source.name, "place": job.source.place}
+        folder = str(job.run.path.resolve())
+        line = json.dumps({"job": job.kind, "folder": folder, "seed": job.seed, "problem": problem})
         # A worker that is dead already is reported by its listener.
         with contextlib.suppress(BrokenPipeError):
             print(line, file=self._processes[index].stdin, flush=True)
@@ -145,7 +155,8 @@ class Pool:
             job, code = busy[index], self._processes[index].wait()
             how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with exit code {code}"
             raise SpeedLimitsError(
-                f"{job.study}: the process of seed {job.seed} {how}; see {self._log}; --resume goes on where it stood."
+                f"{job.run_name}: the process of seed {job.seed} {how}; see {self._log}; --resume goes on where it "
+                "stood."
             )
 
     def _listen(self, index: int) -> None:
@@ -155,9 +166,3 @@ class Pool:
             for line in pipe or ():
                 self._events.put((index, json.loads(line)))
         self._events.put((index, None))
-
-
-def cores() -> int:
-    """How many this process may use."""
-    # Inside a container the machine may have more cores than this process may use.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

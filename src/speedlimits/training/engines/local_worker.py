@@ -4,7 +4,6 @@ Run by `LocalEngine` as ``python -m speedlimits.training.engines.local_worker``.
 gone, and holds the lock of the member it trains until then.
 """
 
-import dataclasses
 import json
 import os
 import queue
@@ -13,14 +12,11 @@ import threading
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
-from speedlimits.errors import RunFolderError
 from speedlimits.runs.run import RunFolder
 from speedlimits.training.engines.engine import describe
-from speedlimits.training.member import measure_sharpness, train_member
-
-LOCK_SECONDS = 60
+from speedlimits.training.member import Report, serve
+from speedlimits.training.sources import Source
 
 
 def main() -> None:
@@ -32,11 +28,9 @@ def main() -> None:
     while True:
         job = json.loads(jobs.get())
         try:
-            result = _serve(job["job"], RunFolder.open(job["folder"]), job["seed"])
+            _emit({"event": "done", "result": _serve(job)})
         except Exception as error:  # The parent decides what a failure means.
             _emit({"event": "error", **describe(error)})
-        else:
-            _emit({"event": "done", "result": result})
 
 
 def _read(jobs: queue.Queue[str]) -> None:
@@ -46,21 +40,17 @@ def _read(jobs: queue.Queue[str]) -> None:
     os._exit(1)
 
 
-def _serve(job: str, run: RunFolder, seed: int) -> dict[str, Any] | None:
-    if job == "sharpness":
-        return dataclasses.asdict(measure_sharpness(run.config, seed))
-    folder = run.member_folder(seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
-            train_member(run.config, seed, run.plan(), folder, _moved)
-    except Timeout:
-        raise RunFolderError(f"{folder} is in use by another process; wait for it or stop it.") from None
-    return None
-
-
-def _moved(share: float, loss: float, inefficiency: float | None) -> None:
-    _emit({"event": "progress", "share": share, "loss": loss, "inefficiency": inefficiency})
+def _serve(job: dict[str, Any]) -> dict[str, Any] | None:
+    run = RunFolder.open(job["folder"])
+    # The problem is what the parent was told to run, never what the folder says.
+    source = Source.of(run.config) if job["problem"] is None else Source.at(**job["problem"])
+    result = None
+    for event in serve(job["job"], run, job["seed"], source):
+        if isinstance(event, Report):
+            _emit({"event": "progress", **vars(event)})
+        else:
+            result = event
+    return result
 
 
 def _emit(event: dict[str, Any]) -> None:

@@ -3,27 +3,31 @@
 import logging
 import os
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import ray
+from ray import cloudpickle
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import speedlimits
 from speedlimits._checks import check_integer, check_positive
+from speedlimits._machine import cores
 from speedlimits.data.cifar10 import ENVIRONMENT
 from speedlimits.errors import RunFolderError, SpeedLimitsError
-from speedlimits.runs.config import RunConfig
+from speedlimits.runs.config import RecordedProblem, RunConfig
 from speedlimits.runs.member import MemberStore
 from speedlimits.training.engines.engine import Done, Job, Moved, revive
-from speedlimits.training.engines.local import cores
 from speedlimits.training.engines.mirror import bring_in
 from speedlimits.training.engines.ray_worker import Inbox, Task, serve
+from speedlimits.training.sources import Source
 
 # How often a job is started again after its worker or node died.
 RETRIES = 5
@@ -81,11 +85,12 @@ class RayEngine:
             "storage": self.storage,
         }
 
-    def check(self, config: RunConfig) -> None:
-        """Whether the device is one that a task can have: whose turn it is on which GPU is Ray's affair.
+    def check(self, config: RunConfig, source: Source) -> None:
+        """Refuse a device that a task cannot have. Ray decides which task gets which GPU.
 
         Args:
-            config: the study.
+            config: the run.
+            source: of its problem; any will do, for it travels with the task.
 
         Raises:
             ValueError: naming the device.
@@ -95,11 +100,11 @@ class RayEngine:
         if self.gpus is not None and config.device == "cpu":
             raise ValueError(f"`gpus` must be left out unless `device` is cuda; gpus = {self.gpus:g}.")
 
-    def prepare(self, study: str, identity: str, *, replace: bool) -> None:
+    def prepare(self, run_name: str, identity: str, *, replace: bool) -> None:
         """Make the storage this run's own, see `Engine.prepare`.
 
         Args:
-            study: the name of the study.
+            run_name: the name of the run.
             identity: of the run.
             replace: remove what is there of another run.
 
@@ -108,7 +113,7 @@ class RayEngine:
         """
         if self.storage is None:
             return
-        files, root = fsspec.core.url_to_fs(f"{self.storage}/{study}")
+        files, root = fsspec.core.url_to_fs(f"{self.storage}/{run_name}")
         mark = f"{root}/{IDENTITY}"
         there = files.cat_file(mark).decode() if files.exists(mark) else None
         if there == identity:
@@ -118,7 +123,7 @@ class RayEngine:
         elif files.exists(root) and files.find(root):
             what = "another run" if there is not None else "something else"
             raise RunFolderError(
-                f"`storage` must be new, or that of this very run; {self.storage}/{study} holds {what}."
+                f"`storage` must be new, or that of this very run; {self.storage}/{run_name} holds {what}."
             )
         files.makedirs(root, exist_ok=True)
         files.pipe_file(mark, identity.encode())
@@ -126,7 +131,7 @@ class RayEngine:
     def url(self, job: Job) -> str:
         """Where the folder of a job's member is mirrored."""
         folder = job.run.member_folder(job.seed).resolve()
-        return str(folder) if self.storage is None else f"{self.storage}/{job.study}/members/{folder.name}"
+        return str(folder) if self.storage is None else f"{self.storage}/{job.run_name}/members/{folder.name}"
 
     def session(self, log: Path, jobs: int) -> "RaySession":
         """Connect to the cluster."""
@@ -196,9 +201,10 @@ class RaySession:
         if gpus is None and config.device == "cuda":
             gpus = 1.0
         task = Task(
-            key=(job.study, job.seed),
+            key=(job.run_name, job.seed),
             kind=job.kind,
-            config=config,
+            config=config if job.source.name is None else replace(config, problem=RecordedProblem(job.source.name)),
+            source=_packed(job.source),
             plan=job.run.plan() if job.kind == "train" else None,
             url=self._engine.url(job),
             data=os.environ.get(ENVIRONMENT),
@@ -214,8 +220,8 @@ class RaySession:
             # It is being started again elsewhere; only words of progress are lost.
             return
         for job in list(self._running.values()):
-            if job.kind == "train" and (job.study, job.seed) in latest:
-                yield Moved(job, *latest[job.study, job.seed])
+            if job.kind == "train" and (job.run_name, job.seed) in latest:
+                yield Moved(job, *latest[job.run_name, job.seed])
 
     def _bring_in(self, job: Job) -> None:
         folder = job.run.member_folder(job.seed)
@@ -233,6 +239,20 @@ class RaySession:
             time.sleep(PERIOD)
 
 
+def _packed(source: Source) -> bytes | None:
+    """A problem's source as it travels: its file's code goes along, for other machines may not have the file."""
+    if source.name is None:
+        return None
+    module = sys.modules.get(source.function.__module__)
+    if module is None or module.__name__ == "__main__":
+        return cloudpickle.dumps(source)
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        return cloudpickle.dumps(source)
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
 def _result(job: Job, task: Any) -> dict[str, Any]:
     try:
         found: Any = ray.get(task)
@@ -240,8 +260,8 @@ def _result(job: Job, task: Any) -> dict[str, Any]:
         # Ray's messages are long; the class says what it was (a worker, a node, memory).
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
         raise SpeedLimitsError(
-            f"{job.study}: the task of seed {job.seed} failed and was started again up to {RETRIES} times ({reason}); "
-            "--resume goes on where it stood."
+            f"{job.run_name}: the task of seed {job.seed} failed and was started again up to {RETRIES} times "
+            f"({reason}); --resume goes on where it stood."
         ) from None
     if "failure" in found:
         raise revive(job, found["failure"])

@@ -3,11 +3,13 @@
 import dataclasses
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from ray import cloudpickle
 
 import speedlimits
 from speedlimits.data.cifar10 import ENVIRONMENT
@@ -18,6 +20,7 @@ from speedlimits.runs.run import Plan
 from speedlimits.training.engines.engine import describe
 from speedlimits.training.engines.mirror import Mirror
 from speedlimits.training.member import Report, measure_sharpness, train_member
+from speedlimits.training.sources import Source
 
 # The latest word of a task: t/T, loss, T/T_SL so far.
 Word = tuple[float, float, float | None]
@@ -28,9 +31,10 @@ class Task:
     """A job as it travels to another machine.
 
     Args:
-        key: of the job, (study, seed).
+        key: of the job, (run, seed).
         kind: as of `Job`.
-        config: the study.
+        config: the run.
+        source: of its problem, pickled; None for a built-in one.
         plan: what its members share; None for ``sharpness``.
         url: where the member's folder is mirrored.
         data: the driver's folder of data sets, if it names one.
@@ -40,6 +44,7 @@ class Task:
     key: tuple[str, int]
     kind: str
     config: RunConfig
+    source: bytes | None
     plan: Plan | None
     url: str
     data: str | None
@@ -80,31 +85,33 @@ def serve(task: Task, inbox: Any) -> dict[str, Any]:
         os.environ.setdefault(ENVIRONMENT, task.data)
     last: list[float | None] = [float("nan"), None]
 
-    def report(share: float, loss: float, inefficiency: float | None) -> None:
-        inbox.put.remote(task.key, (share, loss, inefficiency))
-        last[:] = loss, inefficiency
+    def report(word: Report) -> None:
+        inbox.put.remote(task.key, (word.share, word.loss, word.inefficiency))
+        last[:] = word.loss, word.inefficiency
 
     try:
         if task.version != speedlimits.__version__:
             raise SpeedLimitsError(
                 f"every node must have version {task.version} of speedlimits; one has {speedlimits.__version__}."
             )
+        source = Source.of(task.config) if task.source is None else cloudpickle.loads(task.source)
         if task.plan is None:
-            return {"result": dataclasses.asdict(measure_sharpness(task.config, task.key[1]))}
-        _train(task, task.plan, report)
+            return {"result": dataclasses.asdict(measure_sharpness(task.config, task.key[1], source))}
+        _train(task, task.plan, source, report)
     except Exception as error:
         return {"failure": describe(error)}
     return {"last": last}
 
 
-def _train(task: Task, plan: Plan, report: Report) -> None:
+def _train(task: Task, plan: Plan, source: Source, report: Callable[[Report], None]) -> None:
     with tempfile.TemporaryDirectory(prefix="speedlimits-") as scratch:
         folder = Path(scratch) / "member"
         folder.mkdir()
         mirror = Mirror(folder, task.url)
         mirror.fetch()
         if not _whole(folder):
-            train_member(task.config, task.key[1], plan, folder, report, saved=mirror.push)
+            for word in train_member(task.config, task.key[1], plan, folder, source, saved=mirror.push):
+                report(word)
         mirror.release()
 
 
