@@ -34,7 +34,8 @@ else:
         __name__,
         {
             "bounds": "gelbrich max_sliced mean_shift projections sliced trace_bound",
-            "gaussian": "action displacement speed_squared w2_squared w2_squared_deltas w2_squared_diagonal w2_squared_factors",
+            "gaussian": "action displacement speed_squared w2_squared"
+            " w2_squared_deltas w2_squared_diagonal w2_squared_factors",
             "maps": "LinearMap MonotoneMap fastest_map",
             "plans": "assignment_cost member_cost pair_costs sinkhorn_cost",
             "points": "w2_squared_densities w2_squared_histograms w2_squared_samples",
