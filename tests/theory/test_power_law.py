@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedlimits.theory.phase_diagram import phase_diagram
 from speedlimits.theory.power_law import (
     PowerLaw,
     asymptotic_geometric,
     asymptotic_inefficiency,
     asymptotic_pace,
+    phase_diagram,
 )
 
 QUANTITIES = ("w2_squared", "dissipation", "arc_length")
@@ -60,6 +60,9 @@ def test_spectrum_is_a_power_law():
     np.testing.assert_allclose(law.residual**2, 25 / np.sqrt([1, 2, 3, 4]), rtol=1e-15)
     assert law.exponent == 0.25
     assert law.last_time == pytest.approx(16 / 3, rel=1e-15)
+    times = np.array([0.1, 2.0])
+    for name in QUANTITIES:
+        np.testing.assert_array_equal(getattr(law, name)(times), getattr(law.speed_limit(times), name))
 
 
 @pytest.mark.parametrize(
