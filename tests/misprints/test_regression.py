@@ -95,7 +95,7 @@ def test_how_wrong_equation_79_is():
 
 @pytest.mark.parametrize("ratio", [0.5, 2.0])
 def test_equations_8_and_80_on_drawn_data(ratio):
-    """At β = 1e10 averages over 20 draws give 2 min(1, 1/γ) within 4 standard errors, not 2(1 + αλ)."""
+    """Eqs. (8), (80): at β = 1e10 averages of 20 draws give 2 min(1, 1/γ) within 4 standard errors, not 2(1 + αλ)."""
     rng = np.random.default_rng(5)
     dims, end = 40, np.array([np.inf])
     problems = [
@@ -117,7 +117,7 @@ def test_equations_8_and_80_on_drawn_data(ratio):
 
 
 def test_equations_10_and_83_on_drawn_data():
-    """With 4,000 samples of 4 dimensions T_SL is 2 to 5 %, at λ = 1 and α = 3; not 2λα = 6, nor 2(1 + αλ) = 8."""
+    """Eqs. (10), (83): 4,000 samples of 4 weights, λ = 1, α = 3: T_SL is 2 to 5 %, not 2λα = 6 or 2(1 + αλ) = 8."""
     problem = LinearRegression.averaged(
         inputs=np.random.default_rng(6).standard_normal((4, 4000)),
         teacher_variance=3.0,

@@ -45,12 +45,13 @@ def loss(problem: LinearProblem, theta: np.ndarray) -> float:
 
 
 def test_distance_and_dissipation_are_those_of_the_flow(problem, kernel):
-    """Eqs. (13), (54) with the ½ restored, against the matrix exponential of the weights' own equation."""
+    """Eqs. (13), (54), (55), (56) with the ½ restored, against the matrix exponential of the weights' own equation."""
     w2, spent = kernel.w2_squared(TIMES), kernel.dissipation(TIMES)
     for k, time in enumerate(TIMES):
         theta = flow(problem, time)
         assert w2[k] == pytest.approx(theta @ theta, rel=1e-9, abs=1e-14)
         assert spent[k] == pytest.approx(loss(problem, 0 * theta) - loss(problem, theta), rel=1e-9, abs=1e-14)
+    np.testing.assert_allclose(kernel.speed_limit(TIMES[1:]).speed_limit, w2[1:] / spent[1:], rtol=1e-13)
 
 
 def test_arc_length_is_the_integrated_speed(problem, kernel):
@@ -77,7 +78,7 @@ def test_inefficiency_starts_at_one(kernel):
 
 
 def test_error_and_move_are_those_of_the_flow(problem):
-    """Eqs. (52), (53): outputs' error and weights, mode by mode, against the matrix exponential."""
+    """Eqs. (51), (52), (53): outputs' error and weights, mode by mode, against the matrix exponential."""
     left, _, right = np.linalg.svd(problem.jacobian, full_matrices=False)
     # Same order and signs of the modes as the problem's own.
     signs = np.sign(np.sum(left * (problem.jacobian @ right.T), axis=0))
@@ -92,7 +93,7 @@ def test_error_and_move_are_those_of_the_flow(problem):
 
 
 def test_displacement_has_the_distance_and_the_length():
-    """Eq. (65): the curve's squared end-to-end distance is 𝒲₂, and a polygon of 4,000 chords has its length."""
+    """Eqs. (64), (65): the curve's squared end-to-end distance is 𝒲₂, and a polygon of 4,000 chords has its length."""
     kernel = ConstantKernel(eigenvalues=EIGENVALUES, residual=np.array([1.0, -2.0, 0.5, 3.0, 1.0]))
     times = 20.0 * np.linspace(0.0, 1.0, 4001) ** 2
     curve = kernel.displacement(times)

@@ -102,7 +102,7 @@ def test_exponents_and_prefactors_between_first_and_last_mode(alpha, delta):
 
 @pytest.mark.parametrize("a", [-0.6, -0.2, 0.0, 0.3, 0.6])
 def test_arc_length_exponent_and_prefactor(a):
-    """The length of 10²⁵ modes' path tends to its leading term, Eq. (73) with the prefactor, as (Λt)^{−(1+a)/2}."""
+    """The length of 10²⁵ modes' path tends to its leading term, Eqs. (16), (73), as (Λt)^{−(1+a)/2}."""
     law = of_exponent(a, 1.0, 10**25)
     times = np.array([1e3, 1e4, 1e5])
     error = np.abs(law.finite(times).arc_length / law.asymptotic(times).arc_length - 1)

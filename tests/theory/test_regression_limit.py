@@ -173,7 +173,7 @@ def test_at_time_zero_nothing_has_happened():
 
 @pytest.mark.parametrize(("decay", "variance"), [(1.0, 1.0), (0.1, 5.0)])
 def test_zero_temperature(decay, variance):
-    """β → ∞: 2 min(1, 1/γ), whatever α and λ; the correction falls like β^(−1/2) or faster away from γ = 1."""
+    """Eqs. (8), (80), β → ∞: 2 min(1, 1/γ), whatever α and λ; away from γ = 1 the rest falls like β^(−1/2) or faster."""
     ratios = np.array([0.25, 4.0])
     point = {"weight_decay": decay, "teacher_variance": variance, "aspect_ratio": ratios}
     for beta in (1e6, 1e10):
@@ -184,7 +184,7 @@ def test_zero_temperature(decay, variance):
 
 
 def test_high_temperature():
-    """β → 0: T_SL → (β/γλ)(1 + 4αλ)/(1 + 2αλ), with a relative error that falls like β."""
+    """Eqs. (9), (81), β → 0: T_SL → (β/γλ)(1 + 4αλ)/(1 + 2αλ), with a relative error that falls like β."""
     ratios = np.array([0.01, 1.0, 100.0])
     errors = []
     for beta in (1e-5, 1e-6):
@@ -196,7 +196,7 @@ def test_high_temperature():
 
 
 def test_many_samples():
-    """Many samples, n → ∞: 2, whatever λ, β and α; not 2λα."""
+    """Eqs. (10), (83), n → ∞: 2, whatever λ, β and α; not 2λα."""
     for decay, beta, variance in ((1.0, 1.0, 1.0), (3.0, 0.2, 5.0), (0.1, 50.0, 0.5)):
         system = RegressionLimit(
             weight_decay=decay, inverse_temperature=beta, teacher_variance=variance, aspect_ratio=1e-8
@@ -207,7 +207,7 @@ def test_many_samples():
 
 
 def test_wide():
-    """Wide inputs, d → ∞: the leading term in 1/γ, with a relative error that falls like 1/γ."""
+    """Eqs. (11), (82), d → ∞: the leading term in 1/γ, with a relative error that falls like 1/γ."""
     errors = []
     for ratio in (1e3, 1e4):
         system = RegressionLimit(weight_decay=0.5, inverse_temperature=3.0, aspect_ratio=ratio, teacher_variance=2.0)

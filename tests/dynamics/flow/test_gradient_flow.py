@@ -53,7 +53,7 @@ def run(loss: FlatLoss, time: float, rtol: float, records: int = 20, method: str
     ],
 )
 def test_quadratics_meet_their_closed_form(decades, method):
-    """Eqs. (13), (66) at λ_max·T = 1e2, 1e4, 1e6, at every record time, to 10·rtol."""
+    """Eqs. (13), (49), (66) at λ_max·T = 1e2, 1e4, 1e6, at every record time, to 10·rtol."""
     problem, time = quadratic(decades)
     times = np.concatenate([[0.0], np.geomspace(1e-3 * time, time, 13)])
     theta0 = torch.zeros(problem.jacobian.shape[1], dtype=torch.float64)

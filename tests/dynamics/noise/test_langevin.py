@@ -156,7 +156,7 @@ def test_isotropic_quadratic_at_infinite_time():
 
 @pytest.mark.parametrize("time", [0.2, 1.0])
 def test_double_well_follows_fokker_planck(time):
-    """⟨V⟩ and the second moment of 20,000 members in the double well within 4 standard errors of the solved density."""
+    """Eq. (2): ⟨V⟩ and ⟨θ²⟩ of 20,000 members in the double well, within 4 standard errors of the solved density."""
     solution = FokkerPlanck(lambda x: x**2 + 1.5 * (x**2 - 1.2) ** 2, inverse_temperature=2.0).solution(
         np.array([time])
     )
