@@ -173,7 +173,7 @@ def test_at_time_zero_nothing_has_happened():
 
 @pytest.mark.parametrize(("decay", "variance"), [(1.0, 1.0), (0.1, 5.0)])
 def test_zero_temperature(decay, variance):
-    """Eqs. (8), (80), β → ∞: 2 min(1, 1/γ), whatever α and λ; away from γ = 1 the rest falls like β^(−1/2) or faster."""
+    """Eqs. (8), (80), β → ∞: 2 min(1, 1/γ), whatever α and λ; for γ ≠ 1 the rest falls like β^(−1/2) or faster."""
     ratios = np.array([0.25, 4.0])
     point = {"weight_decay": decay, "teacher_variance": variance, "aspect_ratio": ratios}
     for beta in (1e6, 1e10):

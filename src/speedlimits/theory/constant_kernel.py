@@ -24,7 +24,7 @@ BLOCK = 2**17
 # The degree of the expansions of the speed, and how small their last coefficients are against the length so far.
 DEGREE = 23
 TAIL = 1e-14
-# Intervals are not halved below this: modes that differ by e⁷⁰⁰ in weight have their kinks as wide, noise has none.
+# Intervals are not halved below this. The kinks of modes whose weights differ by e⁷⁰⁰ are as wide; noise has no kinks.
 FINEST = 2.0**-8
 # An n × n kernel in float64 has its zero eigenvalues within 8nε of the largest; this is n = 50,000.
 ROUNDING = 1e-10
@@ -32,16 +32,7 @@ ROUNDING = 1e-10
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class QuadraticLoss:
-    """The loss of a model that is linear in its weights, in the eigenbasis of its kernel.
-
-    Args:
-        eigenvalues: λ_k of the kernel, non-negative; those above 0 are also the Hessian's [1/time]. Negative ones
-            down to −1e-10 of the largest are rounding, and count as 0.
-        residual: Δ_k, initial output minus target in the same basis [√loss].
-
-    Raises:
-        ValueError: if an eigenvalue is negative beyond rounding, a number is not finite, or the lengths differ.
-    """
+    """What `ConstantKernel` and `HeavyBall` share: the eigenvalues λ_k, the residual Δ_k, and their checks."""
 
     eigenvalues: Modes
     residual: Modes

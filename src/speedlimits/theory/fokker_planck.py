@@ -29,7 +29,8 @@ from speedlimits.transport.points import w2_squared_histograms
 
 # Laws are followed down to e^-40 of their largest density: 4e-18, below the rounding of 1.
 DEPTH = 40.0
-# A law that puts more than this share in one cell is not resolved; at an edge, it leaves the domain.
+# A law is resolved if no cell holds more than the first share of it, and inside the domain if no outer cell holds more
+# than the second.
 COARSEST, EDGE = 0.1, 1e-9
 # Where the two routes to the dissipation differ by more than this share, the grid is too coarse.
 UNRESOLVED = 0.01

@@ -58,11 +58,7 @@ class HeavyBall(QuadraticLoss):
         As η → 0 it tends to `ConstantKernel.w2_squared` at t = ηN/(1 − μ).
         """
         weights = self.learning_rate**2 * self.eigenvalues * self.residual**2
-
-        def moved(_: np.ndarray, total: np.ndarray, __: np.ndarray) -> np.ndarray:
-            return total**2
-
-        return self._weighted(steps, self._scaled, moved, weights)
+        return self._weighted(steps, self._scaled, lambda last, total, lag: total**2, weights)
 
     def dissipation(self, steps: Times) -> Times:
         r"""Exact path dissipation Σ|δ|²/Δt of N steps, Δt = η/(1 − μ): the discrete Eq. (55) [loss].

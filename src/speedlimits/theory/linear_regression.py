@@ -81,22 +81,12 @@ class LinearRegression:
     ) -> "LinearRegression":
         r"""The targets of the root-mean-square teacher: its distance and dissipation are averages over θ⋆.
 
-        Distance, free energy and dissipation are quadratic in :math:`y = X^{\mathsf T}\theta_\star`, without mixed
-        terms between eigenvectors of XXᵀ. A teacher with the weight √(α/d) along each of them therefore has, exactly,
-        their means over :math:`\theta_\star \sim \mathcal N(0, (\alpha/d)I)`, as in Eqs. (77), (79).
+        Distance, free energy and dissipation are quadratic in :math:`y = X^{\mathsf T}\theta_\star`, and have no mixed
+        terms between eigenvectors of XXᵀ. So a teacher with the weight √(α/d) along each of them has exactly their
+        means over :math:`\theta_\star \sim \mathcal N(0, (\alpha/d)I)`, as in Eqs. (77), (79).
 
-        Args:
-            inputs: X, a column per sample.
-            teacher_variance: α, non-negative.
-            weight_decay: λ, positive.
-            inverse_temperature: β [1/loss], positive and finite.
-            learning_rate: η; None stands for the paper's 1/n.
-
-        Returns:
-            The problem; its law is that of this one teacher.
-
-        Raises:
-            ValueError: if X is empty, a number is not finite, λ, β or η is not positive, or α negative.
+        The law is that of this one teacher. The arguments and their rules are those of the class, and α, the teacher's
+        variance, must not be negative.
         """
         _check_inputs(inputs)
         check_non_negative("teacher_variance", teacher_variance)

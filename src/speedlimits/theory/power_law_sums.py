@@ -19,8 +19,8 @@ from speedlimits._shapes import Times
 
 # Modes summed one by one; what the series leaves out falls as the fourth power of it.
 HEAD = 128
-# The distance from a removable singularity at which functions of the exponent start to be interpolated across it,
-# and the nodes' own largest distance and number.
+# Functions of the exponent have removable singularities. Nearer than NEAR to one they are interpolated across it, from
+# so many NODES that lie up to REACH away.
 NEAR, REACH, NODES = 0.1, 0.3, 40
 
 
