@@ -16,7 +16,8 @@ import numpy as np
 from environment import medians, write
 from scipy.integrate import IntegrationWarning, quad
 
-from speedlimits.theory import constant_kernel, regression_limit
+from speedlimits.theory.constant_kernel import ConstantKernel
+from speedlimits.theory.regression_limit import RegressionLimit
 
 RESULTS = Path(__file__).parent / "results" / "theory.json"
 # Numbers of a block that stays in the processor's cache.
@@ -58,13 +59,13 @@ def regression(sizes: list[int], compared: int, repeats: int) -> dict[str, Any]:
     contestants: dict[str, Callable[[], object]] = {"quad": lambda: by_quad(subset)}
     for size in sizes:
         part = {name: values[:size] for name, values in points.items()}
-        contestants[f"end_{size}"] = lambda part=part: regression_limit.speed_limit(**part)
+        contestants[f"end_{size}"] = lambda part=part: RegressionLimit(**part).speed_limit()
     part = {name: values[: min(sizes[-1], 10_000)] for name, values in points.items()}
-    contestants["on_the_way"] = lambda: regression_limit.speed_limit(**part, time=1.0)
+    contestants["on_the_way"] = lambda: RegressionLimit(**part).speed_limit(1.0)
     seconds = medians(contestants, repeats)
     per_second = {str(size): size / seconds[f"end_{size}"] for size in sizes}
     peer = compared / seconds["quad"]
-    ours = regression_limit.speed_limit(**subset)
+    ours = RegressionLimit(**subset).speed_limit().speed_limit
     return {
         "points_per_second": per_second,
         "points_per_second_at_finite_time": len(part["aspect_ratio"]) / seconds["on_the_way"],
@@ -128,7 +129,7 @@ def curves(modes: int, times: int, repeats: int) -> dict[str, Any]:
         Seconds of each curve and of the exponentials, their ratios, and the curves' peak memory.
     """
     eigenvalues = np.arange(1, modes + 1) ** -1.5
-    residual = np.arange(1, modes + 1) ** -0.4
+    kernel = ConstantKernel(eigenvalues=eigenvalues, residual=np.arange(1, modes + 1) ** -0.4)
     grid = np.geomspace(1e-2, 1e6, times)
 
     def exponentials() -> None:
@@ -142,8 +143,8 @@ def curves(modes: int, times: int, repeats: int) -> dict[str, Any]:
 
     contestants: dict[str, Callable[[], object]] = {
         "exponentials": exponentials,
-        "w2_squared": lambda: constant_kernel.w2_squared(eigenvalues, residual, grid),
-        "dissipation": lambda: constant_kernel.dissipation(eigenvalues, residual, grid),
+        "w2_squared": lambda: kernel.w2_squared(grid),
+        "dissipation": lambda: kernel.dissipation(grid),
     }
     seconds = medians(contestants, repeats)
     names = ("w2_squared", "dissipation")

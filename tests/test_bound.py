@@ -29,7 +29,7 @@ def polygon(steps: np.ndarray, durations: np.ndarray, losses: np.ndarray | None 
     arrays(np.float64, 7, elements=st.floats(1e-3, 1e3)),
 )
 def test_no_path_beats_the_limit(steps, durations):
-    """T_SL ≤ T for every polygon and every timing: Cauchy–Schwarz, then the triangle inequality."""
+    """Eq. (7): T_SL ≤ T for every polygon and every timing: Cauchy–Schwarz, then the triangle inequality."""
     limit = speed_limit(polygon(steps, durations))
     assert (limit.speed_limit <= limit.time * (1 + 1e-12)).all()
     assert limit.certified
@@ -45,7 +45,7 @@ def test_straight_path_at_constant_speed_meets_the_limit():
 
 @given(SIZES, SIZES, SIZES, SIZES)
 def test_inefficiency_is_geometric_times_pace(time, w2_squared, dissipation, arc_length):
-    """The factorisation is exact: it only multiplies and divides by l²."""
+    """Eq. (12): the inefficiency is T/T_SL, and its factors are exact, because they only multiply and divide by l²."""
     limit = SpeedLimit(time=time, w2_squared=w2_squared, dissipation=dissipation, arc_length=arc_length)
     assert limit.geometric * limit.pace == pytest.approx(limit.inefficiency, rel=1e-12)
     assert limit.inefficiency == pytest.approx(time / limit.speed_limit, rel=1e-12)

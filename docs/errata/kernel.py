@@ -8,7 +8,7 @@ from errata.panel import Panel
 from scipy.integrate import cumulative_trapezoid
 
 from speedlimits.misprints import power_law as as_printed
-from speedlimits.theory import constant_kernel
+from speedlimits.theory.constant_kernel import ConstantKernel
 from speedlimits.theory.power_law import PowerLaw
 
 # a = ½ and a = −½; the times lie between the first mode's own, 1, and the last one's.
@@ -58,10 +58,7 @@ def random_models(draws: int, rng: np.random.Generator) -> list[Panel]:
     times = step * steps
     spent, squares = losses[0][:, None] - np.transpose(losses)[:, steps], np.transpose(moved)[:, steps]
 
-    def ratio(dissipation):
-        return lambda t: (
-            t * dissipation(eigenvalues, residual, t) / constant_kernel.w2_squared(eigenvalues, residual, t)
-        )
+    kernel = ConstantKernel(eigenvalues=eigenvalues, residual=residual)
 
     # Steps of finite length shift both by ηλ/2.
     return [
@@ -70,8 +67,8 @@ def random_models(draws: int, rng: np.random.Generator) -> list[Panel]:
             x_label="flow time T",
             y_label="$T/T_{SL}$",
             x=times,
-            printed=ratio(as_printed.dissipation),
-            corrected=ratio(constant_kernel.dissipation),
+            printed=lambda t: t * as_printed.dissipation(kernel, t) / kernel.w2_squared(t),
+            corrected=lambda t: t * kernel.dissipation(t) / kernel.w2_squared(t),
             draws=times * spent / squares.mean(axis=0),
             finite=0.006,
         ),
@@ -81,7 +78,7 @@ def random_models(draws: int, rng: np.random.Generator) -> list[Panel]:
             y_label="squared distance",
             x=times,
             printed=lambda t: np.full(t.shape, np.sum(residual**2 / eigenvalues)),
-            corrected=lambda t: constant_kernel.w2_squared(eigenvalues, residual, t),
+            corrected=kernel.w2_squared,
             draws=squares,
             finite=0.006,
         ),

@@ -9,8 +9,8 @@ from errata.panel import Panel
 
 from speedlimits.dissipation.free_energy import equilibrium_dissipation, log_partition
 from speedlimits.misprints import regression as as_printed
-from speedlimits.theory import regression_limit
 from speedlimits.theory.ornstein_uhlenbeck import OrnsteinUhlenbeck
+from speedlimits.theory.regression_limit import RegressionLimit
 from speedlimits.transport.gaussian import w2_squared
 
 DIMENSION, DECAY, TEACHER = 60, 0.7, 2.0
@@ -30,6 +30,12 @@ def panels(draws: int, rng: np.random.Generator) -> list[Panel]:
         energies(draws, rng),
         drift(draws, rng),
     ]
+
+
+def limit(**changes) -> RegressionLimit:
+    """The system for d, n → ∞, with a number or an array for what is varied."""
+    parameters = {"weight_decay": DECAY, "inverse_temperature": 1.0, "aspect_ratio": 0.5, "teacher_variance": TEACHER}
+    return RegressionLimit(**parameters | changes)
 
 
 def ends(
@@ -60,18 +66,13 @@ def all_temperatures(draws: int, rng: np.random.Generator) -> Panel:
     betas = np.geomspace(1e-2, 1e3, 9)
     pairs = np.array([[ends(DIMENSION, 2 * DIMENSION, DECAY, beta, rng) for beta in betas] for _ in range(draws)])
 
-    def curve(function):
-        return lambda betas: function(
-            weight_decay=DECAY, inverse_temperature=betas, aspect_ratio=0.5, teacher_variance=TEACHER
-        )
-
     return Panel(
         title="Eq. (79): all temperatures",
         x_label="inverse temperature β",
         y_label="speed limit $T_{SL}$",
         x=betas,
-        printed=curve(as_printed.speed_limit),
-        corrected=curve(regression_limit.speed_limit),
+        printed=lambda betas: as_printed.speed_limit(limit(inverse_temperature=betas)),
+        corrected=lambda betas: limit(inverse_temperature=betas).speed_limit().speed_limit,
         draws=pairs[..., 0] / pairs[..., 1],
         finite=0.02,
     )
@@ -86,10 +87,8 @@ def zero_temperature(draws: int, rng: np.random.Generator) -> Panel:
         x_label="weights per sample γ",
         y_label="speed limit $T_{SL}$",
         x=DIMENSION / samples,
-        printed=lambda ratio: as_printed.limit_zero_temperature(
-            weight_decay=DECAY, aspect_ratio=ratio, teacher_variance=TEACHER
-        ),
-        corrected=lambda ratio: regression_limit.limit_zero_temperature(aspect_ratio=ratio),
+        printed=lambda ratio: as_printed.limit_zero_temperature(limit(aspect_ratio=ratio)),
+        corrected=lambda ratio: limit(aspect_ratio=ratio).limit_zero_temperature(),
         draws=pairs[..., 0] / pairs[..., 1],
         finite=0.02,
     )
@@ -104,8 +103,8 @@ def many_samples(draws: int, rng: np.random.Generator) -> Panel:
         x_label="weight decay λ",
         y_label="speed limit $T_{SL}$",
         x=decays,
-        printed=lambda decay: as_printed.limit_many_samples(weight_decay=decay, teacher_variance=TEACHER),
-        corrected=lambda decay: np.full_like(decay, regression_limit.limit_many_samples()),
+        printed=lambda decay: as_printed.limit_many_samples(limit(weight_decay=decay)),
+        corrected=lambda decay: limit(weight_decay=decay).limit_many_samples(),
         draws=pairs[..., 0] / pairs[..., 1],
         finite=0.03,
     )
@@ -115,8 +114,8 @@ def energies(draws: int, rng: np.random.Generator) -> Panel:
     """Eq. (77): dissipation per sample over the size of the problem, at one weight per sample and β = 1."""
     dimensions = np.array([4, 8, 16, 32, 64])
     spent = np.array([[ends(d, d, DECAY, 1.0, rng)[1] for d in dimensions] for _ in range(draws)])
-    parameters = {"weight_decay": DECAY, "inverse_temperature": 1.0, "aspect_ratio": 1.0, "teacher_variance": TEACHER}
-    whole, others = regression_limit.dissipation(**parameters), as_printed.dissipation(**parameters)
+    system = limit(aspect_ratio=1.0)
+    whole, others = system.dissipation(), as_printed.dissipation(system)
     return Panel(
         title="Eq. (77): dissipation",
         x_label="weights d = samples n",

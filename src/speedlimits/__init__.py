@@ -1,53 +1,50 @@
 """Thermodynamic speed limits for training neural networks: how far from the fastest possible was this run?"""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from speedlimits.bound import SpeedLimit, speed_limit
-from speedlimits.trajectory import Trajectory
+from speedlimits._lazy import lazy
 
 if TYPE_CHECKING:
-    from speedlimits.dynamics.flow.gradient_flow import gradient_flow
-    from speedlimits.dynamics.gradient_descent import gradient_descent
-    from speedlimits.dynamics.loss import FlatLoss
-    from speedlimits.recorder import Recorder
-    from speedlimits.runs.config import RunConfig
-    from speedlimits.runs.run import load_run
-    from speedlimits.training.train import train_run
+    from speedlimits import data as data
+    from speedlimits import dissipation as dissipation
+    from speedlimits import dynamics as dynamics
+    from speedlimits import kernel as kernel
+    from speedlimits import misprints as misprints
+    from speedlimits import models as models
+    from speedlimits import report as report
+    from speedlimits import runs as runs
+    from speedlimits import spectra as spectra
+    from speedlimits import theory as theory
+    from speedlimits import training as training
+    from speedlimits import transport as transport
+    from speedlimits.bound import SpeedLimit as SpeedLimit
+    from speedlimits.bound import speed_limit as speed_limit
+    from speedlimits.dynamics.flow.gradient_flow import gradient_flow as gradient_flow
+    from speedlimits.dynamics.gradient_descent import gradient_descent as gradient_descent
+    from speedlimits.dynamics.loss import FlatLoss as FlatLoss
+    from speedlimits.recorder import Recorder as Recorder
+    from speedlimits.runs.config import RunConfig as RunConfig
+    from speedlimits.runs.run import load_run as load_run
+    from speedlimits.training.problem import Problem as Problem
+    from speedlimits.training.train import train_run as train_run
+    from speedlimits.trajectory import Trajectory as Trajectory
+else:
+    # What needs torch (seconds to import) comes on first use, so figures and theory do without it.
+    __getattr__, __dir__, __all__ = lazy(
+        __name__,
+        {
+            "bound": "SpeedLimit speed_limit",
+            "dynamics.flow.gradient_flow": "gradient_flow",
+            "dynamics.gradient_descent": "gradient_descent",
+            "dynamics.loss": "FlatLoss",
+            "recorder": "Recorder",
+            "runs.config": "RunConfig",
+            "runs.run": "load_run",
+            "training.problem": "Problem",
+            "training.train": "train_run",
+            "trajectory": "Trajectory",
+        },
+        modules="data dissipation dynamics kernel misprints models report runs spectra theory training transport",
+    )
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "FlatLoss",
-    "Recorder",
-    "RunConfig",
-    "SpeedLimit",
-    "Trajectory",
-    "__version__",
-    "gradient_descent",
-    "gradient_flow",
-    "load_run",
-    "speed_limit",
-    "train_run",
-]
-
-# What needs torch (seconds to import) comes on first use, so that figures and theory do without it.
-_ON_DEMAND = {
-    "FlatLoss": "speedlimits.dynamics.loss",
-    "Recorder": "speedlimits.recorder",
-    "RunConfig": "speedlimits.runs.config",
-    "gradient_descent": "speedlimits.dynamics.gradient_descent",
-    "gradient_flow": "speedlimits.dynamics.flow.gradient_flow",
-    "load_run": "speedlimits.runs.run",
-    "train_run": "speedlimits.training.train",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _ON_DEMAND:
-        return getattr(import_module(_ON_DEMAND[name]), name)
-    raise AttributeError(f"module 'speedlimits' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -19,6 +19,7 @@ from speedlimits._checks import (
     check_shape,
 )
 from speedlimits._files import write_atomically
+from speedlimits._shapes import Records
 from speedlimits.errors import RunFolderError
 
 SCHEMA = 1
@@ -67,15 +68,15 @@ class Trajectory:
             a loss is not finite, or a length is negative, decreasing or non-zero at the start.
     """
 
-    times: Float64[np.ndarray, " records"]
-    losses: Float64[np.ndarray, " records"]
-    w2_squared: Float64[np.ndarray, " records"]
-    arc_lengths: Float64[np.ndarray, " records"]
-    path_dissipation: Float64[np.ndarray, " records"]
-    averaged_dissipation: Float64[np.ndarray, " records"] = None  # type: ignore[assignment]
-    gradient_norms_squared: Float64[np.ndarray, " records"] = None  # type: ignore[assignment]
+    times: Records
+    losses: Records
+    w2_squared: Records
+    arc_lengths: Records
+    path_dissipation: Records
+    averaged_dissipation: Records = None  # type: ignore[assignment]
+    gradient_norms_squared: Records = None  # type: ignore[assignment]
     gradient_evaluations: Int64[np.ndarray, " records"] = None  # type: ignore[assignment]
-    test_accuracy: Float64[np.ndarray, " records"] = None  # type: ignore[assignment]
+    test_accuracy: Records = None  # type: ignore[assignment]
     weight_traces: Float64[np.ndarray, "records triples 3"] = None  # type: ignore[assignment]
     snapshot_records: Int64[np.ndarray, " snapshots"] = None  # type: ignore[assignment]
     snapshot_distances_squared: Float64[np.ndarray, "snapshots snapshots"] = None  # type: ignore[assignment]
@@ -140,12 +141,12 @@ class Trajectory:
         return float(self.times[-1])
 
     @property
-    def loss_drop(self) -> Float64[np.ndarray, " records"]:
+    def loss_drop(self) -> Records:
         """ΔL = L(θ_0) − L(θ_t), Eq. (6): the dissipation of a gradient flow [loss]."""
         return self.losses[0] - self.losses
 
     @property
-    def discretisation_share(self) -> Float64[np.ndarray, " records"]:
+    def discretisation_share(self) -> Records:
         """Part of the path dissipation that the loss drop does not show, 1 − ΔL / (Σ|δ|²/Δt).
 
         Zero for a gradient flow; ηλ/2 for gradient descent along one mode of curvature λ. NaN before the first

@@ -8,7 +8,7 @@ import pytest
 from speedlimits.dissipation import bounds
 from speedlimits.dissipation.free_energy import gaussian_entropy
 from speedlimits.estimates import Estimate
-from speedlimits.theory import fokker_planck
+from speedlimits.theory.fokker_planck import FokkerPlanck
 from tests.ensembles import draw, linear_network, potential
 
 BETA = 2.0
@@ -87,7 +87,7 @@ def test_double_well_by_nearest_neighbours_and_from_above():
     def well(x: np.ndarray) -> np.ndarray:
         return x**2 + 1.5 * (x**2 - 1.2) ** 2
 
-    solution = fokker_planck.solve(well, np.array([1.0]), inverse_temperature=2.0)
+    solution = FokkerPlanck(well, inverse_temperature=2.0).solution(np.array([1.0]))
     truth = solution.dissipation[0]
     rng = np.random.default_rng(5)
     start = 0.5 * rng.standard_normal(20_000)

@@ -6,7 +6,6 @@ import pytest
 from scipy.integrate import dblquad, quad
 
 from speedlimits.dissipation import free_energy as ends
-from speedlimits.dissipation import loss_drop
 from speedlimits.theory.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from speedlimits.transport.gaussian import w2_squared
 
@@ -156,7 +155,7 @@ def test_loss_drop_is_the_noise_free_limit(process):
         losses.append([flow.mean_potential(time) for time in (0.0, 0.4)])
         totals.append(flow.path_dissipation(np.array([0.4]))[0])
     before, after = np.array(losses).T
-    assert loss_drop.dissipation(before, after) == pytest.approx(np.mean(totals), rel=1e-11)
+    assert ends.loss_drop(before, after) == pytest.approx(np.mean(totals), rel=1e-11)
 
 
 def test_cost_of_the_plan_is_no_dissipation():
@@ -187,10 +186,13 @@ def test_cost_of_the_plan_is_no_dissipation():
             lambda: ends.log_partition(np.array([[1.0, 0.0], [0.0, 0.0]]), np.zeros(2), 0.0, 1.0),
             r"`stiffness` must be positive definite; its smallest eigenvalue is 0\.",
         ),
-        (lambda: ends.free_energy(1.0, 0.0, 0.0), r"`inverse_temperature` must be positive \(infinity .*\); .* = 0\."),
+        (
+            lambda: ends.nonequilibrium_free_energy(1.0, 0.0, 0.0),
+            r"`inverse_temperature` must be positive \(infinity .*\); .* = 0\.",
+        ),
         (lambda: ends.divergence_dissipation(1.0, -0.1, 1.0), r"`divergence_end` must be non-negative and finite"),
-        (lambda: loss_drop.dissipation(np.ones(2), np.array([1.0, np.nan])), r"`losses_end` .* losses_end\[1\] = nan"),
-        (lambda: loss_drop.dissipation(np.ones(0), np.ones(0)), r"`losses_start` must have at least one seed"),
+        (lambda: ends.loss_drop(np.ones(2), np.array([1.0, np.nan])), r"`losses_end` .* losses_end\[1\] = nan"),
+        (lambda: ends.loss_drop(np.ones(0), np.ones(0)), r"`losses_start` must have at least one seed"),
     ],
 )
 @pytest.mark.usefixtures("as_user")

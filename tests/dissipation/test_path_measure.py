@@ -35,7 +35,7 @@ def direct(path: np.ndarray) -> np.ndarray:
 
 
 def test_steps_settle_at_their_own_temperature():
-    """Eq. (28): in a well of curvature κ the steps have variance 1/(βκ(1 − κdt/2)), within 4 standard errors."""
+    """Eqs. (27), (28): in a well of curvature κ the steps have variance 1/(βκ(1 − κdt/2)), within 4 standard errors."""
     curvature, step, walkers = 2.0, 0.25, 40_000
     rng = np.random.default_rng(3)
     ends = walk(np.zeros((walkers, 1)), lambda theta: -curvature * theta, 40, rng, step)[:, -1]
@@ -50,7 +50,7 @@ def test_density_is_the_product_of_gaussians(path):
 
 
 def test_ratio_is_forward_over_backward(path):
-    """Eq. (37): the closed form is the direct ratio of the path to its reversal."""
+    """Eqs. (3), (37): the closed form is the direct ratio of the path to its reversal."""
     value = path_measure.log_path_ratio(path, double_well(path), BETA, STEP)
     assert value == pytest.approx(direct(path) - direct(path[..., ::-1, :]), rel=1e-10)
 

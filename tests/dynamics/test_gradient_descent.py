@@ -16,7 +16,8 @@ from speedlimits.dynamics.gradient_descent import (
 )
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.errors import DivergenceError
-from speedlimits.theory import constant_kernel, heavy_ball
+from speedlimits.theory.constant_kernel import ConstantKernel
+from speedlimits.theory.heavy_ball import HeavyBall
 from tests.cases import LinearProblem
 
 EIGENVALUES = np.array([4.0, 1.5, 0.5, 0.1])
@@ -44,14 +45,8 @@ def measured(problem: LinearProblem, steps: int) -> np.ndarray:
 
 
 def exact(problem: LinearProblem) -> np.ndarray:
-    arguments = problem.eigenvalues, problem.residual, TIMES
-    return np.array(
-        [
-            constant_kernel.w2_squared(*arguments),
-            constant_kernel.dissipation(*arguments),
-            constant_kernel.arc_length(*arguments),
-        ]
-    )
+    kernel = ConstantKernel(eigenvalues=problem.eigenvalues, residual=problem.residual)
+    return np.array([kernel.w2_squared(TIMES), kernel.dissipation(TIMES), kernel.arc_length(TIMES)])
 
 
 def test_fine_integration_meets_the_closed_forms(problem):
@@ -76,9 +71,10 @@ def test_discrete_sums_are_exact(problem):
     learning_rate = 0.4
     times = learning_rate * np.array([0, 1, 5, 40])
     run = gradient_descent(linear_loss(problem), start(problem), times, learning_rate=learning_rate)
-    arguments = problem.eigenvalues, problem.residual, np.array([0.0, 1, 5, 40]), learning_rate
-    np.testing.assert_allclose(run.w2_squared, heavy_ball.w2_squared(*arguments), rtol=1e-12)
-    np.testing.assert_allclose(run.path_dissipation, heavy_ball.path_dissipation(*arguments), rtol=1e-12)
+    forms = HeavyBall(eigenvalues=problem.eigenvalues, residual=problem.residual, learning_rate=learning_rate)
+    steps = np.array([0.0, 1, 5, 40])
+    np.testing.assert_allclose(run.w2_squared, forms.w2_squared(steps), rtol=1e-12)
+    np.testing.assert_allclose(run.path_dissipation, forms.dissipation(steps), rtol=1e-12)
 
 
 def test_discretisation_share_is_half_the_scaled_curvature():

@@ -10,7 +10,8 @@ from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_dr
 from speedlimits.kernel.lanczos import residual_measure
 from speedlimits.kernel.operator import KernelOperator
 from speedlimits.models.fcn import FCN
-from speedlimits.theory import constant_kernel, heavy_ball
+from speedlimits.theory.constant_kernel import ConstantKernel
+from speedlimits.theory.heavy_ball import HeavyBall
 from tests.kernel.models import inputs
 
 
@@ -35,7 +36,8 @@ def test_linear_network_trains_as_predicted():
     eigenvalues, residual = spectrum(loss)
     rate = 0.9 / eigenvalues[0]
     run = gradient_descent(loss, loss.initial, rate * np.array([0.0, 1.0, 10.0, 300.0]), learning_rate=rate)
-    expected = heavy_ball.speed_limit(eigenvalues, residual, np.array([0.0, 1.0, 10.0, 300.0]), rate)
+    steps = HeavyBall(eigenvalues=eigenvalues, residual=residual, learning_rate=rate)
+    expected = steps.speed_limit(np.array([0.0, 1.0, 10.0, 300.0]))
     np.testing.assert_allclose(run.w2_squared, expected.w2_squared, rtol=1e-8)
     np.testing.assert_allclose(run.path_dissipation, expected.dissipation, rtol=1e-8)
     np.testing.assert_allclose(run.arc_lengths, expected.arc_length, rtol=1e-8)
@@ -69,7 +71,8 @@ def test_prediction_improves_with_width():
             time = 30.0 / eigenvalues[0]
             *_, (end, _) = integrate(loss, loss.initial, init(loss, loss.initial, rtol=1e-4), [0.0, time], rtol=1e-4)
             moved = float(end.displacement.square().sum())
-            predicted = constant_kernel.speed_limit(eigenvalues, residual, np.array([time]))
+            kernel = ConstantKernel(eigenvalues=eigenvalues, residual=residual)
+            predicted = kernel.speed_limit(np.array([time]))
             drop = value(loss, loss.initial) - value(loss, loss.initial + end.displacement)
             errors[0, row, seed] = moved / predicted.w2_squared[0] - 1
             errors[1, row, seed] = time * drop / moved / predicted.inefficiency[0] - 1

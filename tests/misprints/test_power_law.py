@@ -6,7 +6,7 @@ from scipy.integrate import quad
 from scipy.special import gamma, gammainc, zeta
 
 from speedlimits.misprints import power_law as as_printed
-from speedlimits.theory import constant_kernel
+from speedlimits.theory.constant_kernel import ConstantKernel
 from speedlimits.theory.power_law import PowerLaw
 from tests.cases import LinearProblem
 
@@ -25,10 +25,10 @@ def test_dissipation_without_the_half_is_twice_the_loss_drop():
     left, values, right = np.linalg.svd(problem.jacobian, full_matrices=False)
     theta = -right.T @ (np.expm1(-(values**2) * 0.7) * (left.T @ problem.targets) / values)
     drop = 0.5 * np.sum(problem.targets**2) - 0.5 * np.sum((problem.jacobian @ theta - problem.targets) ** 2)
-    arguments = problem.eigenvalues, problem.residual
-    assert as_printed.dissipation(*arguments, np.array([0.7]))[0] == pytest.approx(2 * drop, rel=1e-12)
+    kernel = ConstantKernel(eigenvalues=problem.eigenvalues, residual=problem.residual)
+    assert as_printed.dissipation(kernel, np.array([0.7]))[0] == pytest.approx(2 * drop, rel=1e-12)
     early = np.array([1e-9])
-    start = early * as_printed.dissipation(*arguments, early) / constant_kernel.w2_squared(*arguments, early)
+    start = early * as_printed.dissipation(kernel, early) / kernel.w2_squared(early)
     assert start[0] == pytest.approx(2.0, rel=1e-6)
 
 

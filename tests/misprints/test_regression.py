@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from speedlimits.misprints import regression as as_printed
-from speedlimits.theory import regression_limit
 from speedlimits.theory.linear_regression import LinearRegression
+from speedlimits.theory.regression_limit import RegressionLimit
 from tests.theory.regression_cases import brute_force, draw
 
 
@@ -74,30 +74,28 @@ def test_equation_79_on_drawn_data(ratio):
     limits = moved / spent
     # The mean over draws is itself 1/d away from the limit, with a factor below 1.
     error = 4 * limits.std(ddof=1) / np.sqrt(draws) + 1 / dims
-    assert abs(limits.mean() - regression_limit.speed_limit(**point, aspect_ratio=ratio)) < error
-    assert as_printed.speed_limit(**point, aspect_ratio=ratio) - limits.mean() > 20 * error
+    system = RegressionLimit(**point, aspect_ratio=ratio)
+    assert abs(limits.mean() - system.speed_limit().speed_limit) < error
+    assert as_printed.speed_limit(system) - limits.mean() > 20 * error
     error = 4 * spent.std(ddof=1) / np.sqrt(draws) + 1 / dims
-    assert abs(spent.mean() - regression_limit.dissipation(**point, aspect_ratio=ratio)) < error
-    assert spent.mean() - as_printed.dissipation(**point, aspect_ratio=ratio) > 4 * error
+    assert abs(spent.mean() - system.dissipation()) < error
+    assert spent.mean() - as_printed.dissipation(system) > 4 * error
 
 
 def test_how_wrong_equation_79_is():
     """As printed T_SL is too large by 1 + αλ at β → ∞ and by 1 + 2αλ at β → 0, and right only at α = 0."""
     signals = np.array([0.0, 1.0, 6.0])
     for beta, factors in ((1e12, 1 + signals), (1e-9, 1 + 2 * signals)):
-        point = {
-            "weight_decay": 2.0,
-            "inverse_temperature": beta,
-            "aspect_ratio": 0.5,
-            "teacher_variance": signals / 2.0,
-        }
-        excess = as_printed.speed_limit(**point) / regression_limit.speed_limit(**point)
+        system = RegressionLimit(
+            weight_decay=2.0, inverse_temperature=beta, aspect_ratio=0.5, teacher_variance=signals / 2.0
+        )
+        excess = as_printed.speed_limit(system) / system.speed_limit().speed_limit
         np.testing.assert_allclose(excess, factors, rtol=1e-5)
 
 
 @pytest.mark.parametrize("ratio", [0.5, 2.0])
 def test_equations_8_and_80_on_drawn_data(ratio):
-    """At β = 1e10 averages over 20 draws give 2 min(1, 1/γ) within 4 standard errors, not 2(1 + αλ)."""
+    """Eqs. (8), (80): at β = 1e10 averages of 20 draws give 2 min(1, 1/γ) within 4 standard errors, not 2(1 + αλ)."""
     rng = np.random.default_rng(5)
     dims, end = 40, np.array([np.inf])
     problems = [
@@ -111,14 +109,15 @@ def test_equations_8_and_80_on_drawn_data(ratio):
     ]
     limits = np.array([problem.speed_limit(end).speed_limit[0] for problem in problems])
     error = 4 * limits.std(ddof=1) / np.sqrt(20) + 1e-3
-    assert abs(limits.mean() - regression_limit.limit_zero_temperature(aspect_ratio=ratio)) < error
-    printed = as_printed.limit_zero_temperature(weight_decay=1.0, aspect_ratio=ratio, teacher_variance=2.0)
+    system = RegressionLimit(weight_decay=1.0, inverse_temperature=1e10, aspect_ratio=ratio, teacher_variance=2.0)
+    assert abs(limits.mean() - system.limit_zero_temperature()) < error
+    printed = as_printed.limit_zero_temperature(system)
     assert printed == 6.0
     assert printed - limits.mean() > 20 * error
 
 
 def test_equations_10_and_83_on_drawn_data():
-    """With 4,000 samples of 4 dimensions T_SL is 2 to 5 %, at λ = 1 and α = 3; not 2λα = 6, nor 2(1 + αλ) = 8."""
+    """Eqs. (10), (83): 4,000 samples of 4 weights, λ = 1, α = 3: T_SL is 2 to 5 %, not 2λα = 6 or 2(1 + αλ) = 8."""
     problem = LinearRegression.averaged(
         inputs=np.random.default_rng(6).standard_normal((4, 4000)),
         teacher_variance=3.0,
@@ -126,32 +125,42 @@ def test_equations_10_and_83_on_drawn_data():
         inverse_temperature=5.0,
     )
     limit = problem.speed_limit(np.array([np.inf])).speed_limit[0]
-    assert limit == pytest.approx(regression_limit.limit_many_samples(), rel=0.05)
-    assert as_printed.limit_many_samples(weight_decay=1.0, teacher_variance=3.0) == 6.0
+    system = RegressionLimit(weight_decay=1.0, inverse_temperature=5.0, aspect_ratio=1e-8, teacher_variance=3.0)
+    assert limit == pytest.approx(system.limit_many_samples(), rel=0.05)
+    assert as_printed.limit_many_samples(system) == 6.0
     # The two prints contradict each other: Eq. (79) as printed tends to 2(1 + αλ).
-    at_79 = as_printed.speed_limit(weight_decay=1.0, inverse_temperature=5.0, aspect_ratio=1e-8, teacher_variance=3.0)
-    assert at_79 == pytest.approx(8.0, rel=1e-3)
+    assert as_printed.speed_limit(system) == pytest.approx(8.0, rel=1e-3)
 
 
 def test_limits_that_are_said_not_to_commute():
     """Below Eq. (80): 2(1 + αλ) stays, while T_SL at β = 1e12 falls to 2/γ."""
-    printed = as_printed.limit_zero_temperature_then_wide(weight_decay=1.0, teacher_variance=2.0)
-    assert printed == 6.0
     ratios = np.array([1e2, 1e4])
-    limit = regression_limit.speed_limit(
-        weight_decay=1.0, inverse_temperature=1e12, aspect_ratio=ratios, teacher_variance=2.0
+    system = RegressionLimit(weight_decay=1.0, inverse_temperature=1e12, aspect_ratio=ratios, teacher_variance=2.0)
+    np.testing.assert_array_equal(as_printed.limit_zero_temperature_then_wide(system), 6.0)
+    np.testing.assert_allclose(system.speed_limit().speed_limit, 2.0 / ratios, rtol=1e-5)
+
+
+def test_parameters_broadcast():
+    """A table of parameters gives a table of printed limits."""
+    system = RegressionLimit(
+        weight_decay=np.array([[1.0], [2.0]]), inverse_temperature=1.0, aspect_ratio=np.ones(3), teacher_variance=2.0
     )
-    np.testing.assert_allclose(limit, 2.0 / ratios, rtol=1e-5)
+    np.testing.assert_array_equal(as_printed.limit_many_samples(system), [[4.0] * 3, [8.0] * 3])
+    np.testing.assert_array_equal(as_printed.limit_zero_temperature(system), [[6.0] * 3, [10.0] * 3])
+    assert as_printed.speed_limit(system).shape == as_printed.dissipation(system).shape == (2, 3)
 
 
 @pytest.mark.usefixtures("as_user")
-def test_bad_input_is_named():
-    """Misprints check their arguments as their corrections do."""
-    with pytest.raises(
-        ValueError, match=r"`teacher_variance` must be non-negative and finite; teacher_variance = -1\."
-    ):
-        as_printed.speed_limit(weight_decay=1.0, inverse_temperature=1.0, aspect_ratio=1.0, teacher_variance=-1.0)
-    with pytest.raises(ValueError, match=r"`aspect_ratio` must be positive and finite; aspect_ratio = 0\."):
-        as_printed.limit_zero_temperature(weight_decay=1.0, aspect_ratio=0.0, teacher_variance=1.0)
-    with pytest.raises(ValueError, match=r"`weight_decay` must be positive and finite; weight_decay = 0\."):
-        as_printed.limit_many_samples(weight_decay=0.0, teacher_variance=1.0)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"teacher_variance": -1.0}, r"`teacher_variance` must be non-negative and finite; teacher_variance = -1\."),
+        ({"aspect_ratio": 0.0}, r"`aspect_ratio` must be positive and finite; aspect_ratio = 0\."),
+        ({"weight_decay": 0.0}, r"`weight_decay` must be positive and finite; weight_decay = 0\."),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    """Misprints take the system of their corrections, and so its checks."""
+    parameters = {"weight_decay": 1.0, "inverse_temperature": 1.0, "aspect_ratio": 1.0, "teacher_variance": 1.0}
+    with pytest.raises(ValueError, match=message):
+        as_printed.speed_limit(RegressionLimit(**parameters | change))

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from speedlimits.report.figures import theory
-from speedlimits.theory import constant_kernel, fokker_planck
+from speedlimits.theory.constant_kernel import ConstantKernel
+from speedlimits.theory.fokker_planck import FokkerPlanck
 
 EIGENVALUES, RESIDUAL = np.array([2.0, 0.5]), np.array([3.0, 1.0])
 
 
 def limit(times: np.ndarray):
-    return constant_kernel.speed_limit(EIGENVALUES, RESIDUAL, times)
+    return ConstantKernel(eigenvalues=EIGENVALUES, residual=RESIDUAL).speed_limit(times)
 
 
 def drawn(axes) -> dict[str, np.ndarray]:
@@ -50,7 +51,9 @@ def test_decades_are_logarithmic():
 
 def test_densities_are_probabilities_per_width():
     """Start, equilibrium and each time are drawn as densities of area 1."""
-    solution = fokker_planck.solve(lambda x: 2 * (x - 1) ** 2, np.array([0.1, 0.4]), inverse_temperature=1.0, cells=200)
+    solution = FokkerPlanck(lambda x: 2 * (x - 1) ** 2, inverse_temperature=1.0, cells=200).solution(
+        np.array([0.1, 0.4])
+    )
     left = theory.densities(solution, solution.speed_limit, "title").axes[0]
     width = solution.points[1] - solution.points[0]
     assert len(left.lines) == 4

@@ -8,7 +8,7 @@ import pytest
 from speedlimits import Trajectory
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.kernel import KernelRecord, KernelView
-from speedlimits.theory import constant_kernel
+from speedlimits.theory.constant_kernel import ConstantKernel
 
 EIGENVALUES = 5.0 * np.arange(1.0, 201) ** -1.2
 RESIDUAL = np.arange(1.0, 201) ** -0.3
@@ -35,7 +35,7 @@ def record(**changes) -> KernelRecord:
 def run() -> Trajectory:
     """The flow under just this kernel."""
     times = np.concatenate([[0.0], np.geomspace(1e-2, 1.0, 20)])
-    limit = constant_kernel.speed_limit(EIGENVALUES, RESIDUAL, times)
+    limit = ConstantKernel(eigenvalues=EIGENVALUES, residual=RESIDUAL).speed_limit(times)
     distances = np.zeros((3, 3))
     return Trajectory(
         times=times,
@@ -79,7 +79,8 @@ def test_summary_has_the_exponents_and_what_they_mean():
     assert found["spectrum_exponent"] == pytest.approx(1.2, rel=1e-6)
     assert found["residual_exponent"] == pytest.approx(0.6, abs=0.01)
     assert found["regimes"] == ["optimal"]
-    exact = constant_kernel.speed_limit(EIGENVALUES, RESIDUAL, np.array([1.0])).inefficiency[0]
+    kernel = ConstantKernel(eigenvalues=EIGENVALUES, residual=RESIDUAL)
+    exact = kernel.speed_limit(np.array([1.0])).inefficiency[0]
     # The law's integrals against the sums over 200 modes.
     assert found["inefficiency"] == pytest.approx(exact, rel=0.05)
 

@@ -12,6 +12,7 @@ from scipy.integrate import quad
 from scipy.linalg import expm
 
 from speedlimits.theory import constant_kernel
+from speedlimits.theory.constant_kernel import ConstantKernel
 from tests.cases import LinearProblem
 
 EIGENVALUES = np.array([5.0, 1.0, 0.3, 0.01, 0.0])
@@ -21,6 +22,11 @@ TIMES = np.array([0.0, 1e-3, 0.4, 3.0, 200.0])
 @pytest.fixture
 def problem() -> LinearProblem:
     return LinearProblem.draw(EIGENVALUES, np.random.default_rng(0))
+
+
+@pytest.fixture
+def kernel(problem) -> ConstantKernel:
+    return ConstantKernel(eigenvalues=problem.eigenvalues, residual=problem.residual)
 
 
 def flow(problem: LinearProblem, time: float) -> np.ndarray:
@@ -38,53 +44,47 @@ def loss(problem: LinearProblem, theta: np.ndarray) -> float:
     return 0.5 * np.sum((problem.jacobian @ theta - problem.targets) ** 2)
 
 
-def test_distance_and_dissipation_are_those_of_the_flow(problem):
-    """Eqs. (13), (54) with the ½ restored, against the matrix exponential of the weights' own equation."""
-    w2 = constant_kernel.w2_squared(problem.eigenvalues, problem.residual, TIMES)
-    spent = constant_kernel.dissipation(problem.eigenvalues, problem.residual, TIMES)
+def test_distance_and_dissipation_are_those_of_the_flow(problem, kernel):
+    """Eqs. (13), (54), (55), (56) with the ½ restored, against the matrix exponential of the weights' own equation."""
+    w2, spent = kernel.w2_squared(TIMES), kernel.dissipation(TIMES)
     for k, time in enumerate(TIMES):
         theta = flow(problem, time)
         assert w2[k] == pytest.approx(theta @ theta, rel=1e-9, abs=1e-14)
         assert spent[k] == pytest.approx(loss(problem, 0 * theta) - loss(problem, theta), rel=1e-9, abs=1e-14)
+    np.testing.assert_allclose(kernel.speed_limit(TIMES[1:]).speed_limit, w2[1:] / spent[1:], rtol=1e-13)
 
 
-def test_arc_length_is_the_integrated_speed(problem):
+def test_arc_length_is_the_integrated_speed(problem, kernel):
     """Eq. (66) against adaptive quadrature in plain time, and in an order other than increasing."""
 
     def speed(time: float) -> float:
         return np.sqrt(np.sum(EIGENVALUES * problem.residual**2 * np.exp(-2 * EIGENVALUES * time)))
 
     expected = [quad(speed, 0, time, epsabs=0, epsrel=1e-12, limit=500)[0] if time else 0.0 for time in TIMES]
-    assert constant_kernel.arc_length(EIGENVALUES, problem.residual, TIMES) == pytest.approx(expected, rel=1e-10)
-    backwards = constant_kernel.arc_length(EIGENVALUES, problem.residual, TIMES[::-1])
-    assert backwards == pytest.approx(expected[::-1], rel=1e-10)
+    assert kernel.arc_length(TIMES) == pytest.approx(expected, rel=1e-10)
+    assert kernel.arc_length(TIMES[::-1]) == pytest.approx(expected[::-1], rel=1e-10)
 
 
 def test_one_mode_runs_straight():
     """With one mode the path is a straight line: l² = W at every time."""
-    arguments = np.array([2.0]), np.array([3.0]), TIMES
-    assert constant_kernel.arc_length(*arguments) ** 2 == pytest.approx(
-        constant_kernel.w2_squared(*arguments), rel=1e-12
-    )
+    kernel = ConstantKernel(eigenvalues=np.array([2.0]), residual=np.array([3.0]))
+    assert kernel.arc_length(TIMES) ** 2 == pytest.approx(kernel.w2_squared(TIMES), rel=1e-12)
 
 
-def test_inefficiency_starts_at_one(problem):
+def test_inefficiency_starts_at_one(kernel):
     """T/T_SL → 1 as T → 0: the ½ that the paper's Eq. (13) lacks, which would make it 2."""
     time = np.array([1e-9])
-    spent = constant_kernel.dissipation(problem.eigenvalues, problem.residual, time)
-    moved = constant_kernel.w2_squared(problem.eigenvalues, problem.residual, time)
-    assert time * spent / moved == pytest.approx(1.0, rel=1e-7)
+    assert time * kernel.dissipation(time) / kernel.w2_squared(time) == pytest.approx(1.0, rel=1e-7)
 
 
 def test_error_and_move_are_those_of_the_flow(problem):
-    """Eqs. (52), (53): outputs' error and weights, mode by mode, against the matrix exponential."""
+    """Eqs. (51), (52), (53): outputs' error and weights, mode by mode, against the matrix exponential."""
     left, _, right = np.linalg.svd(problem.jacobian, full_matrices=False)
     # Same order and signs of the modes as the problem's own.
     signs = np.sign(np.sum(left * (problem.jacobian @ right.T), axis=0))
     residual = -left.T @ problem.targets
-    errors = constant_kernel.residual_at(EIGENVALUES, residual, TIMES)
-    moves = constant_kernel.displacement(EIGENVALUES, residual, TIMES)
-    for time, error, move in zip(TIMES, errors, moves, strict=True):
+    kernel = ConstantKernel(eigenvalues=EIGENVALUES, residual=residual)
+    for time, error, move in zip(TIMES, kernel.residual_at(TIMES), kernel.displacement(TIMES), strict=True):
         theta = flow(problem, time)
         np.testing.assert_allclose(error, left.T @ (problem.jacobian @ theta - problem.targets), rtol=0, atol=1e-12)
         # The zero mode's singular vector is arbitrary, and nothing moves along it.
@@ -93,16 +93,14 @@ def test_error_and_move_are_those_of_the_flow(problem):
 
 
 def test_displacement_has_the_distance_and_the_length():
-    """Eq. (65): the curve's squared end-to-end distance is 𝒲₂, and a polygon of 4,000 chords has its length."""
-    residual = np.array([1.0, -2.0, 0.5, 3.0, 1.0])
+    """Eqs. (64), (65): the curve's squared end-to-end distance is 𝒲₂, and a polygon of 4,000 chords has its length."""
+    kernel = ConstantKernel(eigenvalues=EIGENVALUES, residual=np.array([1.0, -2.0, 0.5, 3.0, 1.0]))
     times = 20.0 * np.linspace(0.0, 1.0, 4001) ** 2
-    curve = constant_kernel.displacement(EIGENVALUES, residual, times)
-    np.testing.assert_allclose(
-        np.sum(curve**2, axis=1), constant_kernel.w2_squared(EIGENVALUES, residual, times), rtol=1e-13, atol=0
-    )
+    curve = kernel.displacement(times)
+    np.testing.assert_allclose(np.sum(curve**2, axis=1), kernel.w2_squared(times), rtol=1e-13, atol=0)
     chords = np.linalg.norm(np.diff(curve, axis=0), axis=1).sum()
     # A polygon is short by a share of (chord × curvature)²/24.
-    assert chords == pytest.approx(constant_kernel.arc_length(EIGENVALUES, residual, times)[-1], rel=1e-6)
+    assert chords == pytest.approx(kernel.arc_length(times)[-1], rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +124,8 @@ def test_arc_length_at_high_precision(eigenvalues, residual, times):
     with mpmath.workdps(25):
         ends = [mpmath.log1p(top * time) for time in times]
         exact = [float(mpmath.quad(speed, mpmath.linspace(0, end, 2 + int(6 * end)))) for end in ends]
-    np.testing.assert_allclose(constant_kernel.arc_length(eigenvalues, residual, times), exact, rtol=1e-12, atol=0)
+    kernel = ConstantKernel(eigenvalues=eigenvalues, residual=residual)
+    np.testing.assert_allclose(kernel.arc_length(times), exact, rtol=1e-12, atol=0)
 
 
 def test_length_of_a_noisy_speed_is_found_too():
@@ -143,7 +142,7 @@ def test_length_of_a_noisy_speed_is_found_too():
 )
 def test_no_flow_beats_the_limit(eigenvalues, residual, time):
     """T_SL ≤ T, and both factors are at least 1; their product is T/T_SL."""
-    limit = constant_kernel.speed_limit(eigenvalues, residual, np.array([time]))
+    limit = ConstantKernel(eigenvalues=eigenvalues, residual=residual).speed_limit(np.array([time]))
     assert limit.certified
     assert limit.geometric[0] >= 1 - 1e-12
     assert limit.pace[0] >= 1 - 1e-12
@@ -153,13 +152,13 @@ def test_no_flow_beats_the_limit(eigenvalues, residual, time):
 def test_blocks_change_nothing():
     """More modes × times than one block holds: the same numbers as one time after the other."""
     rng = np.random.default_rng(3)
-    eigenvalues, residual = rng.random(3000), rng.standard_normal(3000)
+    kernel = ConstantKernel(eigenvalues=rng.random(3000), residual=rng.standard_normal(3000))
     times = np.geomspace(1e-3, 1e3, 100)
-    assert times.size * eigenvalues.size > 2 * constant_kernel.BLOCK
-    assert times.size % (constant_kernel.BLOCK // eigenvalues.size)
-    together = constant_kernel.speed_limit(eigenvalues, residual, times)
+    assert times.size * kernel.residual.size > 2 * constant_kernel.BLOCK
+    assert times.size % (constant_kernel.BLOCK // kernel.residual.size)
+    together = kernel.speed_limit(times)
     for k in (0, 42, 43, 99):
-        alone = constant_kernel.speed_limit(eigenvalues, residual, times[k : k + 1])
+        alone = kernel.speed_limit(times[k : k + 1])
         assert alone.w2_squared[0] == pytest.approx(together.w2_squared[k], rel=1e-13)
         assert alone.dissipation[0] == pytest.approx(together.dissipation[k], rel=1e-13)
         assert alone.arc_length[0] == pytest.approx(together.arc_length[k], rel=1e-12)
@@ -170,7 +169,7 @@ def test_memory_stays_bounded():
     eigenvalues = np.arange(1, 50_001.0) ** -1.0
     times = np.geomspace(1.0, 1e5, 300)
     tracemalloc.start()
-    constant_kernel.speed_limit(eigenvalues, eigenvalues, times)
+    ConstantKernel(eigenvalues=eigenvalues, residual=eigenvalues).speed_limit(times)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10e6
@@ -178,8 +177,9 @@ def test_memory_stays_bounded():
 
 def test_rounding_below_zero_counts_as_zero():
     """A zero eigenvalue that came out as −1e-12 λ_max adds nothing to distance or length."""
-    rounded = constant_kernel.speed_limit(np.array([2.0, -2e-12]), np.array([1.0, 5.0]), TIMES)
-    clean = constant_kernel.speed_limit(np.array([2.0, 0.0]), np.array([1.0, 5.0]), TIMES)
+    residual = np.array([1.0, 5.0])
+    rounded = ConstantKernel(eigenvalues=np.array([2.0, -2e-12]), residual=residual).speed_limit(TIMES)
+    clean = ConstantKernel(eigenvalues=np.array([2.0, 0.0]), residual=residual).speed_limit(TIMES)
     for name in ("w2_squared", "dissipation", "arc_length"):
         np.testing.assert_array_equal(getattr(rounded, name), getattr(clean, name))
 
@@ -204,4 +204,4 @@ def test_rounding_below_zero_counts_as_zero():
 def test_bad_input_is_named(eigenvalues, residual, times, message):
     """Argument, rule and value stand in the error."""
     with pytest.raises(ValueError, match=message):
-        constant_kernel.w2_squared(np.array(eigenvalues), np.array(residual), np.array(times))
+        ConstantKernel(eigenvalues=np.array(eigenvalues), residual=np.array(residual)).w2_squared(np.array(times))

@@ -6,16 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedlimits.theory import constant_kernel, heavy_ball
+from speedlimits.theory.constant_kernel import ConstantKernel
+from speedlimits.theory.heavy_ball import HeavyBall
 from tests.cases import LinearProblem
 
 EIGENVALUES = np.array([5.0, 1.0, 0.3, 0.01, 0.0])
-FORMS = (heavy_ball.w2_squared, heavy_ball.path_dissipation, heavy_ball.arc_length)
+FORMS = (HeavyBall.w2_squared, HeavyBall.dissipation, HeavyBall.arc_length)
 
 
 @pytest.fixture
 def problem() -> LinearProblem:
     return LinearProblem.draw(EIGENVALUES, np.random.default_rng(0))
+
+
+def steps_of(problem: LinearProblem, learning_rate: float, momentum: float = 0.0) -> HeavyBall:
+    return HeavyBall(
+        eigenvalues=problem.eigenvalues, residual=problem.residual, learning_rate=learning_rate, momentum=momentum
+    )
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
@@ -31,7 +38,7 @@ def test_forms_are_those_of_the_iteration(problem, learning_rate, momentum):
         expected[1, n] = expected[1, n - 1] + step @ step * (1 - momentum) / learning_rate
         expected[2, n] = expected[2, n - 1] + np.sqrt(step @ step)
     for form, values in zip(FORMS, expected, strict=True):
-        got = form(problem.eigenvalues, problem.residual, np.arange(31.0), learning_rate, momentum=momentum)
+        got = form(steps_of(problem, learning_rate, momentum), np.arange(31.0))
         np.testing.assert_allclose(got, values, rtol=1e-11, atol=0)
 
 
@@ -57,11 +64,12 @@ def test_every_kind_of_mode_to_ten_digits(momentum, kind):
             if n in counts:
                 expected.append((float((away - 1) ** 2), float(path * (1 - mpmath.mpf(momentum)))))
     # With λ = x, η = 1 and Δ = √x the mode starts at distance 1 and Δt = 1/(1 − μ).
-    arguments = np.array([scaled]), np.sqrt([scaled]), np.array(counts, dtype=float), 1.0
+    mode = HeavyBall(eigenvalues=np.array([scaled]), residual=np.sqrt([scaled]), learning_rate=1.0, momentum=momentum)
+    steps = np.array(counts, dtype=float)
     moved, spent = np.array(expected).T
     # Where nothing decays the rounding of x alone turns the phase by Nε.
-    np.testing.assert_allclose(heavy_ball.path_dissipation(*arguments, momentum=momentum), spent, rtol=1e-10, atol=0)
-    np.testing.assert_allclose(heavy_ball.w2_squared(*arguments, momentum=momentum), moved, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(mode.dissipation(steps), spent, rtol=1e-10, atol=0)
+    np.testing.assert_allclose(mode.w2_squared(steps), moved, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("learning_rate", [0.01, 0.3, 0.39])
@@ -70,10 +78,10 @@ def test_plain_steps_have_the_geometric_sums(problem, learning_rate):
     steps = np.array([1.0, 4.0, 1000.0])
     rates, squares = EIGENVALUES[:4], problem.residual[:4] ** 2
     powers = (1 - learning_rate * rates) ** steps[:, None]
-    arguments = problem.eigenvalues, problem.residual, steps, learning_rate
-    np.testing.assert_allclose(heavy_ball.w2_squared(*arguments), (1 - powers) ** 2 @ (squares / rates), rtol=1e-12)
+    plain = steps_of(problem, learning_rate)
+    np.testing.assert_allclose(plain.w2_squared(steps), (1 - powers) ** 2 @ (squares / rates), rtol=1e-12)
     spent = (1 - powers**2) @ (squares / (2 - learning_rate * rates))
-    np.testing.assert_allclose(heavy_ball.path_dissipation(*arguments), spent, rtol=1e-12)
+    np.testing.assert_allclose(plain.dissipation(steps), spent, rtol=1e-12)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
@@ -82,11 +90,9 @@ def test_small_steps_are_the_flow(problem, momentum):
     time = 2.0
     errors = []
     for count in (400, 800, 1600):
-        arguments = problem.eigenvalues, problem.residual
-        limit = heavy_ball.speed_limit(
-            *arguments, np.array([float(count)]), time * (1 - momentum) / count, momentum=momentum
-        )
-        flow = constant_kernel.speed_limit(*arguments, limit.time)
+        steps = steps_of(problem, time * (1 - momentum) / count, momentum)
+        limit = steps.speed_limit(np.array([float(count)]))
+        flow = ConstantKernel(eigenvalues=problem.eigenvalues, residual=problem.residual).speed_limit(limit.time)
         assert limit.time[0] == pytest.approx(time, rel=1e-14)
         errors.append(
             [getattr(limit, n)[0] / getattr(flow, n)[0] - 1 for n in ("w2_squared", "dissipation", "arc_length")]
@@ -113,9 +119,7 @@ def test_energy_balance_of_momentum(problem, momentum):
         jerk += np.sum((step - before) ** 2)
         curvature += step @ hessian @ step
     energy -= loss() + momentum / (2 * learning_rate) * step @ step
-    spent = heavy_ball.path_dissipation(
-        problem.eigenvalues, problem.residual, np.array([float(count)]), learning_rate, momentum=momentum
-    )
+    spent = steps_of(problem, learning_rate, momentum).dissipation(np.array([float(count)]))
     assert spent[0] == pytest.approx(energy - momentum * jerk / (2 * learning_rate) + curvature / 2, rel=1e-12)
 
 
@@ -128,14 +132,13 @@ def test_energy_balance_of_momentum(problem, momentum):
 def test_no_steps_beat_the_limit(largest, momentum, count, seed):
     """T_SL ≤ T with both factors at least 1, for any stable step size and momentum."""
     rng = np.random.default_rng(seed)
-    eigenvalues = np.append(rng.random(4), 1.0)
-    limit = heavy_ball.speed_limit(
-        eigenvalues,
-        rng.standard_normal(5),
-        np.array([float(count)]),
-        largest * (1 + momentum),
+    steps = HeavyBall(
+        eigenvalues=np.append(rng.random(4), 1.0),
+        residual=rng.standard_normal(5),
+        learning_rate=largest * (1 + momentum),
         momentum=momentum,
     )
+    limit = steps.speed_limit(np.array([float(count)]))
     assert limit.certified
     assert limit.geometric[0] >= 1 - 1e-9
     assert limit.pace[0] >= 1 - 1e-9
@@ -143,8 +146,9 @@ def test_no_steps_beat_the_limit(largest, momentum, count, seed):
 
 def test_divergence_is_infinite():
     """Past the largest number the answers are infinite, not undefined."""
+    steps = HeavyBall(eigenvalues=np.array([1.0]), residual=np.array([1.0]), learning_rate=5.0, momentum=0.5)
     for form in FORMS:
-        assert form(np.array([1.0]), np.array([1.0]), np.array([1e4]), 5.0, momentum=0.5)[0] == np.inf
+        assert form(steps, np.array([1e4]))[0] == np.inf
 
 
 @pytest.mark.parametrize(
@@ -159,6 +163,10 @@ def test_divergence_is_infinite():
 )
 def test_bad_input_is_named(steps, learning_rate, momentum, message):
     """Argument, rule and value stand in the error."""
-    for form in (*FORMS, heavy_ball.speed_limit):
+    one = np.array([1.0])
+    for form in (*FORMS, HeavyBall.speed_limit):
         with pytest.raises(ValueError, match=message):
-            form(np.array([1.0]), np.array([1.0]), np.array(steps), learning_rate, momentum=momentum)
+            form(
+                HeavyBall(eigenvalues=one, residual=one, learning_rate=learning_rate, momentum=momentum),
+                np.array(steps),
+            )

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import nquad
 
-from speedlimits.theory import regression_limit
 from speedlimits.theory.linear_regression import LinearRegression
 from speedlimits.theory.ornstein_uhlenbeck import OrnsteinUhlenbeck
+from speedlimits.theory.regression_limit import RegressionLimit
 from speedlimits.transport.gaussian import w2_squared
 from tests.theory.regression_cases import brute_force, draw
 
@@ -139,7 +139,7 @@ def test_high_dimension_is_approached_like_one_over_d(ratio):
     rng = np.random.default_rng(3)
     times = np.array([3.0, np.inf])
     quantities = ("w2_squared", "dissipation")
-    limits = [getattr(regression_limit, name)(**point, aspect_ratio=ratio, time=times) for name in quantities]
+    limits = [getattr(RegressionLimit(**point, aspect_ratio=ratio), name)(times) for name in quantities]
     sizes, gaps = np.array([4, 8, 16, 32]), []
     for dims, draws in zip(sizes.tolist(), (800, 600, 400, 300), strict=True):
         inputs = rng.standard_normal((draws, dims, round(dims / ratio)))

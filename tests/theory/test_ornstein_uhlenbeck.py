@@ -66,6 +66,15 @@ def test_speed_limit_holds_and_splits():
     assert limit.inefficiency[-1] > 2
 
 
+def test_methods_have_what_the_limit_has():
+    """Distance, dissipation and length alone are those of the speed limit; the dissipation comes by two routes."""
+    ou = process([3.0, 1.0, 0.2])
+    limit = ou.speed_limit(TIMES)
+    np.testing.assert_array_equal(ou.w2_squared(TIMES), limit.w2_squared)
+    np.testing.assert_array_equal(ou.arc_length(TIMES), limit.arc_length)
+    np.testing.assert_allclose(ou.dissipation(TIMES), limit.dissipation, rtol=1e-9)
+
+
 def test_shifted_equilibrium_reaches_two_over_stiffness():
     """A Gibbs law moved aside in an isotropic well: T_SL(t) = (2/κ)tanh(κt/2), hence 2/κ at T = ∞."""
     stiffness = 1.7

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speedlimits.theory.phase_diagram import phase_diagram
 from speedlimits.theory.power_law import (
     PowerLaw,
     asymptotic_geometric,
     asymptotic_inefficiency,
     asymptotic_pace,
+    phase_diagram,
 )
 
 QUANTITIES = ("w2_squared", "dissipation", "arc_length")
@@ -60,6 +60,9 @@ def test_spectrum_is_a_power_law():
     np.testing.assert_allclose(law.residual**2, 25 / np.sqrt([1, 2, 3, 4]), rtol=1e-15)
     assert law.exponent == 0.25
     assert law.last_time == pytest.approx(16 / 3, rel=1e-15)
+    times = np.array([0.1, 2.0])
+    for name in QUANTITIES:
+        np.testing.assert_array_equal(getattr(law, name)(times), getattr(law.speed_limit(times), name))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,7 @@ def test_exponents_and_prefactors_between_first_and_last_mode(alpha, delta):
 
 @pytest.mark.parametrize("a", [-0.6, -0.2, 0.0, 0.3, 0.6])
 def test_arc_length_exponent_and_prefactor(a):
-    """The length of 10²⁵ modes' path tends to its leading term, Eq. (73) with the prefactor, as (Λt)^{−(1+a)/2}."""
+    """The length of 10²⁵ modes' path tends to its leading term, Eqs. (16), (73), as (Λt)^{−(1+a)/2}."""
     law = of_exponent(a, 1.0, 10**25)
     times = np.array([1e3, 1e4, 1e5])
     error = np.abs(law.finite(times).arc_length / law.asymptotic(times).arc_length - 1)

@@ -10,8 +10,16 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from speedlimits.theory import regression_limit
+from speedlimits.theory.regression_limit import RegressionLimit
 
 PAPER = {"weight_decay": 1.0, "inverse_temperature": 2.0, "aspect_ratio": 0.5, "teacher_variance": 1.0}
+
+
+QUANTITIES = (
+    RegressionLimit.w2_squared,
+    RegressionLimit.dissipation,
+    lambda system, *times: system.speed_limit(*times).speed_limit,
+)
 
 
 def logarithmic(low: float, high: float) -> st.SearchStrategy[float]:
@@ -72,9 +80,10 @@ def test_every_digit_of_equation_79(beta, ratio):
     """𝒲₂ and dissipation at T = ∞ to 1e-10, from corner to corner, where Eq. (79) itself loses all digits."""
     point = {"weight_decay": 1.3, "inverse_temperature": beta, "aspect_ratio": ratio, "teacher_variance": 0.7}
     moved, spent = equation_79(**point)
-    assert regression_limit.w2_squared(**point) == pytest.approx(moved, rel=1e-10, abs=0.0)
-    assert regression_limit.dissipation(**point) == pytest.approx(spent, rel=1e-10, abs=0.0)
-    assert regression_limit.speed_limit(**point) == pytest.approx(moved / spent, rel=1e-10, abs=0.0)
+    system = RegressionLimit(**point)
+    assert system.w2_squared() == pytest.approx(moved, rel=1e-10, abs=0.0)
+    assert system.dissipation() == pytest.approx(spent, rel=1e-10, abs=0.0)
+    assert system.speed_limit().speed_limit == pytest.approx(moved / spent, rel=1e-10, abs=0.0)
 
 
 def finite_time(weight_decay, inverse_temperature, aspect_ratio, teacher_variance, time):
@@ -109,16 +118,16 @@ def test_every_time(ratio, time):
     point = {"weight_decay": 1.3, "inverse_temperature": 20.0, "aspect_ratio": ratio, "teacher_variance": 0.7}
     moved, spent = finite_time(**point, time=time)
     # Plain quadrature meets square roots at the edges; 1e-8 is what it holds.
-    assert regression_limit.w2_squared(**point, time=time) == pytest.approx(moved, rel=1e-8)
-    assert regression_limit.dissipation(**point, time=time) == pytest.approx(spent, rel=1e-8)
+    assert RegressionLimit(**point).w2_squared(time) == pytest.approx(moved, rel=1e-8)
+    assert RegressionLimit(**point).dissipation(time) == pytest.approx(spent, rel=1e-8)
 
 
 @given(POINTS, logarithmic(-6, 9))
 def test_no_time_beats_the_limit(point, time):
     """0 < T_SL(t) ≤ t from β = 1e-6 to 1e12 and γ = 1e-4 to 1e4, at every time and at the end."""
-    at_time = regression_limit.speed_limit(**point, time=time)
-    assert 0 < at_time <= time * (1 + 1e-10)
-    assert regression_limit.speed_limit(**point) > 0
+    system = RegressionLimit(**point)
+    assert 0 < system.speed_limit(time).speed_limit <= time * (1 + 1e-10)
+    assert system.speed_limit().speed_limit > 0
 
 
 @given(POINTS)
@@ -128,98 +137,101 @@ def test_short_times_are_never_wasted(point):
     # Rates of the drift and, in the same units, of the growing noise: both must be small times 1/t.
     fastest += point["aspect_ratio"] * point["weight_decay"] / point["inverse_temperature"]
     time = 1e-4 / fastest
-    assert regression_limit.speed_limit(**point, time=time) == pytest.approx(time, rel=1e-3, abs=0.0)
+    assert RegressionLimit(**point).speed_limit(time).speed_limit == pytest.approx(time, rel=1e-3, abs=0.0)
 
 
 def test_long_times_join_the_end():
     """Late times along the fine rule for exponentials meets T = ∞ by the coarse one to 1e-10."""
     points = np.meshgrid([1e-6, 1.0, 1e12], [1e-4, 0.5, 1.0, 1e4], indexing="ij")
-    grid = {**PAPER, "inverse_temperature": points[0], "aspect_ratio": points[1]}
-    for quantity in (regression_limit.w2_squared, regression_limit.dissipation, regression_limit.speed_limit):
-        np.testing.assert_allclose(quantity(**grid, time=1e30), quantity(**grid), rtol=1e-10)
+    grid = RegressionLimit(**{**PAPER, "inverse_temperature": points[0], "aspect_ratio": points[1]})
+    for quantity in QUANTITIES:
+        np.testing.assert_allclose(quantity(grid, 1e30), quantity(grid), rtol=1e-10)
 
 
 def test_fine_rule_is_fine_enough():
     """Halving the spacing changes nothing beyond 1e-10, at times from ballistic to late and for all β, γ."""
     rng = np.random.default_rng(0)
-    grid = {
-        **PAPER,
-        "inverse_temperature": 10 ** rng.uniform(-6, 12, 300),
-        "aspect_ratio": 10 ** np.append(rng.uniform(-4, 4, 150), rng.uniform(-0.01, 0.01, 150)),
-        "time": 10 ** rng.uniform(-4, 6, 300),
-    }
-    results = [regression_limit.w2_squared(**grid), regression_limit.dissipation(**grid)]
+    grid = RegressionLimit(
+        weight_decay=1.0,
+        teacher_variance=1.0,
+        inverse_temperature=10 ** rng.uniform(-6, 12, 300),
+        aspect_ratio=10 ** np.append(rng.uniform(-4, 4, 150), rng.uniform(-0.01, 0.01, 150)),
+    )
+    times = 10 ** rng.uniform(-4, 6, 300)
+    results = [grid.w2_squared(times), grid.dissipation(times)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(regression_limit, "SPACING_ON_THE_WAY", 0.02)
-        finer = [regression_limit.w2_squared(**grid), regression_limit.dissipation(**grid)]
+        finer = [grid.w2_squared(times), grid.dissipation(times)]
     np.testing.assert_allclose(results, finer, rtol=1e-10, atol=0.0)
 
 
 def test_at_time_zero_nothing_has_happened():
     """𝒲₂ = dissipation = T_SL = 0 at t = 0."""
-    for quantity in (regression_limit.w2_squared, regression_limit.dissipation, regression_limit.speed_limit):
-        assert quantity(**PAPER, time=0.0) == 0.0
+    for quantity in QUANTITIES:
+        assert quantity(RegressionLimit(**PAPER), 0.0) == 0.0
 
 
 @pytest.mark.parametrize(("decay", "variance"), [(1.0, 1.0), (0.1, 5.0)])
 def test_zero_temperature(decay, variance):
-    """β → ∞: 2 min(1, 1/γ), whatever α and λ; the correction falls like β^(−1/2) or faster away from γ = 1."""
+    """Eqs. (8), (80), β → ∞: 2 min(1, 1/γ), whatever α and λ; for γ ≠ 1 the rest falls like β^(−1/2) or faster."""
     ratios = np.array([0.25, 4.0])
     point = {"weight_decay": decay, "teacher_variance": variance, "aspect_ratio": ratios}
     for beta in (1e6, 1e10):
-        limit = regression_limit.speed_limit(**point, inverse_temperature=beta)
-        expected = regression_limit.limit_zero_temperature(aspect_ratio=ratios)
-        np.testing.assert_allclose(limit, expected, rtol=20 / np.sqrt(beta))
+        system = RegressionLimit(**point, inverse_temperature=beta)
+        expected = system.limit_zero_temperature()
+        np.testing.assert_allclose(system.speed_limit().speed_limit, expected, rtol=20 / np.sqrt(beta))
     np.testing.assert_array_equal(expected, [2.0, 0.5])
 
 
 def test_high_temperature():
-    """β → 0: T_SL → (β/γλ)(1 + 4αλ)/(1 + 2αλ), with a relative error that falls like β."""
+    """Eqs. (9), (81), β → 0: T_SL → (β/γλ)(1 + 4αλ)/(1 + 2αλ), with a relative error that falls like β."""
     ratios = np.array([0.01, 1.0, 100.0])
     errors = []
     for beta in (1e-5, 1e-6):
-        point = {"weight_decay": 0.5, "inverse_temperature": beta, "aspect_ratio": ratios, "teacher_variance": 2.0}
-        errors.append(regression_limit.limit_high_temperature(**point) / regression_limit.speed_limit(**point) - 1)
+        system = RegressionLimit(weight_decay=0.5, inverse_temperature=beta, aspect_ratio=ratios, teacher_variance=2.0)
+        errors.append(system.limit_high_temperature() / system.speed_limit().speed_limit - 1)
     # At γ = 0.01 the pull, βs/(γλ), is 200 β.
     assert np.abs(errors[1]).max() < 1e-3
     np.testing.assert_allclose(errors[0] / errors[1], 10.0, rtol=0.02)
 
 
 def test_many_samples():
-    """Many samples, n → ∞: 2, whatever λ, β and α; not 2λα."""
+    """Eqs. (10), (83), n → ∞: 2, whatever λ, β and α; not 2λα."""
     for decay, beta, variance in ((1.0, 1.0, 1.0), (3.0, 0.2, 5.0), (0.1, 50.0, 0.5)):
-        point = {"weight_decay": decay, "inverse_temperature": beta, "teacher_variance": variance}
-        limit = regression_limit.speed_limit(**point, aspect_ratio=1e-8)
+        system = RegressionLimit(
+            weight_decay=decay, inverse_temperature=beta, teacher_variance=variance, aspect_ratio=1e-8
+        )
         # Corrections: √(γλ/β) of the noise and (γ/β) ln of the entropy.
-        assert limit == pytest.approx(regression_limit.limit_many_samples(), rel=1e-3)
+        assert system.speed_limit().speed_limit == pytest.approx(2.0, rel=1e-3)
+        assert system.limit_many_samples() == 2.0
 
 
 def test_wide():
-    """Wide inputs, d → ∞: the leading term in 1/γ, with a relative error that falls like 1/γ."""
+    """Eqs. (11), (82), d → ∞: the leading term in 1/γ, with a relative error that falls like 1/γ."""
     errors = []
     for ratio in (1e3, 1e4):
-        point = {"weight_decay": 0.5, "inverse_temperature": 3.0, "aspect_ratio": ratio, "teacher_variance": 2.0}
-        errors.append(regression_limit.limit_wide(**point) / regression_limit.speed_limit(**point) - 1)
+        system = RegressionLimit(weight_decay=0.5, inverse_temperature=3.0, aspect_ratio=ratio, teacher_variance=2.0)
+        errors.append(system.limit_wide() / system.speed_limit().speed_limit - 1)
     assert abs(errors[1]) < 1e-3
     assert errors[0] / errors[1] == pytest.approx(10.0, rel=0.05)
 
 
 def test_the_limits_commute():
     """First d → ∞, then β → ∞ is first β → ∞, then d → ∞: both 2/γ → 0, the erratum below Eq. (11)."""
-    wide = regression_limit.limit_wide(
-        weight_decay=1.0, inverse_temperature=1e14, aspect_ratio=1e4, teacher_variance=3.0
-    )
-    assert wide == pytest.approx(regression_limit.limit_zero_temperature(aspect_ratio=1e4), rel=1e-6)
+    system = RegressionLimit(weight_decay=1.0, inverse_temperature=1e14, aspect_ratio=1e4, teacher_variance=3.0)
+    assert system.limit_wide() == pytest.approx(system.limit_zero_temperature(), rel=1e-6)
+    assert system.limit_wide() == pytest.approx(2e-4, rel=1e-6)
 
 
 def test_parameters_broadcast():
     """A table of parameters is its entries, across the blocks it is worked in, and numbers give a number."""
     betas, ratios = np.geomspace(1e-3, 1e3, 150), np.array([[0.1], [1.0], [7.0]])
     for time in (np.inf, 2.0):
-        point = {**PAPER, "time": time}
-        table = regression_limit.speed_limit(**{**point, "inverse_temperature": betas, "aspect_ratio": ratios})
+        many = RegressionLimit(**{**PAPER, "inverse_temperature": betas, "aspect_ratio": ratios})
+        table = many.speed_limit(time).speed_limit
         assert table.shape == (3, 150)
-        entry = regression_limit.speed_limit(**{**point, "inverse_temperature": float(betas[101]), "aspect_ratio": 7.0})
+        one = RegressionLimit(**{**PAPER, "inverse_temperature": float(betas[101]), "aspect_ratio": 7.0})
+        entry = one.speed_limit(time).speed_limit
         assert isinstance(entry, np.float64)
         assert table[2, 101] == pytest.approx(entry, rel=1e-14)
 
@@ -233,17 +245,19 @@ def test_parameters_broadcast():
         ({"inverse_temperature": np.inf}, r"`inverse_temperature` must be positive and finite; .* = inf\."),
         ({"weight_decay": "much"}, r"`weight_decay` must be positive and finite; weight_decay = 'much'\."),
         ({"teacher_variance": -1.0}, r"`teacher_variance` must be non-negative and finite; teacher_variance = -1\."),
-        ({"time": -1.0}, r"`time` must be non-negative \(infinity for the end\); time = -1\."),
-        ({"time": np.nan}, r"`time` must be non-negative \(infinity for the end\); time = nan\."),
+        ({"times": -1.0}, r"`times` must be non-negative \(infinity for the end\); times = -1\."),
+        ({"times": np.nan}, r"`times` must be non-negative \(infinity for the end\); times = nan\."),
         (
-            {"time": [1.0, 2.0], "aspect_ratio": [1.0, 2.0, 3.0]},
-            r"the parameters must broadcast; shapes are .*aspect_ratio: \(3,\).*time: \(2,\)",
+            {"times": [1.0, 2.0], "aspect_ratio": [1.0, 2.0, 3.0]},
+            r"the parameters must broadcast; shapes are .*aspect_ratio: \(3,\).*times: \(2,\)",
         ),
     ],
 )
 @pytest.mark.usefixtures("as_user")
 def test_bad_input_is_named(change, message):
     """Argument, rule and value stand in the error."""
-    for quantity in (regression_limit.w2_squared, regression_limit.dissipation, regression_limit.speed_limit):
+    parameters = {**PAPER, **change}
+    times = parameters.pop("times", np.inf)
+    for quantity in QUANTITIES:
         with pytest.raises(ValueError, match=message):
-            quantity(**{**PAPER, **change})
+            quantity(RegressionLimit(**parameters), times)

@@ -19,7 +19,7 @@ from speedlimits.errors import DivergenceError, RunFolderError, SpeedLimitsError
 from speedlimits.models.fcn import FCN
 from speedlimits.report.words import verdict
 from speedlimits.runs.run import RunFolder
-from speedlimits.theory import heavy_ball
+from speedlimits.theory.heavy_ball import HeavyBall
 
 SMALL = RunConfig(samples=40, width=6, seeds=(0, 3), time=0.02, records=30, snapshots=8)
 
@@ -62,9 +62,9 @@ def test_linear_network_follows_its_closed_form(tmp_path):
     eigenvalues = np.repeat(values**2, 10)
     assert member["sharpness_initial"] == pytest.approx(eigenvalues.max(), rel=1e-2)
     steps = np.rint(run.times / member["learning_rate"])
-    arguments = eigenvalues, residual.ravel(), steps, member["learning_rate"]
-    np.testing.assert_allclose(run.w2_squared[1:], heavy_ball.w2_squared(*arguments)[1:], rtol=1e-10)
-    np.testing.assert_allclose(run.path_dissipation[1:], heavy_ball.path_dissipation(*arguments)[1:], rtol=1e-10)
+    exact = HeavyBall(eigenvalues=eigenvalues, residual=residual.ravel(), learning_rate=member["learning_rate"])
+    np.testing.assert_allclose(run.w2_squared[1:], exact.w2_squared(steps)[1:], rtol=1e-10)
+    np.testing.assert_allclose(run.path_dissipation[1:], exact.dissipation(steps)[1:], rtol=1e-10)
 
 
 def test_summary_is_that_of_the_series(small):

@@ -23,7 +23,7 @@ from speedlimits.cli.report import Report
 from speedlimits.cli.run import RunCommand, default_config
 from speedlimits.cli.show import Show
 from speedlimits.cli.study import StudyCommand
-from speedlimits.cli.theory.command import Theory
+from speedlimits.cli.theory import TheoryCommand
 from speedlimits.errors import SpeedLimitsError
 
 PROGRAM = "speedlimits"
@@ -100,7 +100,7 @@ def _parse(arguments: list[str]) -> Callable[[], None] | int:
         "compare": Compare(directories=tyro.MISSING),
         "study": StudyCommand(out=tyro.MISSING),
         "figure1": Figure1(directory=tyro.MISSING),
-        "theory": Theory(system=tyro.MISSING),
+        "theory": TheoryCommand(system=tyro.MISSING),
     }
     commands = tyro.extras.subcommand_type_from_defaults(
         defaults, descriptions={name: command.__doc__ or "" for name, command in defaults.items()}

@@ -9,15 +9,13 @@ import math
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 from scipy.spatial import KDTree
 from scipy.special import digamma, gammaln
 
 from speedlimits._checks import check_finite, check_integer, check_one_of, check_positive, check_shape
+from speedlimits._shapes import Ensemble, Members
 from speedlimits.estimates import Estimate, check_ensemble, check_members, from_jackknife, from_mean
 
-Values = Float[np.ndarray, " members"]
-Ensemble = Float[np.ndarray, "members dims"]
 Structure = Literal["full", "diagonal", "isotropic"]
 
 FEWEST = 8
@@ -25,7 +23,7 @@ FEWEST = 8
 WIDTH = 4096
 
 
-def initial_loss(losses_start: Values, *, infimum: float = 0.0) -> Estimate:
+def initial_loss(losses_start: Members, *, infimum: float = 0.0) -> Estimate:
     r"""All the loss there was to lose, an upper bound at every time that needs no entropy, from Eq. (21).
 
     .. math:: \beta^{-1}R_T \le \beta^{-1}R_\infty = \langle L\rangle_0 + \beta^{-1}\ln\langle e^{-\beta L}\rangle_0
@@ -51,8 +49,8 @@ def initial_loss(losses_start: Values, *, infimum: float = 0.0) -> Estimate:
 
 
 def maximum_entropy(
-    potentials_start: Values,
-    potentials_end: Values,
+    potentials_start: Members,
+    potentials_end: Members,
     end: Ensemble,
     *,
     entropy_start: float,
@@ -96,8 +94,8 @@ def maximum_entropy(
 
 
 def energy_entropy(
-    potentials_start: Values,
-    potentials_end: Values,
+    potentials_start: Members,
+    potentials_end: Members,
     end: Ensemble,
     *,
     entropy_start: float,

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from speedlimits._checks import check_finite, check_increasing, check_one_of, check_positive, check_shape
+from speedlimits._shapes import Members
 from speedlimits.estimates import Estimate, check_members, from_mean
-
-Values = Float[np.ndarray, " members"]
 
 EQUILIBRIUM = "the members at each strength must be in equilibrium"
 
@@ -48,7 +47,7 @@ def thermodynamic_integration(
 
 
 def annealed_importance(
-    log_weights: Values, losses_start: Values, inverse_temperature: float, *, direction: str = "forward"
+    log_weights: Members, losses_start: Members, inverse_temperature: float, *, direction: str = "forward"
 ) -> Estimate:
     r"""R_∞ from annealing members between start and end, by Jensen's inequality, Neal (2001), Jarzynski (1997).
 

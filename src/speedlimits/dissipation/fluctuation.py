@@ -11,9 +11,9 @@ exactly so for discrete paths with the log ratio of `path_measure`. With q = p_T
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from speedlimits._checks import check_finite
+from speedlimits._shapes import Members
 from speedlimits.estimates import Estimate, check_members, from_mean
 
 # With fewer effective members the average hangs on a few lucky ones, and its error estimate with it.
@@ -34,7 +34,7 @@ class FluctuationTheorem(NamedTuple):
     computable: bool
 
 
-def fluctuation_theorem(entropy_productions: Float[np.ndarray, " members"]) -> FluctuationTheorem:
+def fluctuation_theorem(entropy_productions: Members) -> FluctuationTheorem:
     """Average e^{−ΔS} over the members.
 
     Args:

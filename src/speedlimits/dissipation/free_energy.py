@@ -16,9 +16,32 @@ from speedlimits._checks import (
     check_positive,
     check_shape,
 )
+from speedlimits._shapes import Matrix, Vector
 
-Vector = Float[np.ndarray, " dims"]
-Matrix = Float[np.ndarray, "dims dims"]
+
+def loss_drop(losses_start: Float[np.ndarray, " seeds"], losses_end: Float[np.ndarray, " seeds"]) -> float:
+    r"""Dissipation of an ensemble of gradient flows, β⁻¹ = 0: its mean loss drop, Eq. (6).
+
+    .. math:: \beta^{-1}R = \langle L(\theta(0)) - L(\theta(T)) \rangle
+
+    Args:
+        losses_start: L(θ(0)) of each seed [loss].
+        losses_end: L(θ(T)) of each seed, in the same order [loss].
+
+    Returns:
+        β⁻¹R [loss], non-negative for a flow. Steps too large for a flow may raise the loss; it is then negative.
+
+    Raises:
+        ValueError: if a loss is not finite, there is no seed, or the lengths differ.
+    """
+    check_shape("losses_start", losses_start, (None,))
+    check_shape("losses_end", losses_end, losses_start.shape)
+    check_finite("losses_start", losses_start)
+    check_finite("losses_end", losses_end)
+    if not losses_start.size:
+        raise ValueError("`losses_start` must have at least one seed; losses_start.size = 0.")
+    # Paired before averaging: the spread between seeds often exceeds the drop.
+    return float(np.mean(losses_start - losses_end))
 
 
 def log_partition(stiffness: Matrix, force: Vector, offset: float, inverse_temperature: float) -> float:
@@ -159,7 +182,7 @@ def bath_entropy_production(
     return inverse_temperature * (mean_potential_start - mean_potential_end)
 
 
-def free_energy(mean_potential: float, entropy: float, inverse_temperature: float) -> float:
+def nonequilibrium_free_energy(mean_potential: float, entropy: float, inverse_temperature: float) -> float:
     r"""Free energy of any law, in or out of equilibrium, Eq. (46).
 
     .. math:: F = \langle V\rangle + \beta^{-1}\langle\ln p\rangle = \langle V\rangle - \beta^{-1}S

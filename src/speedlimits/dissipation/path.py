@@ -20,10 +20,8 @@ from speedlimits._checks import (
     check_shape,
     check_symmetric,
 )
+from speedlimits._shapes import Matrix, Times, Vector
 
-Vector = Float[np.ndarray, " dims"]
-Matrix = Float[np.ndarray, "dims dims"]
-Times = Float[np.ndarray, " times"]
 Field = Float[np.ndarray, "*points"]
 
 

@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from speedlimits._checks import check_positive, check_shape
-
-Path = Float[np.ndarray, "*batch states dims"]
+from speedlimits._shapes import Path
 
 
 def euler_maruyama_step(

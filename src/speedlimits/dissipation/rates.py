@@ -9,13 +9,13 @@ from jaxtyping import Float
 from scipy.integrate import simpson
 
 from speedlimits._checks import check_finite, check_increasing, check_one_of, check_positive, check_shape
+from speedlimits._shapes import Ensemble, Times
 from speedlimits.estimates import Estimate, Side, check_members, from_mean
 
-Times = Float[np.ndarray, " times"]
 Series = Float[np.ndarray, "times members"]
 
 
-def score_squared_bound(ensemble: Float[np.ndarray, "members dims"]) -> float:
+def score_squared_bound(ensemble: Ensemble) -> float:
     r"""Least mean squared score that these variances allow, the Cramér–Rao bound, for Eq. (5).
 
     .. math:: \langle|\nabla\ln p|^2\rangle \ge \mathrm{Tr}\,\Sigma^{-1} \ge \sum_i\Sigma_{ii}^{-1}

@@ -2,8 +2,7 @@ r"""A kernel known only by its products: its quadrature on the residual, its den
 
 :math:`\mathcal W_2` and :math:`\Delta L` are quadratic forms :math:`\Delta^\top g(\Theta)\Delta`. Lanczos' recurrence
 from the residual gives Gauss quadrature for them all: its nodes and weights stand for eigenvalues and squared modes in
-every formula of `theory.constant_kernel`, at every time at once (Golub and Meurant, "Matrices, Moments and
-Quadrature").
+every formula of `ConstantKernel`, at every time at once (Golub and Meurant, "Matrices, Moments and Quadrature").
 """
 
 from collections.abc import Callable
@@ -15,12 +14,11 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from speedlimits._checks import check_finite, check_integer, check_non_negative, check_positive
-from speedlimits.bound import SpeedLimit
-from speedlimits.theory import constant_kernel
+from speedlimits._shapes import Times
+from speedlimits.theory.constant_kernel import ConstantKernel
 
 Vector = Float64[np.ndarray, " rows"]
 Nodes = Float64[np.ndarray, " nodes"]
-Times = Float64[np.ndarray, " times"]
 Operator = Callable[[np.ndarray], np.ndarray]
 
 # A rule is tried after so many further steps, and when they have grown by so much.
@@ -116,9 +114,11 @@ class Lanczos:
         return np.maximum(values, 0.0), self.norm * np.abs(vectors[0])
 
 
-@dataclass(frozen=True, eq=False)
-class ResidualMeasure:
-    """How the residual is spread over the kernel's eigenvalues, as a few nodes that stand for all of them.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ResidualMeasure(ConstantKernel):
+    """How the residual is spread over the kernel's eigenvalues: a constant kernel of a few modes that stand for all.
+
+    Its distance, dissipation and length hold within the times that the measure was made for.
 
     Args:
         eigenvalues: nodes, in increasing order; the outermost are eigenvalues [1/time].
@@ -128,22 +128,9 @@ class ResidualMeasure:
         converged: how many of the largest nodes are eigenvalues, each, and the residual there that of its eigenvector.
     """
 
-    eigenvalues: Nodes
-    residual: Nodes
     error: float
     products: int
     converged: int
-
-    def speed_limit(self, times: Times) -> SpeedLimit:
-        """Distance, dissipation, length and speed limit, Eqs. (12), (13), (66).
-
-        Args:
-            times: t, within those that the measure was made for [time].
-
-        Returns:
-            The limit as a series over the times.
-        """
-        return constant_kernel.speed_limit(self.eigenvalues, self.residual, times)
 
 
 def residual_measure(
@@ -192,11 +179,16 @@ def residual_measure(
         else:
             continue
         if krylov.exhausted or steps == max_products or (error <= tolerance and krylov.converged() >= modes):
-            return ResidualMeasure(*krylov.gauss(steps), error=error, products=steps, converged=krylov.converged())
+            nodes, modes_there = krylov.gauss(steps)
+            return ResidualMeasure(
+                eigenvalues=nodes, residual=modes_there, error=error, products=steps, converged=krylov.converged()
+            )
 
 
 def _distance(rule: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], times: Times) -> float:
-    ours, theirs = constant_kernel.speed_limit(*rule, times), constant_kernel.speed_limit(*other, times)
+    ours, theirs = (
+        ConstantKernel(eigenvalues=nodes, residual=modes).speed_limit(times) for nodes, modes in (rule, other)
+    )
     gaps = [
         np.abs(getattr(ours, name) - getattr(theirs, name)) / np.maximum(getattr(ours, name), np.finfo(float).tiny)
         for name in ("w2_squared", "dissipation", "arc_length")

@@ -1,35 +1,27 @@
-"""Misprinted formulas of the paper on entropy production, evaluable beside their corrections; use none of them.
+"""Misprinted formulas of the paper on entropy production, beside their corrections; use none of them.
 
-Each function says what is wrong, how wrong it is, and which function of this package is right.
+Each function says what is wrong, how wrong it is, and which function of this package is right. Arguments and errors
+are those of the right function.
 """
 
 import numpy as np
 from jaxtyping import Float
 
 from speedlimits._checks import check_positive, check_shape
+from speedlimits._shapes import Matrix, Path, Vector
 from speedlimits.dissipation import path_measure
 from speedlimits.dissipation.path import gaussian_rate_terms
 
-Vector = Float[np.ndarray, " dims"]
-Matrix = Float[np.ndarray, "dims dims"]
-Path = Float[np.ndarray, "*batch states dims"]
+Batch = Float[np.ndarray, "*batch"]
+States = Float[np.ndarray, "*batch dims"]
 
 
 def gibbs_density(
     potential: Float[np.ndarray, "*points"], log_partition: float, inverse_temperature: float
 ) -> Float[np.ndarray, "*points"]:
-    r"""Equilibrium density as printed below Eq. (4), e^{−βV}/ln 𝒵.
+    r"""Equilibrium density as printed below Eq. (4), e^{−βV}/ln 𝒵, from V at some points, ln 𝒵 and β.
 
-    Args:
-        potential: V at some points [loss].
-        log_partition: ln 𝒵.
-        inverse_temperature: β [1/loss].
-
-    Returns:
-        A function of total mass 𝒵/ln 𝒵 instead of 1, negative where 𝒵 < 1.
-
-    Raises:
-        ValueError: if β is not positive and finite.
+    Its total mass is 𝒵/ln 𝒵 instead of 1, and it is negative where 𝒵 < 1.
 
     Note:
         Erratum below Eq. (4): the density is e^{−βV}/𝒵, as in Eqs. (18), (19).
@@ -39,26 +31,11 @@ def gibbs_density(
 
 
 def euler_maruyama_step(
-    theta: Float[np.ndarray, "*batch dims"],
-    gradient: Float[np.ndarray, "*batch dims"],
-    normal: Float[np.ndarray, "*batch dims"],
-    inverse_temperature: float,
-    time_step: float,
-) -> Float[np.ndarray, "*batch dims"]:
-    r"""One Langevin step as printed in Eq. (28), where f = +∇V.
+    theta: States, gradient: States, normal: States, inverse_temperature: float, time_step: float
+) -> States:
+    r"""One Langevin step as printed in Eq. (28), where f = +∇V, from the gradient ∇V(θ_l).
 
-    Args:
-        theta: θ_l.
-        gradient: ∇V(θ_l).
-        normal: standard normal numbers.
-        inverse_temperature: β.
-        time_step: dt [time].
-
-    Returns:
-        θ_{l+1} of a walk that climbs the potential and has no equilibrium in a well.
-
-    Raises:
-        ValueError: if β or dt is not positive and finite, or the shapes differ.
+    The walk climbs the potential and has no equilibrium in a well.
 
     Note:
         Erratum 28: f = −∇V; `path_measure.euler_maruyama_step` takes that force.
@@ -66,22 +43,10 @@ def euler_maruyama_step(
     return path_measure.euler_maruyama_step(theta, gradient, normal, inverse_temperature, time_step)
 
 
-def log_path_density(
-    path: Path, gradients: Path, inverse_temperature: float, time_step: float
-) -> Float[np.ndarray, "*batch"]:
-    r"""Log density ln p(θ₁ … θ_N | θ₀) as printed in Eqs. (28), (29), where f = +∇V.
+def log_path_density(path: Path, gradients: Path, inverse_temperature: float, time_step: float) -> Batch:
+    r"""Log density ln p(θ₁ … θ_N | θ₀) as printed in Eqs. (28), (29), where f = +∇V, from ∇V at each state.
 
-    Args:
-        path: θ₀ … θ_N.
-        gradients: ∇V at each of these states.
-        inverse_temperature: β.
-        time_step: dt [time].
-
-    Returns:
-        The log density under the reversed force: too low by βT⟨|∇V|²⟩ in the mean over true paths.
-
-    Raises:
-        ValueError: if β or dt is not positive and finite, or the shapes differ.
+    The force is reversed, so the density of true paths is too low by βT⟨|∇V|²⟩ in the mean.
 
     Note:
         Erratum 29: f = −∇V; `path_measure.log_path_density` takes that force.
@@ -89,19 +54,10 @@ def log_path_density(
     return path_measure.log_path_density(path, gradients, inverse_temperature, time_step)
 
 
-def bath_entropy_production(path: Path, forces: Path, inverse_temperature: float) -> Float[np.ndarray, "*batch"]:
+def bath_entropy_production(path: Path, forces: Path, inverse_temperature: float) -> Batch:
     r"""β∫f·dθ of Eq. (38) with the product of Eq. (27), Itô's: the force at the left end of each step.
 
-    Args:
-        path: θ₀ … θ_N.
-        forces: f = −∇V at each of these states.
-        inverse_temperature: β.
-
-    Returns:
-        A number for each path; its mean is R₁ − ∫⟨∇·f⟩dt, too large by ∫⟨ΔV⟩dt.
-
-    Raises:
-        ValueError: if β is not positive and finite, or the shapes differ.
+    The mean over paths is R₁ − ∫⟨∇·f⟩dt, too large by ∫⟨ΔV⟩dt.
 
     Note:
         Erratum 38: the product is Stratonovich's (midpoint); `path_measure.log_path_ratio` is exact for steps.
@@ -120,18 +76,7 @@ def gaussian_entropy_production_rate(
     .. math:: \beta\langle|f|^2\rangle + 2\beta^{-1}\langle\nabla\cdot f\rangle
               + \beta^{-1}\langle|\nabla\ln p|^2\rangle
 
-    Args:
-        stiffness: H of V = ½θᵀHθ − bᵀθ [loss].
-        force: b [loss].
-        mean: m.
-        covariance: C, positive definite.
-        inverse_temperature: β, finite.
-
-    Returns:
-        A rate [1/time] too large by 2(1 − β⁻¹)Tr H, right at β = 1 only.
-
-    Raises:
-        ValueError: if β is not positive and finite, C not positive definite, or the shapes differ.
+    It is too large by 2(1 − β⁻¹)Tr H, and right at β = 1 only. Infinite β is not allowed.
 
     Note:
         Erratum 47: the coefficient is 2, as in Eqs. (5), (24), (48); `path.gaussian_rate_terms` has it.

@@ -8,7 +8,7 @@ import numpy as np
 from speedlimits.bound import speed_limit
 from speedlimits.report.figure1_tables import COLD, WARM, Group, Table
 from speedlimits.runs.kernel import KernelRecord
-from speedlimits.theory import constant_kernel
+from speedlimits.theory.constant_kernel import ConstantKernel
 
 AGREES, DISAGREES, OPEN = "agrees", "disagrees", "not tested"
 
@@ -145,7 +145,8 @@ def _first_eigenvalues_burn(kernel: KernelRecord | None) -> Claim:
     if kernel is None or len(kernel.views) < 2 or kernel.matrix_free:
         return Claim(paper, "needs the kernel's eigenvectors, and a warm start", OPEN)
     start, warm = kernel.views
-    left = constant_kernel.residual_at(start.eigenvalues, start.residual, np.array([warm.start_time]))[0]
+    constant = ConstantKernel(eigenvalues=start.eigenvalues, residual=start.residual)
+    left = constant.residual_at(np.array([warm.start_time]))[0]
     spent = start.residual**2 - left**2
     shares = np.cumsum(spent) / spent.sum()
     few = 1 + int(np.searchsorted(shares, 0.5))

@@ -13,7 +13,7 @@ from speedlimits._files import write_atomically
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import RunFolderError
 from speedlimits.spectra.power_law import PowerLawFit, fit_power_law
-from speedlimits.theory import constant_kernel
+from speedlimits.theory.constant_kernel import ConstantKernel
 from speedlimits.theory.power_law import PowerLaw
 from speedlimits.trajectory import Trajectory
 
@@ -52,7 +52,7 @@ class KernelView:
         Returns:
             The limit as a series over the times.
         """
-        return constant_kernel.speed_limit(self.eigenvalues, self.residual, times)
+        return ConstantKernel(eigenvalues=self.eigenvalues, residual=self.residual).speed_limit(times)
 
     def seen(self, run: Trajectory) -> Trajectory:
         """The run from the view's start on.

@@ -8,11 +8,10 @@ tail sums end at the last mode, so a is fitted on band sums inside the window.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
 
 from speedlimits._checks import check_finite, check_integer, check_non_negative, check_shape
+from speedlimits._shapes import Modes
 
-Modes = Float64[np.ndarray, " modes"]
 Interval = tuple[float, float]
 
 # Values of a that are tried; a parabola through the best three gives the rest.

@@ -1,1 +1,36 @@
 """Closed forms of the paper, independent of torch: the oracle the dynamics is tested against."""
+
+from typing import TYPE_CHECKING
+
+from speedlimits._lazy import lazy
+
+if TYPE_CHECKING:
+    from speedlimits.theory.constant_kernel import ConstantKernel as ConstantKernel
+    from speedlimits.theory.fokker_planck import FokkerPlanck as FokkerPlanck
+    from speedlimits.theory.fokker_planck import FokkerPlanckSolution as FokkerPlanckSolution
+    from speedlimits.theory.heavy_ball import HeavyBall as HeavyBall
+    from speedlimits.theory.linear_regression import LinearRegression as LinearRegression
+    from speedlimits.theory.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+    from speedlimits.theory.power_law import PhaseDiagram as PhaseDiagram
+    from speedlimits.theory.power_law import PowerLaw as PowerLaw
+    from speedlimits.theory.power_law import asymptotic_geometric as asymptotic_geometric
+    from speedlimits.theory.power_law import asymptotic_inefficiency as asymptotic_inefficiency
+    from speedlimits.theory.power_law import asymptotic_pace as asymptotic_pace
+    from speedlimits.theory.power_law import phase_diagram as phase_diagram
+    from speedlimits.theory.power_law_sums import PowerLawSums as PowerLawSums
+    from speedlimits.theory.regression_limit import RegressionLimit as RegressionLimit
+else:
+    __getattr__, __dir__, __all__ = lazy(
+        __name__,
+        {
+            "constant_kernel": "ConstantKernel",
+            "fokker_planck": "FokkerPlanck FokkerPlanckSolution",
+            "heavy_ball": "HeavyBall",
+            "linear_regression": "LinearRegression",
+            "ornstein_uhlenbeck": "OrnsteinUhlenbeck",
+            "power_law": "PhaseDiagram PowerLaw phase_diagram"
+            " asymptotic_geometric asymptotic_inefficiency asymptotic_pace",
+            "power_law_sums": "PowerLawSums",
+            "regression_limit": "RegressionLimit",
+        },
+    )

@@ -2,12 +2,12 @@ r"""Langevin dynamics in any one-dimensional potential: the density, dissipation
 
 The Fokker–Planck equation (32), (33) is solved on cells of width h. The current between neighbours has the
 exponential form of Scharfetter & Gummel (1969) and Chang & Cooper (1970), so that the discrete Gibbs law is exactly
-stationary, probability is conserved to rounding, and the discrete free energy never grows. In time each step is
-the L-stable Padé (4, 5) approximant of the exponential, of order 9.
+stationary, probability is conserved to rounding, and the discrete free energy never grows. In time each step is the
+L-stable Padé (4, 5) approximant of the exponential, of order 9.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 
 import numpy as np
@@ -22,25 +22,125 @@ from speedlimits._checks import (
     check_positive,
     check_shape,
 )
+from speedlimits._shapes import Times
 from speedlimits.bound import SpeedLimit
 from speedlimits.theory._cells import Generator, states
 from speedlimits.transport.points import w2_squared_histograms
 
 # Laws are followed down to e^-40 of their largest density: 4e-18, below the rounding of 1.
 DEPTH = 40.0
-# A law that puts more than this share in one cell is not resolved; at an edge, it leaves the domain.
+# A law is resolved if no cell holds more than the first share of it, and inside the domain if no outer cell holds more
+# than the second.
 COARSEST, EDGE = 0.1, 1e-9
-# Routes to the dissipation that part by more than this share tell of a grid too coarse.
+# Where the two routes to the dissipation differ by more than this share, the grid is too coarse.
 UNRESOLVED = 0.01
 
-Times = Float64[np.ndarray, " times"]
 Field = Float64[np.ndarray, " cells"]
 Potential = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class FokkerPlanck:
-    r"""Solution of ∂ₜp = −∂ₓJ, J = −V′p − β⁻¹∂ₓp, at some times, Eqs. (32), (33); made by `solve`.
+    r"""The Langevin dynamics of Eq. (1), η = 1, in any one-dimensional potential, from e^{−βV₀}/𝒵₀.
+
+    .. math:: \partial_t p = -\partial_x J, \qquad J = -V'p - \beta^{-1}\partial_x p
+
+    Args:
+        potential: V(x) for an array of x [loss], confining.
+        inverse_temperature: β [1/loss].
+        start_potential: V₀(x) of the start; x² by default, Eq. (18).
+        cells: number of cells; errors fall as its square.
+        domain: lower and upper end; by default wide enough for both Gibbs laws.
+
+    Raises:
+        ValueError: if a potential is not finite or confines nothing, the cells are too coarse for a law, or β is not
+            positive and finite.
+    """
+
+    potential: Potential
+    _: KW_ONLY
+    inverse_temperature: float
+    start_potential: Potential = np.square
+    cells: int = 1000
+    domain: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        check_positive("inverse_temperature", self.inverse_temperature)
+        check_integer("cells", self.cells, minimum=10)
+        for law in (self._start, self._gibbs("potential")):
+            if law.max() > COARSEST:
+                raise ValueError(
+                    f"`cells` must be enough that no cell holds more than {COARSEST:.0%} of a law; "
+                    f"one of {self.cells} holds {law.max():.1%}."
+                )
+
+    @cached_property
+    def edges(self) -> Float64[np.ndarray, " edges"]:
+        """Edges of the cells, equally spaced."""
+        domain = self.domain
+        if domain is None:
+            names = ("potential", "start_potential")
+            ends = np.array([_extent(name, getattr(self, name), self.inverse_temperature) for name in names])
+            domain = float(ends[:, 0].min()), float(ends[:, 1].max())
+        check_finite("domain", domain)
+        check_increasing("domain", domain)
+        return np.linspace(*domain, self.cells + 1)
+
+    def solution(self, times: Times) -> "FokkerPlanckSolution":
+        r"""Follow the law, Eqs. (32), (33).
+
+        Args:
+            times: t [time], non-negative, in any order.
+
+        Returns:
+            Densities, free energies, dissipation, distance and speed limit at each time.
+
+        Raises:
+            ValueError: if a time is negative, or the law reaches an end of the domain.
+        """
+        check_shape("times", times, (None,))
+        check_non_negative("times", times)
+        values = self._values("potential")
+        generator = Generator(values, self.inverse_temperature, self.edges[1] - self.edges[0])
+        order = np.argsort(times)
+        laws, (spent, lengths) = np.empty((times.size, self.cells)), np.empty((2, times.size))
+        for index, state in zip(order, states(generator, self._start, times[order]), strict=True):
+            laws[index], spent[index], lengths[index] = state
+            _check_edges(laws[index], self.edges[0], self.edges[-1], float(times[index]))
+        return FokkerPlanckSolution(
+            inverse_temperature=float(self.inverse_temperature),
+            edges=self.edges,
+            potential=values,
+            start=self._start,
+            times=times.astype(float),
+            probabilities=laws,
+            dissipation=spent,
+            arc_length=lengths,
+        )
+
+    def speed_limit(self, times: Times) -> SpeedLimit:
+        """The speed limit of the `solution` at these times."""
+        return self.solution(times).speed_limit
+
+    @cached_property
+    def _start(self) -> np.ndarray:
+        return self._gibbs("start_potential")
+
+    def _gibbs(self, name: str) -> np.ndarray:
+        return _gibbs(self._values(name), self.inverse_temperature)
+
+    def _values(self, name: str) -> np.ndarray:
+        """A potential at the cell centres."""
+        points = _centres(self.edges)
+        values = np.asarray(getattr(self, name)(points), dtype=float)
+        check_shape(name, values, points.shape)
+        check_finite(name, values)
+        return values
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FokkerPlanckSolution:
+    r"""The law at some times, as `FokkerPlanck.solution` finds it.
 
     Args:
         inverse_temperature: β [1/loss].
@@ -65,7 +165,7 @@ class FokkerPlanck:
     @property
     def points(self) -> Field:
         """Cell centres x."""
-        return 0.5 * (self.edges[1:] + self.edges[:-1])
+        return _centres(self.edges)
 
     @property
     def densities(self) -> Float64[np.ndarray, "times cells"]:
@@ -104,9 +204,9 @@ class FokkerPlanck:
     def speed_limit(self) -> SpeedLimit:
         r"""T_SL(t) = 𝒲₂/(β⁻¹R), Eqs. (7), (26).
 
-        Distance, dissipation and length are all of one path, that of the piecewise uniform laws, so T_SL ≤ T
-        holds on any grid and not only in the limit of a fine one. Where the two routes to the dissipation part
-        by more than 1 %, a caveat says that the cells are too coarse.
+        Distance, dissipation and length are all of one path, that of the piecewise uniform laws. So T_SL ≤ T holds on
+        any grid, not only in the limit of a fine one. Where the two routes to the dissipation differ by more than
+        1 %, a caveat says that the cells are too coarse.
         """
         gap = np.abs(self.dissipation - self.free_energy_drop)
         apart = np.max(gap - UNRESOLVED * self.dissipation, initial=0.0) > 1e-9 / self.inverse_temperature
@@ -123,81 +223,13 @@ class FokkerPlanck:
         return float(law @ self.potential + np.sum(xlogy(law, density)) / self.inverse_temperature)
 
 
-def solve(
-    potential: Potential,
-    times: Times,
-    *,
-    inverse_temperature: float,
-    start_potential: Potential = np.square,
-    cells: int = 1000,
-    domain: tuple[float, float] | None = None,
-) -> FokkerPlanck:
-    r"""Follow the law of Eq. (1), η = 1, from e^{−βV₀}/𝒵₀ under any one-dimensional potential, Eqs. (32), (33).
-
-    Args:
-        potential: V(x) for an array of x [loss], confining.
-        times: t [time], non-negative, in any order.
-        inverse_temperature: β [1/loss].
-        start_potential: V₀(x) of the start; x² by default, Eq. (18).
-        cells: number of cells; errors fall as its square.
-        domain: lower and upper end; by default wide enough for both Gibbs laws.
-
-    Returns:
-        Densities, free energies, dissipation, distance and speed limit at each time.
-
-    Raises:
-        ValueError: if a potential is not finite or confines nothing, the cells are too coarse for a law, the law
-            reaches an end of the domain, a time is negative, or β is not positive and finite.
-    """
-    check_shape("times", times, (None,))
-    check_non_negative("times", times)
-    check_positive("inverse_temperature", inverse_temperature)
-    check_integer("cells", cells, minimum=10)
-    if domain is None:
-        named = {"potential": potential, "start_potential": start_potential}
-        extents = np.array([_extent(name, each, inverse_temperature) for name, each in named.items()])
-        domain = float(extents[:, 0].min()), float(extents[:, 1].max())
-    check_finite("domain", domain)
-    check_increasing("domain", domain)
-    lower, upper = domain
-    edges = np.linspace(lower, upper, cells + 1)
-    points = 0.5 * (edges[1:] + edges[:-1])
-    values = _evaluated("potential", potential, points)
-    start = _gibbs(_evaluated("start_potential", start_potential, points), inverse_temperature)
-    for law in (start, _gibbs(values, inverse_temperature)):
-        if law.max() > COARSEST:
-            raise ValueError(
-                f"`cells` must be enough that no cell holds more than {COARSEST:.0%} of a law; "
-                f"one of {cells} holds {law.max():.1%}."
-            )
-    generator = Generator(values, inverse_temperature, edges[1] - edges[0])
-    order = np.argsort(times)
-    laws, spent, lengths = np.empty((times.size, cells)), np.empty(times.size), np.empty(times.size)
-    for index, (law, dissipation, length) in zip(order, states(generator, start, times[order]), strict=True):
-        _check_edges(law, lower, upper, float(times[index]))
-        laws[index], spent[index], lengths[index] = law, dissipation, length
-    return FokkerPlanck(
-        inverse_temperature=float(inverse_temperature),
-        edges=edges,
-        potential=values,
-        start=start,
-        times=times.astype(float),
-        probabilities=laws,
-        dissipation=spent,
-        arc_length=lengths,
-    )
-
-
 def _gibbs(potential: np.ndarray, inverse_temperature: float) -> np.ndarray:
     weights = np.exp(-inverse_temperature * (potential - potential.min()))
     return weights / weights.sum()
 
 
-def _evaluated(name: str, potential: Potential, points: np.ndarray) -> np.ndarray:
-    values = np.asarray(potential(points), dtype=float)
-    check_shape(name, values, points.shape)
-    check_finite(name, values)
-    return values
+def _centres(edges: np.ndarray) -> np.ndarray:
+    return 0.5 * (edges[1:] + edges[:-1])
 
 
 def _extent(name: str, potential: Potential, inverse_temperature: float) -> tuple[float, float]:

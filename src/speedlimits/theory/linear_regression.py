@@ -14,13 +14,11 @@ from jaxtyping import Float
 from scipy.linalg import svd
 
 from speedlimits._checks import check_finite, check_non_negative, check_positive, check_shape, check_time
+from speedlimits._shapes import Matrix, Times, Vector
 from speedlimits.bound import SpeedLimit
 from speedlimits.theory._mode import moved_and_spent, variance_ratio
 
-Vector = Float[np.ndarray, " dims"]
-Matrix = Float[np.ndarray, "dims dims"]
 Inputs = Float[np.ndarray, "dims samples"]
-Times = Float[np.ndarray, " times"]
 
 
 class _Modes(NamedTuple):
@@ -39,6 +37,8 @@ class LinearRegression:
     .. math:: d\theta = -\eta\nabla V\,dt + \sqrt{2\eta\beta^{-1}}\,d\mathcal B, \quad
               V = \tfrac12|y-X^{\mathsf T}\theta|^2 + \tfrac{\lambda d}{2\beta}|\theta|^2, \quad
               \theta(0) \sim \mathcal N(0, (\lambda d)^{-1}I)
+
+    All methods take times t from 0 to infinity, in any order, and raise a ValueError if one is negative or NaN.
 
     Args:
         inputs: X, a column per sample.
@@ -81,22 +81,12 @@ class LinearRegression:
     ) -> "LinearRegression":
         r"""The targets of the root-mean-square teacher: its distance and dissipation are averages over θ⋆.
 
-        Distance, free energy and dissipation are quadratic in :math:`y = X^{\mathsf T}\theta_\star`, without mixed
-        terms between eigenvectors of XXᵀ. A teacher with the weight √(α/d) along each of them therefore has, exactly,
-        their means over :math:`\theta_\star \sim \mathcal N(0, (\alpha/d)I)`, as in Eqs. (77), (79).
+        Distance, free energy and dissipation are quadratic in :math:`y = X^{\mathsf T}\theta_\star`, and have no mixed
+        terms between eigenvectors of XXᵀ. So a teacher with the weight √(α/d) along each of them has exactly their
+        means over :math:`\theta_\star \sim \mathcal N(0, (\alpha/d)I)`, as in Eqs. (77), (79).
 
-        Args:
-            inputs: X, a column per sample.
-            teacher_variance: α, non-negative.
-            weight_decay: λ, positive.
-            inverse_temperature: β [1/loss], positive and finite.
-            learning_rate: η; None stands for the paper's 1/n.
-
-        Returns:
-            The problem; its law is that of this one teacher.
-
-        Raises:
-            ValueError: if X is empty, a number is not finite, λ, β or η is not positive, or α negative.
+        The law is that of this one teacher. The arguments and their rules are those of the class, and α, the teacher's
+        variance, must not be negative.
         """
         _check_inputs(inputs)
         check_non_negative("teacher_variance", teacher_variance)
@@ -124,17 +114,7 @@ class LinearRegression:
         return -self.mobility * (gradient + self._decay * theta)
 
     def law(self, time: float) -> tuple[Vector, Matrix]:
-        r"""Mean and covariance at time t; at t = ∞ the posterior, :math:`\mathcal N(\mu_T, \beta^{-1}\Sigma_T)`.
-
-        Args:
-            time: t [time], from 0 to infinity.
-
-        Returns:
-            Mean and covariance of the weights.
-
-        Raises:
-            ValueError: if t is negative or NaN.
-        """
+        r"""Mean and covariance at time t; at t = ∞ the posterior, :math:`\mathcal N(\mu_T, \beta^{-1}\Sigma_T)`."""
         check_time("time", time)
         vectors, pulls, means, _ = self._modes
         advance = self._advance(np.array([time]))[0]
@@ -144,16 +124,9 @@ class LinearRegression:
         return vectors @ (advance * means), 0.5 * (covariance + covariance.T)
 
     def free_energy(self, time: float) -> float:
-        r"""F(t) = ⟨V⟩ + β⁻¹⟨ln p⟩ [loss], from :math:`\langle L(\theta(0))\rangle - \beta^{-1}\ln\mathcal Z_0` down.
+        r"""F(t) = ⟨V⟩ + β⁻¹⟨ln p⟩, which falls from F(0) to −β⁻¹ ln 𝒵_T at t = ∞, Eq. (75) [loss].
 
-        Args:
-            time: t [time], from 0 to infinity.
-
-        Returns:
-            F(t); at t = ∞ it is −β⁻¹ ln 𝒵_T, Eq. (75).
-
-        Raises:
-            ValueError: if t is negative or NaN.
+        .. math:: F(0) = \langle L(\theta(0))\rangle - \beta^{-1}\ln\mathcal Z_0
         """
         check_time("time", time)
         dims = len(self.inputs)
@@ -162,30 +135,13 @@ class LinearRegression:
         return float(start - self.dissipation(np.array([time]))[0] / self.mobility)
 
     def w2_squared(self, times: Times) -> Times:
-        r"""Squared Wasserstein-2 distance from the start, the two lines before Eq. (78) at every time.
-
-        Args:
-            times: t [time], from 0 to infinity, in any order.
-
-        Returns:
-            𝒲₂ at each time.
-
-        Raises:
-            ValueError: if a time is negative or NaN.
-        """
+        """Squared Wasserstein-2 distance 𝒲₂ from the start, the two lines before Eq. (78) at every time."""
         return self._variance_start * self._moved_and_spent(times)[0]
 
     def dissipation(self, times: Times) -> Times:
         r"""Dissipation as the bound takes it, ηβ⁻¹R = η(F(0) − F(t)); Eqs. (76), (77) at t = ∞, η = 1/n.
 
-        Args:
-            times: t [time], from 0 to infinity, in any order.
-
-        Returns:
-            ηβ⁻¹R at each time [loss]; with the default learning rate, β⁻¹R per sample.
-
-        Raises:
-            ValueError: if a time is negative or NaN.
+        With the default learning rate it is β⁻¹R per sample [loss].
 
         Note:
             Erratum 77: the paper's last line has 1/(2d²n) where 1/(2dn) is right.
@@ -193,17 +149,7 @@ class LinearRegression:
         return 0.5 * self.mobility / self.inverse_temperature * self._moved_and_spent(times)[1]
 
     def speed_limit(self, times: Times) -> SpeedLimit:
-        r"""The speed limit T_SL(t) = 𝒲₂/(ηβ⁻¹R), Eqs. (26), (78).
-
-        Args:
-            times: t [time], from 0 to infinity.
-
-        Returns:
-            The limit as a series over the times.
-
-        Raises:
-            ValueError: if a time is negative or NaN.
-        """
+        """The speed limit T_SL(t) = 𝒲₂/(ηβ⁻¹R), Eqs. (26), (78)."""
         return SpeedLimit(time=times, w2_squared=self.w2_squared(times), dissipation=self.dissipation(times))
 
     @property

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
 
 from speedlimits._checks import (
     check_covariance,
@@ -14,14 +13,11 @@ from speedlimits._checks import (
     check_shape,
     check_symmetric,
 )
+from speedlimits._shapes import Matrix, Times, Vector
 from speedlimits.bound import SpeedLimit
-from speedlimits.dissipation.free_energy import free_energy, gaussian_entropy
+from speedlimits.dissipation.free_energy import gaussian_entropy, nonequilibrium_free_energy
 from speedlimits.dissipation.path import gaussian_rate_terms, gaussian_velocity_squared, time_integral
-from speedlimits.transport.gaussian import w2_squared
-
-Vector = Float[np.ndarray, " dims"]
-Matrix = Float[np.ndarray, "dims dims"]
-Times = Float[np.ndarray, " times"]
+from speedlimits.transport.gaussian import w2_squared as gaussian_w2_squared
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -30,6 +26,8 @@ class OrnsteinUhlenbeck:
 
     .. math:: m(t) = e^{-Ht}m_0 + \phi(H, t)\,b, \quad
               C(t) = e^{-Ht}C_0e^{-Ht} + 2\beta^{-1}\phi(2H, t), \quad \phi(H, t) = H^{-1}(1-e^{-Ht})
+
+    All methods take times t ≥ 0, in any order, and raise a ValueError if one is negative or not finite.
 
     Args:
         stiffness: H, symmetric; zero or negative eigenvalues, flat or unstable directions, are allowed [loss].
@@ -71,8 +69,8 @@ class OrnsteinUhlenbeck:
 
     def free_energy(self, time: float) -> float:
         r"""F(t) = ⟨V⟩ + β⁻¹⟨ln p⟩, Eq. (46), of the law at time t [loss]."""
-        _, covariance = self.law(time)
-        return free_energy(self.mean_potential(time), gaussian_entropy(covariance), self.inverse_temperature)
+        entropy = gaussian_entropy(self.law(time)[1])
+        return nonequilibrium_free_energy(self.mean_potential(time), entropy, self.inverse_temperature)
 
     def mean_potential(self, time: float) -> float:
         r"""⟨V⟩ = ½mᵀHm + ½Tr(HC) − bᵀm at time t [loss]."""
@@ -83,37 +81,32 @@ class OrnsteinUhlenbeck:
         r"""∂_t(β⁻¹R) = ⟨|v|²⟩ = −∂_tF [loss/time]: the steps Eqs. (40), (41), (42) to Eqs. (43), (45)."""
         return gaussian_velocity_squared(self.stiffness, self.force, *self.law(time), self.inverse_temperature)
 
+    def w2_squared(self, times: Times) -> Times:
+        """Squared Wasserstein-2 distance 𝒲₂ between the law at the start and at each time."""
+        start = self.law(0.0)
+        return np.array([gaussian_w2_squared(*start, *self.law(time)) for time in times.tolist()])
+
     def dissipation(self, times: Times) -> Times:
         r"""β⁻¹R = F(0) − F(t), Eqs. (39), (44), from the two ends alone [loss].
 
-        Args:
-            times: t [time].
-
-        Returns:
-            β⁻¹R at each time; infinite, with noise, from a start without width.
-
-        Raises:
-            ValueError: if a time is negative or not finite.
+        With noise, it is infinite from a start without width.
         """
         return self.free_energy(0.0) - np.array([self.free_energy(time) for time in times.tolist()])
 
     def path_dissipation(self, times: Times) -> Times:
         r"""β⁻¹R as the time integral of the three terms of Eqs. (5), (24), (48), by quadrature [loss].
 
-        Args:
-            times: t [time].
-
-        Returns:
-            β⁻¹R at each time: `dissipation` by another route.
-
-        Raises:
-            ValueError: if a time is negative, or the start has no width although there is noise.
+        This is `dissipation` by another route. With noise, the start must have a width.
         """
 
         def rate(time: float) -> float:
             return sum(gaussian_rate_terms(self.stiffness, self.force, *self.law(time), self.inverse_temperature))
 
         return time_integral(rate, times)
+
+    def arc_length(self, times: Times) -> Times:
+        """Length ∫√⟨|v|²⟩dt of the path of laws; with noise, the start must have a width."""
+        return time_integral(lambda time: np.sqrt(self.dissipation_rate(time)), times)
 
     def speed_limit(self, times: Times) -> SpeedLimit:
         r"""The speed limit T_SL(t) = 𝒲₂/(β⁻¹R), Eqs. (7), (26), with the length of the path of laws.
@@ -122,17 +115,16 @@ class OrnsteinUhlenbeck:
             times: t [time].
 
         Returns:
-            The limit as a series over the times; its arc length is ∫√⟨|v|²⟩dt.
+            The limit as a series over the times. Its dissipation is the integral of `dissipation_rate`.
 
         Raises:
             ValueError: if a time is negative, or the start has no width although there is noise.
         """
-        start = self.law(0.0)
         return SpeedLimit(
             time=times,
-            w2_squared=np.array([w2_squared(*start, *self.law(time)) for time in times.tolist()]),
+            w2_squared=self.w2_squared(times),
             dissipation=time_integral(self.dissipation_rate, times),
-            arc_length=time_integral(lambda time: np.sqrt(self.dissipation_rate(time)), times),
+            arc_length=self.arc_length(times),
         )
 
     @cached_property

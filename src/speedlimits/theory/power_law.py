@@ -1,22 +1,27 @@
 r"""Power-law spectra λ_k = Λk^{−α} and residuals Δ_k² = Δ²k^{−δ}: distance, dissipation and inefficiency of their flow.
 
-Everything hangs on one exponent, a = (1 − δ)/α. Between the first and the last mode's own time, Λ⁻¹ ≪ t ≪ λ_n⁻¹, the
-inefficiency T/T_SL tends to a number of order one for 0 < a < 1, grows as ln t at a = 0 and as t^{−a} below.
+One exponent decides, a = (1 − δ)/α. The window Λ⁻¹ ≪ t ≪ λ_n⁻¹ lies between the first and the last mode's own time.
+There the inefficiency T/T_SL tends to a number of order one for 0 < a < 1. It grows as ln t at a = 0, and as t^{−a} for
+a < 0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy.special import exprel, gamma, zeta
 
-from speedlimits._checks import check_finite, check_integer, check_positive
+from speedlimits._checks import check_finite, check_integer, check_positive, check_shape
+from speedlimits._shapes import Modes, Times
 from speedlimits.bound import SpeedLimit
-from speedlimits.theory import constant_kernel, power_law_sums
+from speedlimits.theory.constant_kernel import ConstantKernel, path_length
+from speedlimits.theory.power_law_sums import PowerLawSums
 
-Modes = Float[np.ndarray, " modes"]
-Times = Float[np.ndarray, " times"]
 Exponents = Float[np.ndarray, "*exponents"]
+Grid = Float[np.ndarray, "spectrum residual"]
 
 LN2 = np.log(2.0)
 # δ = 1 + α and the like are not exact in binary; the regimes' borders are this wide.
@@ -26,6 +31,9 @@ BORDER = 1e-12
 @dataclass(frozen=True)
 class PowerLaw:
     r"""Modes λ_k = Λk^{−α} with residuals Δ_k² = Δ²k^{−δ}, k = 1 … n, as assumed for Eqs. (14), (57).
+
+    All methods take flow times t [time], in any order. They raise a ValueError if a time is negative or not finite;
+    `finite`, `asymptotic` and `sharp_w2_squared` do so at t = 0, too.
 
     Args:
         spectrum_exponent: α, positive.
@@ -75,9 +83,9 @@ class PowerLaw:
     def regime(self) -> str:
         """What the exponent means for T/T_SL in Λ⁻¹ ≪ t ≪ λ_n⁻¹.
 
-        "straight" (a ≥ 1): → 1, the unlearned tail moves on a straight line; "optimal" (0 < a < 1): a number of
-        order one; "threshold" (a = 0): ∝ ln t; "non-optimal" (−1 < a < 0): ∝ t^{−a}; "saturated" (a ≤ −1): ∝ t
-        (at −1, t/ln t), the first modes are all there is.
+        "straight" (a ≥ 1): it tends to 1, because the unlearned tail moves on a straight line. "optimal" (0 < a < 1):
+        it tends to a number of order one. "threshold" (a = 0): ∝ ln t. "non-optimal" (−1 < a < 0): ∝ t^{−a}.
+        "saturated" (a ≤ −1): ∝ t, or t/ln t at −1, because the first modes are all there is.
         """
         a = self.exponent
         if a >= 1:
@@ -88,46 +96,46 @@ class PowerLaw:
             return "threshold"
         return "non-optimal" if a > -1 else "saturated"
 
+    @cached_property
+    def kernel(self) -> ConstantKernel:
+        """The constant kernel with these modes, all of them in memory."""
+        return ConstantKernel(eigenvalues=self.eigenvalues, residual=self.residual)
+
+    @property
+    def sums(self) -> PowerLawSums:
+        """The sums over the modes, in units of Λ and Δ, by incomplete gamma functions."""
+        return PowerLawSums(spectrum_exponent=self.spectrum_exponent, exponent=self.exponent, modes=self.modes)
+
+    def w2_squared(self, times: Times) -> Times:
+        """Squared distance by the sum of Eq. (13) over all modes."""
+        return self.kernel.w2_squared(times)
+
+    def dissipation(self, times: Times) -> Times:
+        """Loss spent by the sum of Eq. (13) over all modes [loss]."""
+        return self.kernel.dissipation(times)
+
+    def arc_length(self, times: Times) -> Times:
+        """Length of the path by the sum of Eq. (66) over all modes."""
+        return self.kernel.arc_length(times)
+
     def speed_limit(self, times: Times) -> SpeedLimit:
-        """The limit by the sums of Eqs. (13), (66) over all modes, exact at any time.
-
-        Args:
-            times: t [time].
-
-        Returns:
-            The limit as a series over the times, with the length of the path.
-
-        Raises:
-            ValueError: if a time is negative or not finite.
-        """
-        return constant_kernel.speed_limit(self.eigenvalues, self.residual, times)
+        """The limit by the sums of Eqs. (13), (66) over all modes, exact at any time t ≥ 0, with the path's length."""
+        return self.kernel.speed_limit(times)
 
     def finite(self, times: Times) -> SpeedLimit:
-        """The limit by incomplete gamma functions, at any time and any number of modes, λ_n⁻¹ included.
-
-        Args:
-            times: t, positive [time].
-
-        Returns:
-            The limit as a series over the times, to 1e-9, with the length of the path: the integral over time of
-            a speed of this form.
-
-        Raises:
-            ValueError: if a time is not positive and finite.
-        """
+        """The limit by incomplete gamma functions, to 1e-9, at any time t > 0 and for any number of modes."""
         check_positive("times", times)
-        law = self.spectrum_exponent, self.exponent, self.modes
-        scaled = self.scale * times
+        sums, scaled = self.sums, self.scale * times
 
         def speed(s: np.ndarray) -> np.ndarray:
             # Long after λ_n⁻¹ the last mode alone is left, e^{−2x_n} of it, and rounding may be below zero.
-            return np.sqrt(np.maximum(power_law_sums.speed_sum(*law, s), 0.0))
+            return np.sqrt(np.maximum(sums.speed(s), 0.0))
 
         return SpeedLimit(
             time=times,
-            w2_squared=self.residual_scale**2 / self.scale * power_law_sums.distance_sum(*law, scaled),
-            dissipation=0.5 * self.residual_scale**2 * power_law_sums.loss_sum(*law, scaled),
-            arc_length=self.residual_scale / np.sqrt(self.scale) * constant_kernel.path_length(speed, 1.0, scaled),
+            w2_squared=self.residual_scale**2 / self.scale * sums.distance(scaled),
+            dissipation=0.5 * self.residual_scale**2 * sums.loss(scaled),
+            arc_length=self.residual_scale / np.sqrt(self.scale) * path_length(speed, 1.0, scaled),
         )
 
     def asymptotic(self, times: Times) -> SpeedLimit:
@@ -140,22 +148,14 @@ class PowerLaw:
                   \beta^{-1}R &= \tfrac{\Delta^2}{2\alpha}\,[\ln(2\Lambda t) + (1+\alpha)\gamma_E] && (a = 0) \\
                   \beta^{-1}R &= \tfrac{\Delta^2}{2}\,\zeta(\delta) && (a < 0)
 
-        For a < −1 the distance, too, is that of the first modes, Δ²Λ⁻¹ζ(δ − α); for a > 1 the last modes, still
-        far from learned, give 𝒲₂ = tβ⁻¹R = l² = Δ²Λt²n^{α(a−1)}/(α(a − 1)); a = ±1 have logarithms. What is left
-        out is smaller by (Λt)^{−|a|}, (Λt)^{−1−a} and (λ_n t)^{1−a}; `finite` has it.
-
-        Args:
-            times: t, positive [time].
-
-        Returns:
-            The leading terms as a series over the times; the arc length is NaN for a ≤ −1, where it has no closed
-            form. Far outside the window, where a logarithm is negative, 𝒲₂ is 0 or β⁻¹R NaN.
-
-        Raises:
-            ValueError: if a time is not positive and finite.
+        For a < −1 the distance, too, is that of the first modes, Δ²Λ⁻¹ζ(δ − α). For a > 1 the last modes are still
+        far from learned, and give 𝒲₂ = tβ⁻¹R = l² = Δ²Λt²n^{α(a−1)}/(α(a − 1)). At a = ±1 there are logarithms. What
+        is left out is smaller by (Λt)^{−|a|}, (Λt)^{−1−a} and (λ_n t)^{1−a}; `finite` has it. The arc length is NaN
+        for a ≤ −1, where it has no closed form. Far outside the window a logarithm is negative; 𝒲₂ is then 0, and
+        β⁻¹R is NaN.
 
         Note:
-            Errata 58 to 63, 71, 72: `as_printed_scaling` has the paper's own prefactors.
+            Errata 58 to 63, 71, 72: `misprints.power_law` has the paper's own prefactors.
         """
         check_positive("times", times)
         moved = self.residual_scale**2 / self.scale * self._distance(self.scale * times)
@@ -168,24 +168,16 @@ class PowerLaw:
         )
 
     def sharp_w2_squared(self, times: Times) -> Times:
-        r"""Distance if modes with λt > 1 were learned and the others untouched, the paper's estimate, Eqs. (71), (72).
+        r"""Distance if modes with λt > 1 were learned and all others untouched: the paper's estimate, Eqs. (71), (72).
 
         .. math:: \mathcal W_2 \approx \frac{\Delta^2}\Lambda\int_1^{(\Lambda t)^{1/\alpha}}k^{\alpha-\delta}dk
                   = \frac{\Delta^2}\Lambda\,\frac{(\Lambda t)^{1+a}-1}{\alpha-\delta+1}
 
-        The exponent is that of `asymptotic`; the prefactor is off by a number of order one, 1/(2 ln 2) = 0.72 at a = 0.
-
-        Args:
-            times: t [time].
-
-        Returns:
-            The estimate at each time; 0 before the first mode is learned, constant after the last.
-
-        Raises:
-            ValueError: if a time is not positive and finite.
+        The exponent is that of `asymptotic`. The prefactor is off by a number of order one, 1/(2 ln 2) = 0.72 at a = 0.
+        The estimate is 0 before the first mode is learned, and constant after the last.
 
         Note:
-            Erratum 72: the paper prints (α − δ)⁻¹; erratum 71: its sum starts at k = 0 instead of 1.
+            Erratum 72: the paper prints (α − δ)⁻¹. Erratum 71: its sum starts at k = 0 instead of 1.
         """
         check_positive("times", times)
         # (Λt)^{1+a} = e^{pκ} with p = α − δ + 1 and κ = ln k of the last mode learned.
@@ -229,30 +221,22 @@ class PowerLaw:
 
 
 def asymptotic_inefficiency(exponent: Exponents | float) -> Exponents:
-    r"""Limit of T/T_SL at late times with modes left to learn, the text after Eq. (15).
+    r"""Limit of T/T_SL at late times with modes left to learn, the text after Eq. (15), for an exponent a.
 
-    .. math:: T/T_{SL} \to \frac{1+a}{4(1-2^{-a})}
+    .. math:: T/T_{SL} \to \frac{1+a}{4(1-2^{-a})} \qquad (0 < a < 1)
 
-    Args:
-        exponent: a = (1 − δ)/α.
-
-    Returns:
-        The limit for 0 < a < 1, `asymptotic_geometric` × `asymptotic_pace`; 1 for a ≥ 1; infinite for a ≤ 0.
+    It is `asymptotic_geometric` × `asymptotic_pace`. The limit is 1 for a ≥ 1, and infinite for a ≤ 0.
     """
     limit = asymptotic_geometric(exponent) * asymptotic_pace(exponent)
     return np.where(np.greater(exponent, 0.0), limit, np.inf)
 
 
 def asymptotic_geometric(exponent: Exponents | float) -> Exponents:
-    r"""Limit of l²/𝒲₂ at late times with modes left to learn, Eqs. (16), (73).
+    r"""Limit of l²/𝒲₂ at late times with modes left to learn, Eqs. (16), (73), for an exponent a.
 
-    .. math:: l_\gamma^2/\mathcal W_2 \to \frac{a}{(1+a)(1-2^{-a})}
+    .. math:: l_\gamma^2/\mathcal W_2 \to \frac{a}{(1+a)(1-2^{-a})} \qquad (-1 < a < 1)
 
-    Args:
-        exponent: a = (1 − δ)/α.
-
-    Returns:
-        The limit for −1 < a < 1, 1/ln 2 at a = 0; 1 for a ≥ 1; NaN for a ≤ −1, where it depends on more than a.
+    It is 1/ln 2 at a = 0 and 1 for a ≥ 1. For a ≤ −1 it depends on more than a, and is NaN here.
     """
     # A straight line beyond a = 1, where the form is 1 already.
     a = np.minimum(exponent, 1.0)
@@ -260,16 +244,56 @@ def asymptotic_geometric(exponent: Exponents | float) -> Exponents:
 
 
 def asymptotic_pace(exponent: Exponents | float) -> Exponents:
-    r"""Limit of Tβ⁻¹R/l² at late times with modes left to learn.
+    r"""Limit of Tβ⁻¹R/l² at late times with modes left to learn, for an exponent a.
 
-    .. math:: T\,\beta^{-1}R/l_\gamma^2 \to \frac{(1+a)^2}{4a}
+    .. math:: T\,\beta^{-1}R/l_\gamma^2 \to \frac{(1+a)^2}{4a} \qquad (0 < a < 1)
 
-    Args:
-        exponent: a = (1 − δ)/α.
-
-    Returns:
-        The limit for 0 < a < 1; 1 for a ≥ 1; infinite for a ≤ 0.
+    It is 1 for a ≥ 1, and infinite for a ≤ 0.
     """
     a = np.clip(exponent, 0.0, 1.0)
     with np.errstate(divide="ignore"):
         return np.asarray((1.0 + a) ** 2 / (4.0 * a))
+
+
+class PhaseDiagram(NamedTuple):
+    """Tables over the plane of exponents: a row for each spectrum exponent α, a column for each residual exponent δ.
+
+    Args:
+        times: t of each law [time].
+        exponents: a = (1 − δ)/α.
+        exact: T/T_SL by the sums over all modes.
+        asymptotic: T/T_SL by the leading terms for Λ⁻¹ ≪ t ≪ λ_n⁻¹.
+    """
+
+    times: Grid
+    exponents: Grid
+    exact: Grid
+    asymptotic: Grid
+
+
+def phase_diagram(
+    spectrum_exponents: Float[np.ndarray, " spectrum"],
+    residual_exponents: Float[np.ndarray, " residual"],
+    modes: int,
+    time: float | Callable[[PowerLaw], float],
+) -> PhaseDiagram:
+    """Where the flow is near its limit and where not: the regimes of Eqs. (14), (15) on the plane of exponents.
+
+    Args:
+        spectrum_exponents: α, positive.
+        residual_exponents: δ.
+        modes: n.
+        time: t, positive, for all laws, or a function of the law such as ``lambda law: 0.01 * law.last_time``.
+
+    Raises:
+        ValueError: if an exponent α or a time is not positive, δ not finite, or n not a positive integer.
+    """
+    check_shape("spectrum_exponents", spectrum_exponents, (None,))
+    check_shape("residual_exponents", residual_exponents, (None,))
+    tables = np.empty((4, spectrum_exponents.size, residual_exponents.size))
+    for row, column in np.ndindex(tables.shape[1:]):
+        law = PowerLaw(float(spectrum_exponents[row]), float(residual_exponents[column]), modes)
+        when = np.array([time(law) if callable(time) else time], dtype=float)
+        exact = when @ law.dissipation(when) / law.w2_squared(when)[0]
+        tables[:, row, column] = when[0], law.exponent, exact, law.asymptotic(when).final.inefficiency
+    return PhaseDiagram(*tables)

@@ -1,179 +1,125 @@
 r"""Sums over a power-law spectrum of n modes at any time, by incomplete gamma functions.
 
-The first modes are summed one by one, the rest as integrals over k from the middle between two modes to the middle
+The first modes are summed one by one. The rest are integrals over k, from the middle between two modes to the middle
 after the last, with the first term of the Euler–Maclaurin series of the midpoint rule,
 
 .. math:: \sum_{k=m+1}^n f(k) = \int_{m+1/2}^{n+1/2} f\,dk - \tfrac1{24}\bigl[f'\bigr]_{m+1/2}^{n+1/2} + \dots
 
-With x = Λtk^{−α}, as in Eqs. (58), (62), and integration by parts the integrals are Γ(1 − a, x) and powers.
+Let x = Λtk^{−α}, as in Eqs. (58), (62). Integration by parts then turns the integrals into Γ(1 − a, x) and powers.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from scipy.interpolate import BarycentricInterpolator
 from scipy.special import gamma, gammainc, gammaincc
 
-Times = Float[np.ndarray, " times"]
+from speedlimits._shapes import Times
 
 # Modes summed one by one; what the series leaves out falls as the fourth power of it.
 HEAD = 128
-# The distance from a removable singularity at which functions of the exponent start to be interpolated across it,
-# and the nodes' own largest distance and number.
+# Functions of the exponent have removable singularities. Nearer than NEAR to one they are interpolated across it, from
+# so many NODES that lie up to REACH away.
 NEAR, REACH, NODES = 0.1, 0.3, 40
 
 
-def distance_sum(alpha: float, a: float, modes: int, scaled: Times) -> Times:
-    r"""ΛΔ⁻²𝒲₂ = Σ k^{α−δ}(1 − e^{−x_k})², the left side of Eq. (57).
+@dataclass(frozen=True, kw_only=True)
+class PowerLawSums:
+    """Sums over the modes of a power law, and the integrals over k from k₁ to k₂ that the paper puts for them.
+
+    All methods take Λt > 0, the time in units of the first mode's own. The sums are right to 1e-9 for α up to 3.
 
     Args:
-        alpha: α, spectrum exponent.
-        a: the exponent (1 − δ)/α.
+        spectrum_exponent: α.
+        exponent: a = (1 − δ)/α.
         modes: n.
-        scaled: Λt, positive.
-
-    Returns:
-        The sum at each time, to 1e-9 for α up to 3.
     """
 
-    def term(k: np.ndarray) -> np.ndarray:
-        return k ** (alpha * (1.0 + a) - 1.0) * np.expm1(-np.outer(scaled, k**-alpha)) ** 2
+    spectrum_exponent: float
+    exponent: float
+    modes: int
 
-    return _sum(term, distance_integral, alpha, a, modes, scaled)
+    def distance(self, scaled: Times) -> Times:
+        r"""ΛΔ⁻²𝒲₂ = Σ k^{α−δ}(1 − e^{−x_k})², the left side of Eq. (57)."""
+        alpha, power = self.spectrum_exponent, self.spectrum_exponent * (1.0 + self.exponent) - 1.0
+        return self._sum(
+            lambda k: k**power * np.expm1(-np.outer(scaled, k**-alpha)) ** 2, self.distance_integral, scaled
+        )
 
+    def loss(self, scaled: Times) -> Times:
+        r"""2Δ⁻²β⁻¹R = Σ k^{−δ}(1 − e^{−2x_k}), the sum of Eq. (61)."""
+        alpha, power = self.spectrum_exponent, self.spectrum_exponent * self.exponent - 1.0
+        return self._sum(lambda k: k**power * -np.expm1(-2.0 * np.outer(scaled, k**-alpha)), self.loss_integral, scaled)
 
-def loss_sum(alpha: float, a: float, modes: int, scaled: Times) -> Times:
-    r"""2Δ⁻²β⁻¹R = Σ k^{−δ}(1 − e^{−2x_k}), the sum of Eq. (61).
+    def speed(self, scaled: Times) -> Times:
+        r"""Squared speed (Δ²Λ)⁻¹|v|² = Σ k^{−α−δ}e^{−2x_k}, the radicand of Eq. (66)."""
+        alpha, power = self.spectrum_exponent, self.spectrum_exponent * (self.exponent - 1.0) - 1.0
+        return self._sum(lambda k: k**power * np.exp(-2.0 * np.outer(scaled, k**-alpha)), self.speed_integral, scaled)
 
-    Args:
-        alpha: α, spectrum exponent.
-        a: the exponent (1 − δ)/α.
-        modes: n.
-        scaled: Λt, positive.
+    def distance_integral(self, first: float, last: float, scaled: Times) -> Times:
+        r"""The integral that Eqs. (57), (58), (59) put for the sum, with the 1/α that dk brings; Δ²/Λ times it is 𝒲₂.
 
-    Returns:
-        The sum at each time, to 1e-9 for α up to 3.
-    """
+        .. math:: \int_{k_1}^{k_2} k^{\alpha-\delta}(1-e^{-x_k})^2 dk
+                  = \frac{(\Lambda t)^{1+a}}\alpha\int_{x_2}^{x_1} x^{-2-a}(1-e^{-x})^2\,dx
 
-    def term(k: np.ndarray) -> np.ndarray:
-        return k ** (alpha * a - 1.0) * -np.expm1(-2.0 * np.outer(scaled, k**-alpha))
+        Note:
+            Errata 58, 59: the paper's integrals lack 1/α.
+        """
+        alpha = self.spectrum_exponent
 
-    return _sum(term, loss_integral, alpha, a, modes, scaled)
+        def primitive(a: float, x: np.ndarray, small: np.ndarray) -> np.ndarray:
+            decay = x**-a * np.exp(-x) * -np.expm1(-x)
+            inner = (decay - _gamma(1.0 - a, x, small) + 2.0**a * _gamma(1.0 - a, 2.0 * x, small)) / a
+            return scaled ** (1.0 + a) * (x ** (-1.0 - a) * np.expm1(-x) ** 2 + 2.0 * inner) / (alpha * (1.0 + a))
 
+        return _integral(primitive, self.exponent, scaled * first**-alpha, scaled * last**-alpha)
 
-def speed_sum(alpha: float, a: float, modes: int, scaled: Times) -> Times:
-    r"""Squared speed (Δ²Λ)⁻¹|v|² = Σ k^{−α−δ}e^{−2x_k}, the radicand of Eq. (66).
+    def loss_integral(self, first: float, last: float, scaled: Times) -> Times:
+        r"""The integral that Eqs. (61), (62) put for the sum, with the 1/α that dk brings; Δ²/2 times it is β⁻¹R.
 
-    Args:
-        alpha: α, spectrum exponent.
-        a: the exponent (1 − δ)/α.
-        modes: n.
-        scaled: Λt, positive.
+        .. math:: \int_{k_1}^{k_2} k^{-\delta}(1-e^{-2x_k})dk
+                  = \frac{(\Lambda t)^a}\alpha\int_{x_2}^{x_1} x^{-1-a}(1-e^{-2x})\,dx
 
-    Returns:
-        The sum at each time, to 1e-9 for α up to 3.
-    """
+        Note:
+            Erratum 62: the paper's integrals lack 1/α, and the result lacks Δ²/2.
+        """
+        alpha = self.spectrum_exponent
 
-    def term(k: np.ndarray) -> np.ndarray:
-        return k ** (alpha * (a - 1.0) - 1.0) * np.exp(-2.0 * np.outer(scaled, k**-alpha))
+        def primitive(a: float, y: np.ndarray, small: np.ndarray) -> np.ndarray:
+            return (2.0 * scaled) ** a * (y**-a * -np.expm1(-y) + _gamma(1.0 - a, y, small)) / (alpha * a)
 
-    return _sum(term, speed_integral, alpha, a, modes, scaled)
+        return _integral(primitive, self.exponent, 2.0 * scaled * first**-alpha, 2.0 * scaled * last**-alpha)
 
+    def speed_integral(self, first: float, last: float, scaled: Times) -> Times:
+        r"""The integral that Eqs. (67), (68), (69), (70) put for the sum; Δ²Λ times it is |v|².
 
-def distance_integral(alpha: float, a: float, first: float, last: float, scaled: Times) -> Times:
-    r"""The integral that Eqs. (57), (58), (59) put for the sum, with the 1/α that dk brings.
+        .. math:: \int_{k_1}^{k_2} k^{-\alpha-\delta}e^{-2x_k}dk
+                  = \frac{(2\Lambda t)^{a-1}}\alpha\bigl[\gamma(1-a, 2x_1) - \gamma(1-a, 2x_2)\bigr]
 
-    .. math:: \int_{k_1}^{k_2} k^{\alpha-\delta}(1-e^{-x_k})^2 dk
-              = \frac{(\Lambda t)^{1+a}}\alpha\int_{x_2}^{x_1} x^{-2-a}(1-e^{-x})^2\,dx
+        For a < 1, k₂ may be infinite.
 
-    Args:
-        alpha: α, spectrum exponent.
-        a: the exponent (1 − δ)/α.
-        first: k₁.
-        last: k₂.
-        scaled: Λt, positive.
+        Note:
+            Erratum 69: the paper has t^{a/2} in the speed where Eqs. (68), (70) have (2t)^{a/2}.
+        """
+        alpha = self.spectrum_exponent
 
-    Returns:
-        The integral at each time; Δ²/Λ times it is 𝒲₂.
+        def primitive(a: float, y: np.ndarray, small: np.ndarray) -> np.ndarray:
+            return (2.0 * scaled) ** (a - 1.0) * _gamma(1.0 - a, y, small) / alpha
 
-    Note:
-        Errata 58, 59: the paper's integrals lack 1/α.
-    """
+        return _integral(primitive, self.exponent, 2.0 * scaled * first**-alpha, 2.0 * scaled * last**-alpha)
 
-    def primitive(a: float, x: np.ndarray, small: np.ndarray) -> np.ndarray:
-        decay = x**-a * np.exp(-x) * -np.expm1(-x)
-        inner = (decay - _gamma(1.0 - a, x, small) + 2.0**a * _gamma(1.0 - a, 2.0 * x, small)) / a
-        return scaled ** (1.0 + a) * (x ** (-1.0 - a) * np.expm1(-x) ** 2 + 2.0 * inner) / (alpha * (1.0 + a))
-
-    return _integral(primitive, a, scaled * first**-alpha, scaled * last**-alpha)
-
-
-def loss_integral(alpha: float, a: float, first: float, last: float, scaled: Times) -> Times:
-    r"""The integral that Eqs. (61), (62) put for the sum, with the 1/α that dk brings.
-
-    .. math:: \int_{k_1}^{k_2} k^{-\delta}(1-e^{-2x_k})dk
-              = \frac{(\Lambda t)^a}\alpha\int_{x_2}^{x_1} x^{-1-a}(1-e^{-2x})\,dx
-
-    Args:
-        alpha: α, spectrum exponent.
-        a: the exponent (1 − δ)/α.
-        first: k₁.
-        last: k₂.
-        scaled: Λt, positive.
-
-    Returns:
-        The integral at each time; Δ²/2 times it is β⁻¹R.
-
-    Note:
-        Erratum 62: the paper's integrals lack 1/α, and the result lacks Δ²/2.
-    """
-
-    def primitive(a: float, y: np.ndarray, small: np.ndarray) -> np.ndarray:
-        return (2.0 * scaled) ** a * (y**-a * -np.expm1(-y) + _gamma(1.0 - a, y, small)) / (alpha * a)
-
-    return _integral(primitive, a, 2.0 * scaled * first**-alpha, 2.0 * scaled * last**-alpha)
-
-
-def speed_integral(alpha: float, a: float, first: float, last: float, scaled: Times) -> Times:
-    r"""The integral that Eqs. (67), (68), (69), (70) put for the sum.
-
-    .. math:: \int_{k_1}^{k_2} k^{-\alpha-\delta}e^{-2x_k}dk
-              = \frac{(2\Lambda t)^{a-1}}\alpha\bigl[\gamma(1-a, 2x_1) - \gamma(1-a, 2x_2)\bigr]
-
-    Args:
-        alpha: α, spectrum exponent.
-        a: the exponent (1 − δ)/α.
-        first: k₁.
-        last: k₂; it may be infinite for a < 1.
-        scaled: Λt, positive.
-
-    Returns:
-        The integral at each time; Δ²Λ times it is |v|².
-
-    Note:
-        Erratum 69: the paper has t^{a/2} in the speed where Eqs. (68), (70) have (2t)^{a/2}.
-    """
-
-    def primitive(a: float, y: np.ndarray, small: np.ndarray) -> np.ndarray:
-        return (2.0 * scaled) ** (a - 1.0) * _gamma(1.0 - a, y, small) / alpha
-
-    return _integral(primitive, a, 2.0 * scaled * first**-alpha, 2.0 * scaled * last**-alpha)
-
-
-def _sum(
-    term: Callable[[np.ndarray], np.ndarray],
-    integral: Callable[[float, float, float, float, np.ndarray], np.ndarray],
-    alpha: float,
-    a: float,
-    modes: int,
-    scaled: np.ndarray,
-) -> np.ndarray:
-    total = term(np.arange(1.0, min(HEAD, modes) + 1)).sum(axis=1)
-    if modes <= HEAD:
-        return total
-    slopes = np.diff(term(np.array([HEAD, HEAD + 1.0, modes, modes + 1.0], dtype=float)), axis=1)
-    return total + integral(alpha, a, HEAD + 0.5, modes + 0.5, scaled) - (slopes[:, 2] - slopes[:, 0]) / 24.0
+    def _sum(
+        self,
+        term: Callable[[np.ndarray], np.ndarray],
+        integral: Callable[[float, float, np.ndarray], np.ndarray],
+        scaled: np.ndarray,
+    ) -> np.ndarray:
+        total = term(np.arange(1.0, min(HEAD, self.modes) + 1)).sum(axis=1)
+        if self.modes <= HEAD:
+            return total
+        slopes = np.diff(term(np.array([HEAD, HEAD + 1.0, self.modes, self.modes + 1.0], dtype=float)), axis=1)
+        return total + integral(HEAD + 0.5, self.modes + 0.5, scaled) - (slopes[:, 2] - slopes[:, 0]) / 24.0
 
 
 def _integral(

@@ -1,32 +1,25 @@
 r"""Linear regression with many weights and samples, d, n → ∞ at d/n = γ: distance, dissipation and speed limit.
 
-The setting of §3.1: data with independent entries of variance 1, a teacher with weights of variance α/d and no label
-noise, Langevin dynamics at inverse temperature β with learning rate 1/n, weight decay λd/β, and a start in equilibrium
-with the weight decay alone. Each formula is an integral over the Marchenko–Pastur law ρ of what one direction with
-eigenvalue s of XXᵀ/n does; the paper has T = ∞, here every time is exact.
+This is the setting of §3.1. The data have independent entries of variance 1. The teacher's weights have variance α/d,
+and the labels have no noise. Training is Langevin dynamics at inverse temperature β with learning rate 1/n and weight
+decay λd/β. It starts in equilibrium with the weight decay alone. Each formula is an integral over the
+Marchenko–Pastur law ρ of what one direction with eigenvalue s of XXᵀ/n does. The paper has T = ∞; here every time is
+exact.
 
-Written with the pull :math:`u = \beta s/(\gamma\lambda)`, every integrand is positive and free of cancellation:
+Written with the pull :math:`u = \beta s/(\gamma\lambda)`, every integrand is positive and free of cancellation. The
 relative precision is 1e-10 or better from β = 1e-6 to 1e12 and γ = 1e-4 to 1e4.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from speedlimits._checks import check_non_negative, check_positive, check_time
+from speedlimits._shapes import Values
+from speedlimits.bound import SpeedLimit
 from speedlimits.spectra.marchenko_pastur import quadrature
 from speedlimits.theory._mode import moved_and_spent
-
-# One value gives a number, arrays of parameters give an array of their common shape.
-Values = Float64[np.ndarray, "*points"] | np.float64
-
-RULES = {
-    "weight_decay": check_positive,
-    "inverse_temperature": check_positive,
-    "aspect_ratio": check_positive,
-    "teacher_variance": check_non_negative,
-    "time": check_time,
-}
 
 # e^{−rt} varies faster with s than the powers that remain at T = ∞.
 SPACING_AT_END, SPACING_ON_THE_WAY = 0.25, 0.05
@@ -34,215 +27,144 @@ SPACING_AT_END, SPACING_ON_THE_WAY = 0.25, 0.05
 BLOCK = 256
 
 
-def w2_squared(
-    *,
-    weight_decay: ArrayLike,
-    inverse_temperature: ArrayLike,
-    aspect_ratio: ArrayLike,
-    teacher_variance: ArrayLike,
-    time: ArrayLike = np.inf,
-) -> Values:
-    r"""Squared Wasserstein-2 distance from the start, the numerator of Eq. (79) and its form at every time.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RegressionLimit:
+    r"""Linear regression in the limit d, n → ∞.
 
-    .. math:: \mathcal W_2 = \int \alpha a^2\Bigl(\frac{u}{1+u}\Bigr)^2
-              + \frac1\lambda\bigl(1-\sqrt v\bigr)^2 d\rho(s), \qquad u = \frac{\beta s}{\gamma\lambda},
-
-    .. math:: a = 1-e^{-rt}, \quad r = s + \gamma\lambda/\beta, \quad
-              v = \frac{1+ue^{-2rt}}{1+u}
+    Parameters are numbers, or arrays that broadcast against each other and against the times. Times are t of Eq. (74)
+    with η = 1/n; infinity, the default of all methods, is the paper's case. A ValueError names a time that is
+    negative or NaN.
 
     Args:
         weight_decay: λ, positive; the start has variance 1/(λd).
         inverse_temperature: β [1/loss], positive and finite.
         aspect_ratio: γ = d/n, positive.
         teacher_variance: α, d times the variance of a teacher's weight, non-negative.
-        time: t of Eq. (74) with η = 1/n; infinity, the default, is the paper's case.
-
-    Returns:
-        𝒲₂ for parameters that broadcast against each other.
 
     Raises:
         ValueError: if a parameter breaks its rule or the shapes do not broadcast.
     """
-    moved, _ = _moved_and_spent(weight_decay, inverse_temperature, aspect_ratio, teacher_variance, time)
-    return moved
 
+    weight_decay: ArrayLike
+    inverse_temperature: ArrayLike
+    aspect_ratio: ArrayLike
+    teacher_variance: ArrayLike
 
-def dissipation(
-    *,
-    weight_decay: ArrayLike,
-    inverse_temperature: ArrayLike,
-    aspect_ratio: ArrayLike,
-    teacher_variance: ArrayLike,
-    time: ArrayLike = np.inf,
-) -> Values:
-    r"""Dissipation per sample, the denominator of Eq. (79) and its form at every time, Eqs. (76), (77).
+    def __post_init__(self) -> None:
+        for name in ("weight_decay", "inverse_temperature", "aspect_ratio"):
+            check_positive(name, getattr(self, name))
+        check_non_negative("teacher_variance", self.teacher_variance)
+        self._arrays()
 
-    .. math:: (n\beta)^{-1}R = \frac\gamma{2\beta}\int
-              E u\,\Bigl(1 + \frac{\alpha\lambda u}{1+u}\Bigr) + \ln v\;d\rho(s), \qquad E = 1-e^{-2rt}
+    def w2_squared(self, times: ArrayLike = np.inf) -> Values:
+        r"""Squared Wasserstein-2 distance from the start, the numerator of Eq. (79) and its form at every time.
 
-    with u, v and r of `w2_squared`. At T = ∞ this is
+        .. math:: \mathcal W_2 = \int \alpha a^2\Bigl(\frac{u}{1+u}\Bigr)^2
+                  + \frac1\lambda\bigl(1-\sqrt v\bigr)^2 d\rho(s), \qquad u = \frac{\beta s}{\gamma\lambda},
 
-    .. math:: \frac\gamma{2\beta}\Bigl[\ln c - \int\ln(c+s/\gamma)\,d\rho\Bigr] + \frac1{2\lambda}\int s\,d\rho
-              + \frac\alpha2\int\frac{s^2}{c\gamma+s}\,d\rho, \qquad c = \lambda/\beta
+        .. math:: a = 1-e^{-rt}, \quad r = s + \gamma\lambda/\beta, \quad
+                  v = \frac{1+ue^{-2rt}}{1+u}
+        """
+        return self._moved_and_spent(times)[0]
 
-    Args:
-        weight_decay: λ, positive.
-        inverse_temperature: β [1/loss], positive and finite.
-        aspect_ratio: γ = d/n, positive.
-        teacher_variance: α, non-negative.
-        time: t of Eq. (74) with η = 1/n; infinity, the default, is the paper's case.
+    def dissipation(self, times: ArrayLike = np.inf) -> Values:
+        r"""Dissipation per sample, the denominator of Eq. (79) and its form at every time, Eqs. (76), (77) [loss].
 
-    Returns:
-        (nβ)⁻¹R [loss per sample] for parameters that broadcast against each other.
+        .. math:: (n\beta)^{-1}R = \frac\gamma{2\beta}\int
+                  E u\,\Bigl(1 + \frac{\alpha\lambda u}{1+u}\Bigr) + \ln v\;d\rho(s), \qquad E = 1-e^{-2rt}
 
-    Raises:
-        ValueError: if a parameter breaks its rule or the shapes do not broadcast.
+        The symbols u, v and r are those of `w2_squared`. At T = ∞ this is
 
-    Note:
-        Erratum 79: the paper loses the last term, the work done on the mean, although Eq. (77) has it.
-    """
-    _, spent = _moved_and_spent(weight_decay, inverse_temperature, aspect_ratio, teacher_variance, time)
-    return spent
+        .. math:: \frac\gamma{2\beta}\Bigl[\ln c - \int\ln(c+s/\gamma)\,d\rho\Bigr] + \frac1{2\lambda}\int s\,d\rho
+                  + \frac\alpha2\int\frac{s^2}{c\gamma+s}\,d\rho, \qquad c = \lambda/\beta
 
+        Note:
+            Erratum 79: the paper loses the last term, the work done on the mean, although Eq. (77) has it.
+        """
+        return self._moved_and_spent(times)[1]
 
-def speed_limit(
-    *,
-    weight_decay: ArrayLike,
-    inverse_temperature: ArrayLike,
-    aspect_ratio: ArrayLike,
-    teacher_variance: ArrayLike,
-    time: ArrayLike = np.inf,
-) -> Values:
-    r"""The speed limit T_SL = 𝒲₂/((nβ)⁻¹R) with learning rate 1/n, Eqs. (78), (79), at every time.
+    def speed_limit(self, times: ArrayLike = np.inf) -> SpeedLimit:
+        r"""The speed limit T_SL = 𝒲₂/((nβ)⁻¹R) ≤ t with learning rate 1/n, Eqs. (78), (79), at every time.
 
-    Args:
-        weight_decay: λ, positive.
-        inverse_temperature: β [1/loss], positive and finite.
-        aspect_ratio: γ = d/n, positive.
-        teacher_variance: α, non-negative.
-        time: t of Eq. (74) with η = 1/n; infinity, the default, is the paper's case.
+        Note:
+            Erratum 79: the printed denominator makes T_SL too large, by 1 + αλ for β → ∞ and 1 + 2αλ for β → 0.
+        """
+        moved, spent = self._moved_and_spent(times)
+        return SpeedLimit(time=times, w2_squared=moved, dissipation=spent)
 
-    Returns:
-        T_SL ≤ t [time] for parameters that broadcast against each other; 0 at t = 0.
+    def limit_zero_temperature(self) -> Values:
+        r"""T_SL at T = ∞ for β → ∞, Eqs. (8), (80), whatever λ and α are.
 
-    Raises:
-        ValueError: if a parameter breaks its rule or the shapes do not broadcast.
+        .. math:: T_{SL} \to \frac{2\min(1, 1/\gamma)}{\int s\,d\rho(s)}, \qquad \int s\,d\rho(s) = 1
 
-    Note:
-        Erratum 79: the printed denominator makes T_SL too large, by 1 + αλ for β → ∞ and 1 + 2αλ for β → 0; see
-        `dissipation`.
-    """
-    moved, spent = _moved_and_spent(weight_decay, inverse_temperature, aspect_ratio, teacher_variance, time)
-    return np.divide(moved, spent, out=np.zeros_like(moved), where=spent > 0)[()]
+        It vanishes for γ → ∞, as `limit_wide` does for β → ∞.
 
+        Note:
+            Erratum 8: the paper prints 2(1 + αλ)/∫s dρ. The work on the mean, lost in Eq. (79), cancels the factor
+            1 + αλ, and directions without data (γ > 1) do not move.
+        """
+        _, _, aspect_ratio, _ = self._arrays()
+        return (2.0 / np.maximum(1.0, aspect_ratio))[()]
 
-def limit_zero_temperature(*, aspect_ratio: ArrayLike) -> Values:
-    r"""T_SL at T = ∞ for β → ∞, Eqs. (8), (80).
+    def limit_high_temperature(self) -> Values:
+        r"""T_SL at T = ∞ for β → 0, Eqs. (9), (81), to leading order in β; right where β(1 + √γ)² ≪ γλ.
 
-    .. math:: T_{SL} \to \frac{2\min(1, 1/\gamma)}{\int s\,d\rho(s)}, \qquad \int s\,d\rho(s) = 1
+        .. math:: T_{SL} \simeq \frac\beta{\gamma\lambda}\,\frac{1+4\alpha\lambda}{1+2\alpha\lambda} \to 0
+        """
+        weight_decay, inverse_temperature, aspect_ratio, teacher_variance = self._arrays()
+        signal = teacher_variance * weight_decay
+        pull = inverse_temperature / (aspect_ratio * weight_decay)
+        return (pull * (1.0 + 4.0 * signal) / (1.0 + 2.0 * signal))[()]
 
-    Args:
-        aspect_ratio: γ = d/n, positive.
+    def limit_many_samples(self) -> Values:
+        r"""T_SL at T = ∞ for n → ∞, that is γ → 0, Eqs. (10), (83): it is 2, because every parameter drops out.
 
-    Returns:
-        The limit [time], whatever λ > 0 and α are; it vanishes for γ → ∞, as `limit_wide` does for β → ∞.
+        Note:
+            Erratum 10: the paper prints 2λα, because here, too, the work on the mean is lost.
+        """
+        return np.full_like(self._arrays()[0], 2.0)[()]
 
-    Raises:
-        ValueError: if γ is not positive and finite.
+    def limit_wide(self) -> Values:
+        r"""T_SL at T = ∞ for d → ∞, that is γ → ∞, Eqs. (11), (82), to leading order in 1/γ.
 
-    Note:
-        Erratum 8: the paper prints 2(1 + αλ)/∫s dρ. The work on the mean, lost in Eq. (79), cancels the factor
-        1 + αλ, and directions without data (γ > 1) do not move.
-    """
-    check_positive("aspect_ratio", aspect_ratio)
-    return (2.0 / np.maximum(1.0, aspect_ratio))[()]
+        .. math:: T_{SL} \simeq \frac{2\beta}{\gamma\lambda}\,
+                  \frac{\alpha\lambda\bigl(\frac{u}{1+u}\bigr)^2 + \bigl(1-\frac1{\sqrt{1+u}}\bigr)^2}
+                  {u - \ln(1+u) + \alpha\lambda\frac{u^2}{1+u}} \to 0, \qquad u = \beta/\lambda
 
+        It tends to 2/γ for β → ∞, so this limit and `limit_zero_temperature` commute.
 
-def limit_high_temperature(
-    *, weight_decay: ArrayLike, inverse_temperature: ArrayLike, aspect_ratio: ArrayLike, teacher_variance: ArrayLike
-) -> Values:
-    r"""T_SL at T = ∞ for β → 0, Eqs. (9), (81), to leading order in β.
+        Note:
+            Erratum 82: the text after Eq. (80) and below Eq. (11) says that they do not commute.
+        """
+        weight_decay, inverse_temperature, aspect_ratio, teacher_variance = self._arrays()
+        # All n directions with data have s = γ, and u no longer depends on γ.
+        pull = inverse_temperature / weight_decay
+        mean = teacher_variance * weight_decay * (pull / (1.0 + pull)) ** 2
+        moved, spent = moved_and_spent(pull, 1.0, mean)
+        return (2.0 * pull / aspect_ratio * moved / spent)[()]
 
-    .. math:: T_{SL} \simeq \frac\beta{\gamma\lambda}\,\frac{1+4\alpha\lambda}{1+2\alpha\lambda} \to 0
+    def _arrays(self, **times: ArrayLike) -> tuple[np.ndarray, ...]:
+        """The parameters λ, β, γ, α, and the times if given, as arrays of their common shape."""
+        given = {name: np.asarray(value, dtype=np.float64) for name, value in (vars(self) | times).items()}
+        try:
+            return np.broadcast_arrays(*given.values())
+        except ValueError:
+            shapes = ", ".join(f"{name}: {value.shape}" for name, value in given.items())
+            raise ValueError(f"the parameters must broadcast; shapes are {shapes}.") from None
 
-    Args:
-        weight_decay: λ, positive.
-        inverse_temperature: β [1/loss], positive and finite.
-        aspect_ratio: γ = d/n, positive.
-        teacher_variance: α, non-negative.
-
-    Returns:
-        The leading term [time], right where β(1 + √γ)² ≪ γλ.
-
-    Raises:
-        ValueError: if a parameter breaks its rule or the shapes do not broadcast.
-    """
-    weight_decay, inverse_temperature, aspect_ratio, teacher_variance = _checked(
-        weight_decay, inverse_temperature, aspect_ratio, teacher_variance
-    )
-    signal = teacher_variance * weight_decay
-    pull = inverse_temperature / (aspect_ratio * weight_decay)
-    return (pull * (1.0 + 4.0 * signal) / (1.0 + 2.0 * signal))[()]
-
-
-def limit_many_samples() -> float:
-    r"""T_SL at T = ∞ for n → ∞, that is γ → 0, Eqs. (10), (83): every parameter drops out.
-
-    Returns:
-        2 [time].
-
-    Note:
-        Erratum 10: the paper prints 2λα, again for want of the work on the mean.
-    """
-    return 2.0
-
-
-def limit_wide(
-    *, weight_decay: ArrayLike, inverse_temperature: ArrayLike, aspect_ratio: ArrayLike, teacher_variance: ArrayLike
-) -> Values:
-    r"""T_SL at T = ∞ for d → ∞, that is γ → ∞, Eqs. (11), (82), to leading order in 1/γ.
-
-    .. math:: T_{SL} \simeq \frac{2\beta}{\gamma\lambda}\,
-              \frac{\alpha\lambda\bigl(\frac{u}{1+u}\bigr)^2 + \bigl(1-\frac1{\sqrt{1+u}}\bigr)^2}
-              {u - \ln(1+u) + \alpha\lambda\frac{u^2}{1+u}} \to 0, \qquad u = \beta/\lambda
-
-    Args:
-        weight_decay: λ, positive.
-        inverse_temperature: β [1/loss], positive and finite.
-        aspect_ratio: γ = d/n, positive.
-        teacher_variance: α, non-negative.
-
-    Returns:
-        The leading term [time], 2/γ for β → ∞, so that this limit and `limit_zero_temperature` commute.
-
-    Raises:
-        ValueError: if a parameter breaks its rule or the shapes do not broadcast.
-
-    Note:
-        Erratum 82: the text after Eq. (80) and below Eq. (11) says that they do not commute.
-    """
-    weight_decay, inverse_temperature, aspect_ratio, teacher_variance = _checked(
-        weight_decay, inverse_temperature, aspect_ratio, teacher_variance
-    )
-    # All n directions with data have s = γ, and u no longer depends on γ.
-    pull = inverse_temperature / weight_decay
-    mean = teacher_variance * weight_decay * (pull / (1.0 + pull)) ** 2
-    moved, spent = moved_and_spent(pull, 1.0, mean)
-    return (2.0 * pull / aspect_ratio * moved / spent)[()]
-
-
-def _moved_and_spent(*parameters: ArrayLike) -> tuple[Values, Values]:
-    """𝒲₂ and (nβ)⁻¹R for λ, β, γ, α and t."""
-    arrays = _checked(*parameters)
-    flat = np.stack([array.ravel() for array in arrays])
-    spacing = SPACING_AT_END if np.isinf(flat[-1]).all() else SPACING_ON_THE_WAY
-    results = np.empty((2, flat.shape[1]))
-    size = int(BLOCK * spacing)
-    for first in range(0, flat.shape[1], size):
-        block = slice(first, first + size)
-        results[:, block] = _integrals(flat[:, block], spacing)
-    moved, spent = results.reshape(2, *arrays[0].shape)
-    return moved[()], spent[()]
+    def _moved_and_spent(self, times: ArrayLike) -> tuple[Values, Values]:
+        """𝒲₂ and (nβ)⁻¹R."""
+        check_time("times", times)
+        arrays = self._arrays(times=times)
+        flat = np.stack([array.ravel() for array in arrays])
+        spacing = SPACING_AT_END if np.isinf(flat[-1]).all() else SPACING_ON_THE_WAY
+        results = np.empty((2, flat.shape[1]))
+        size = int(BLOCK * spacing)
+        for first in range(0, flat.shape[1], size):
+            block = slice(first, first + size)
+            results[:, block] = _integrals(flat[:, block], spacing)
+        moved, spent = results.reshape(2, *arrays[0].shape)
+        return moved[()], spent[()]
 
 
 def _integrals(parameters: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
@@ -255,15 +177,3 @@ def _integrals(parameters: np.ndarray, spacing: float) -> tuple[np.ndarray, np.n
     mean = teacher_variance * weight_decay * (pull / (1.0 + pull)) ** 2
     moved, spent = (np.einsum("np,np->p", weights, term) for term in moved_and_spent(pull, advance, mean))
     return moved / weight_decay, 0.5 * aspect_ratio / inverse_temperature * spent
-
-
-def _checked(*parameters: ArrayLike) -> tuple[np.ndarray, ...]:
-    """The parameters, in the order of their rules, as arrays of their common shape."""
-    given = dict(zip(RULES, parameters, strict=False))
-    for name, value in given.items():
-        RULES[name](name, value)
-    try:
-        return np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in parameters))
-    except ValueError:
-        shapes = ", ".join(f"{name}: {np.shape(value)}" for name, value in given.items())
-        raise ValueError(f"the parameters must broadcast; shapes are {shapes}.") from None

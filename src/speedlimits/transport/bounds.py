@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from speedlimits._checks import check_integer, check_shape
+from speedlimits._shapes import Ensemble
 from speedlimits.estimates import Estimate, averaged, check_ensemble, from_jackknife, from_mean
 from speedlimits.transport._ensembles import (
     SLICE,
@@ -27,7 +28,6 @@ from speedlimits.transport._ensembles import (
 )
 from speedlimits.transport.maps import LinearMap, MonotoneMap, fastest_map
 
-Ensemble = Float[np.ndarray, "members dims"]
 Directions = Float[np.ndarray, "dims directions"]
 
 # Halves of halves must still have a covariance.

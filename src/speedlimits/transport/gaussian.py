@@ -18,9 +18,7 @@ from speedlimits._checks import (
     check_shape,
     check_symmetric,
 )
-
-Vector = Float[np.ndarray, " dims"]
-Matrix = Float[np.ndarray, "dims dims"]
+from speedlimits._shapes import Matrix, Times, Vector
 
 
 def w2_squared_deltas(start: Vector, end: Vector) -> float:
@@ -188,7 +186,7 @@ def speed_squared(mean_rate: Vector, covariance: Matrix, covariance_rate: Matrix
 
 
 def action(
-    times: Float[np.ndarray, " times"],
+    times: Times,
     means: Float[np.ndarray, "times dims"],
     covariances: Float[np.ndarray, "times dims dims"],
 ) -> float:

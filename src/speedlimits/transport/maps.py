@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from speedlimits._shapes import Ensemble, Members
+
 Line = Float[np.ndarray, " points"]
 Matrix = Float[np.ndarray, "rank rank"]
 
@@ -83,11 +85,11 @@ class LinearMap:
     inside: Matrix
     outside: float
 
-    def start_gain(self, centred: Float[np.ndarray, "members dims"]) -> Float[np.ndarray, " members"]:
+    def start_gain(self, centred: Ensemble) -> Members:
         """xᵀ(1 − A)x."""
         return self._gain(centred, self.inside, self.outside)
 
-    def end_gain(self, centred: Float[np.ndarray, "members dims"]) -> Float[np.ndarray, " members"]:
+    def end_gain(self, centred: Ensemble) -> Members:
         """yᵀ(1 − A⁻¹)y."""
         return self._gain(centred, np.linalg.inv(self.inside), 1.0 / self.outside)
 

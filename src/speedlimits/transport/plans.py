@@ -11,9 +11,8 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
 from speedlimits._checks import check_integer, check_positive, check_shape
+from speedlimits._shapes import Ensemble
 from speedlimits.estimates import Estimate, check_ensemble, from_mean
-
-Ensemble = Float[np.ndarray, "members dims"]
 
 # Columns whose differences are taken at a time: cdist makes float64 of what it is given.
 WIDTH = 4096

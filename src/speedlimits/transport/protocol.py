@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from speedlimits._checks import check_covariance, check_inverse_temperature, check_positive, check_shape
+from speedlimits._shapes import Matrix, Vector
 from speedlimits.transport.gaussian import displacement, w2_squared
-
-Vector = Float[np.ndarray, " dims"]
-Matrix = Float[np.ndarray, "dims dims"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

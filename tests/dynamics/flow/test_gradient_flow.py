@@ -13,7 +13,7 @@ from speedlimits.dynamics.loss import FlatLoss
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.errors import DivergenceError
 from speedlimits.models.fcn import FCN
-from speedlimits.theory import constant_kernel
+from speedlimits.theory.constant_kernel import ConstantKernel
 from tests.cases import LinearProblem
 
 
@@ -53,16 +53,16 @@ def run(loss: FlatLoss, time: float, rtol: float, records: int = 20, method: str
     ],
 )
 def test_quadratics_meet_their_closed_form(decades, method):
-    """Eqs. (13), (66) at λ_max·T = 1e2, 1e4, 1e6, at every record time, to 10·rtol."""
+    """Eqs. (13), (49), (66) at λ_max·T = 1e2, 1e4, 1e6, at every record time, to 10·rtol."""
     problem, time = quadratic(decades)
     times = np.concatenate([[0.0], np.geomspace(1e-3 * time, time, 13)])
     theta0 = torch.zeros(problem.jacobian.shape[1], dtype=torch.float64)
     found = gradient_flow(loss_of(problem), theta0, times, rtol=1e-4, method=method)
-    arguments = problem.eigenvalues, problem.residual, times
-    np.testing.assert_allclose(found.w2_squared[1:], constant_kernel.w2_squared(*arguments)[1:], rtol=1e-3)
-    np.testing.assert_allclose(found.loss_drop[1:], constant_kernel.dissipation(*arguments)[1:], rtol=1e-3)
-    np.testing.assert_allclose(found.path_dissipation[1:], constant_kernel.dissipation(*arguments)[1:], rtol=1e-3)
-    np.testing.assert_allclose(found.arc_lengths[1:], constant_kernel.arc_length(*arguments)[1:], rtol=1e-3)
+    kernel = ConstantKernel(eigenvalues=problem.eigenvalues, residual=problem.residual)
+    np.testing.assert_allclose(found.w2_squared[1:], kernel.w2_squared(times)[1:], rtol=1e-3)
+    np.testing.assert_allclose(found.loss_drop[1:], kernel.dissipation(times)[1:], rtol=1e-3)
+    np.testing.assert_allclose(found.path_dissipation[1:], kernel.dissipation(times)[1:], rtol=1e-3)
+    np.testing.assert_allclose(found.arc_lengths[1:], kernel.arc_length(times)[1:], rtol=1e-3)
 
 
 def test_gradients_grow_as_the_root_of_stiffness():

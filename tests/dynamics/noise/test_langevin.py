@@ -20,7 +20,7 @@ from speedlimits.dynamics.noise.exact_steps import ExactSteps
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.errors import DivergenceError
 from speedlimits.models.fcn import FCN
-from speedlimits.theory import fokker_planck
+from speedlimits.theory.fokker_planck import FokkerPlanck
 from speedlimits.theory.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from speedlimits.transport.bounds import mean_shift
 
@@ -156,8 +156,10 @@ def test_isotropic_quadratic_at_infinite_time():
 
 @pytest.mark.parametrize("time", [0.2, 1.0])
 def test_double_well_follows_fokker_planck(time):
-    """⟨V⟩ and the second moment of 20,000 members in the double well within 4 standard errors of the solved density."""
-    solution = fokker_planck.solve(lambda x: x**2 + 1.5 * (x**2 - 1.2) ** 2, np.array([time]), inverse_temperature=2.0)
+    """Eq. (2): ⟨V⟩ and ⟨θ²⟩ of 20,000 members in the double well, within 4 standard errors of the solved density."""
+    solution = FokkerPlanck(lambda x: x**2 + 1.5 * (x**2 - 1.2) ** 2, inverse_temperature=2.0).solution(
+        np.array([time])
+    )
     dynamics = langevin.Langevin(loss=well, inverse_temperature=2.0, time_step=0.005, scheme="leimkuhler-matthews")
     _, end = run(dynamics, 20_000, 1, round(time / 0.005))
     for values, density in (

@@ -1,1 +1,27 @@
 """`speedlimits theory`: the closed forms of the paper, one module per system they are for."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from speedlimits.cli.theory.constant_kernel import ConstantKernelCommand
+from speedlimits.cli.theory.fokker_planck import FokkerPlanckCommand
+from speedlimits.cli.theory.linear_regression import LinearRegressionCommand
+from speedlimits.cli.theory.power_law import PowerLawCommand
+
+
+@dataclass(frozen=True)
+class TheoryCommand:
+    """Speed limits in closed form, without training anything."""
+
+    system: (
+        Annotated[LinearRegressionCommand, tyro.conf.subcommand("linear-regression")]
+        | Annotated[ConstantKernelCommand, tyro.conf.subcommand("ntk")]
+        | Annotated[PowerLawCommand, tyro.conf.subcommand("power-law")]
+        | Annotated[FokkerPlanckCommand, tyro.conf.subcommand("fokker-planck")]
+    )
+
+    def __call__(self) -> None:
+        """Compute and print."""
+        self.system()

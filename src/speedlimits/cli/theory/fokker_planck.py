@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import tyro
 
 from speedlimits.cli.theory.output import Output, limit_record, squeezed, time_array
@@ -11,11 +10,9 @@ from speedlimits.cli.theory.output import Output, limit_record, squeezed, time_a
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from speedlimits.theory.fokker_planck import FokkerPlanck as Solution
-
 
 @dataclass(frozen=True, kw_only=True)
-class FokkerPlanck(Output):
+class FokkerPlanckCommand(Output):
     """Langevin dynamics in a one-dimensional potential: the density, its dissipation, distance and speed limit.
 
     Potentials are arithmetic in x: numbers, + - * / **, parentheses, and exp, log, sqrt, sin, cos, tan, sinh,
@@ -38,29 +35,23 @@ class FokkerPlanck(Output):
     def __call__(self) -> None:
         """Solve, draw, print."""
         from speedlimits.cli.theory.expression import potential_from_expression
-        from speedlimits.theory.fokker_planck import solve
+        from speedlimits.theory.fokker_planck import FokkerPlanck
 
-        potential = potential_from_expression(self.potential)
-        start = potential_from_expression(self.start_potential)
-
-        def solution(times: np.ndarray) -> "Solution":
-            return solve(
-                potential,
-                times,
-                inverse_temperature=self.inverse_temperature,
-                start_potential=start,
-                cells=self.cells,
-                domain=self.domain,
-            )
-
-        asked = solution(time_array(self.time))
+        system = FokkerPlanck(
+            potential_from_expression(self.potential),
+            inverse_temperature=self.inverse_temperature,
+            start_potential=potential_from_expression(self.start_potential),
+            cells=self.cells,
+            domain=self.domain,
+        )
+        asked = system.solution(time_array(self.time))
 
         def draw() -> "Figure":
             from speedlimits.report.figures import theory
 
             grid = theory.time_grid(asked.times, 0.1 * asked.times.max() or 1.0, points=40)
             title = f"$V(x)$ = {self.potential}, $β$ = {self.inverse_temperature:g}"
-            return theory.densities(asked, solution(grid).speed_limit, title)
+            return theory.densities(asked, system.speed_limit(grid), title)
 
         limit = asked.speed_limit
         record = limit_record(squeezed(limit)) | {

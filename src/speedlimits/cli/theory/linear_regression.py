@@ -7,7 +7,7 @@ import numpy as np
 import tyro
 from numpy.typing import ArrayLike
 
-from speedlimits._checks import check_integer
+from speedlimits._checks import check_integer, check_time
 from speedlimits.bound import SpeedLimit
 from speedlimits.cli.theory.output import Output, time_array
 
@@ -18,7 +18,7 @@ QUANTITIES = ("w2_squared", "dissipation", "speed_limit")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearRegression(Output):
+class LinearRegressionCommand(Output):
     """Linear regression by Langevin dynamics with learning rate 1/n: d, n → ∞, and random draws of finite size.
 
     The dissipation is that per sample. --dimension and --samples, given together, add "finite_size" with the mean
@@ -66,6 +66,7 @@ class LinearRegression(Output):
         self.emit(record, lambda: self._figure(limit, sampled))
 
     def _check(self, times: np.ndarray) -> None:
+        check_time("time", times)
         if self.as_printed and np.isfinite(times).any():
             raise ValueError(f"`time` must be inf with as_printed, the paper's only one; time = {times.min():g}.")
         if self.dimension is None and self.samples is None:
@@ -76,32 +77,28 @@ class LinearRegression(Output):
     def _limit(self, inverse_temperature: ArrayLike, times: ArrayLike, *, printed: bool) -> SpeedLimit:
         """For d, n → ∞."""
         from speedlimits.misprints import regression
-        from speedlimits.theory import regression_limit
+        from speedlimits.theory.regression_limit import RegressionLimit
 
-        parameters = {
-            "weight_decay": self.weight_decay,
-            "inverse_temperature": inverse_temperature,
-            "aspect_ratio": self.aspect_ratio,
-            "teacher_variance": self.teacher_variance,
-        }
-        if printed:
-            spent = regression.dissipation(**parameters)
-        else:
-            spent = regression_limit.dissipation(**parameters, time=times)
-        return SpeedLimit(
-            time=times, w2_squared=regression_limit.w2_squared(**parameters, time=times), dissipation=spent
+        system = RegressionLimit(
+            weight_decay=self.weight_decay,
+            inverse_temperature=inverse_temperature,
+            aspect_ratio=self.aspect_ratio,
+            teacher_variance=self.teacher_variance,
         )
+        if not printed:
+            return system.speed_limit(times)
+        return SpeedLimit(time=times, w2_squared=system.w2_squared(times), dissipation=regression.dissipation(system))
 
     def _sampled(self, dimension: int, samples: int, times: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
         """Mean and standard error over random data and teachers."""
-        from speedlimits.theory.linear_regression import LinearRegression as Problem
+        from speedlimits.theory.linear_regression import LinearRegression
 
         rng = np.random.default_rng(self.rng_seed)
         limits: list[SpeedLimit] = []
         for _ in range(self.draws):
             inputs = rng.standard_normal((dimension, samples))
             teacher = np.sqrt(self.teacher_variance / dimension) * rng.standard_normal(dimension)
-            problem = Problem(
+            problem = LinearRegression(
                 inputs=inputs,
                 targets=inputs.T @ teacher,
                 weight_decay=self.weight_decay,

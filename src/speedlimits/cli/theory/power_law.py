@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PowerLaw(Output):
+class PowerLawCommand(Output):
     """Gradient flow with λ_k = k^(−α) and Δ_k² = k^(−δ), k = 1 … N: exact sums, beside their asymptotic forms.
 
     What decides is a = (1 − δ)/α: for 0 < a < 1 the inefficiency tends to a constant, for −1 < a < 0 it grows.
@@ -29,9 +29,9 @@ class PowerLaw(Output):
 
     def __call__(self) -> None:
         """Compute, draw, print."""
-        from speedlimits.theory import power_law
+        from speedlimits.theory.power_law import PowerLaw
 
-        law = power_law.PowerLaw(
+        law = PowerLaw(
             spectrum_exponent=self.spectrum_exponent, residual_exponent=self.residual_exponent, modes=self.modes
         )
         times = time_array(self.time)

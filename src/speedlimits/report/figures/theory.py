@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from speedlimits.bound import SpeedLimit
 from speedlimits.report.figures.sheet import COLD, GREY, STYLE, WARM
-from speedlimits.theory.fokker_planck import FokkerPlanck
+from speedlimits.theory.fokker_planck import FokkerPlanckSolution
 
 Times = Float64[np.ndarray, " times"]
 
@@ -73,7 +73,7 @@ def flow(curve: SpeedLimit, asked: SpeedLimit, title: str, asymptotic: SpeedLimi
 
 
 @mpl.rc_context(STYLE)
-def densities(solution: FokkerPlanck, curve: SpeedLimit, title: str) -> Figure:
+def densities(solution: FokkerPlanckSolution, curve: SpeedLimit, title: str) -> Figure:
     """The law at some times on the left, between its start and equilibrium; the speed limit on the right.
 
     Args:

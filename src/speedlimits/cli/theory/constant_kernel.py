@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import tyro
 
-from speedlimits.bound import SpeedLimit
 from speedlimits.cli.theory.output import Output, limit_record, squeezed, time_array
 from speedlimits.cli.theory.series_file import read_numbers
 
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ntk(Output):
+class ConstantKernelCommand(Output):
     """Gradient flow under a constant kernel: distance, loss spent, path and speed limit.
 
     Both files hold one number per line (text or .csv), or one array (.npy).
@@ -32,21 +30,18 @@ class Ntk(Output):
     def __call__(self) -> None:
         """Compute, draw, print."""
         # Late, as in all commands here: SciPy takes a third of a second to import.
-        from speedlimits.theory import constant_kernel
+        from speedlimits.theory.constant_kernel import ConstantKernel
 
-        eigenvalues = read_numbers("eigenvalues", self.eigenvalues)
-        residual = read_numbers("residual", self.residual)
-
-        def limit(times: np.ndarray) -> SpeedLimit:
-            return constant_kernel.speed_limit(eigenvalues, residual, times)
-
-        asked = limit(time_array(self.time))
+        kernel = ConstantKernel(
+            eigenvalues=read_numbers("eigenvalues", self.eigenvalues), residual=read_numbers("residual", self.residual)
+        )
+        asked = kernel.speed_limit(time_array(self.time))
 
         def draw() -> "Figure":
             from speedlimits.report.figures import theory
 
             # The fastest mode sets the first time at which something happens.
-            curve = limit(theory.time_grid(asked.time, 1.0 / (eigenvalues.max() or 1.0)))
-            return theory.flow(curve, asked, f"Constant kernel, {eigenvalues.size} modes")
+            grid = theory.time_grid(asked.time, 1.0 / (kernel.eigenvalues.max() or 1.0))
+            return theory.flow(kernel.speed_limit(grid), asked, f"Constant kernel, {kernel.residual.size} modes")
 
         self.emit(limit_record(squeezed(asked)), draw)
