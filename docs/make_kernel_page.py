@@ -1,6 +1,8 @@
-"""Write what docs/kernel.md shows: its picture from a small study, its tables from benchmarks/results/kernel.json.
+"""Write what docs/kernel.md shows: its picture from a small run, its tables from benchmarks/results/kernel.json.
 
 Run: python docs/make_kernel_page.py [--out docs/kernel]
+
+Draws: docs/kernel/digits.png
 """
 
 import argparse
