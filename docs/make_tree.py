@@ -74,7 +74,12 @@ def sentence(name: str) -> str:
 
 def render() -> str:
     """The text of docs/tree.md."""
-    lines = ["# Every file and what it is", "", "Written by `docs/make_tree.py` whenever the documentation is built.", ""]
+    lines = [
+        "# Every file and what it is",
+        "",
+        "Written by `docs/make_tree.py` whenever the documentation is built.",
+        "",
+    ]
     folder = None
     for name in sorted({entry(name) for name in tracked()}, key=lambda name: (str(Path(name).parent), name)):
         if str(Path(name).parent) != folder:

@@ -12,8 +12,7 @@ import pytest
 
 import speedlimits
 from speedlimits.cli.main import main
-
-TINY = ["--samples", "20", "--width", "4", "--seeds", "0", "1", "--time", "0.01", "--records", "20", "--snapshots", "6"]
+from tests.cli.options import TINY
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def test_page_shows_it(finished, summary):
     page = (finished / "report.html").read_text()
     assert "certified</span>" in page
     assert summary["pair"][0] in page
-    assert '<script src=' not in page
+    assert "<script src=" not in page
 
 
 def test_resumed_run_ends_in_the_same_bits(finished, summary, tmp_path, monkeypatch, capsys):

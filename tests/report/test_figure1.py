@@ -11,7 +11,7 @@ from speedlimits.report.claims import AGREES, DISAGREES, OPEN, TEST_SET, claims,
 from speedlimits.report.figure1_tables import focus, groups, kernel_tables, tables
 from speedlimits.report.figures import figure1
 from speedlimits.runs.kernel import KernelRecord, KernelView
-from tests.report.test_report import member
+from tests.report.members import member
 
 MEMBERS = {n: [member(seed) for seed in range(3)] for n in (100, 50, 200)}
 GROUPS = groups(MEMBERS, start_time=0.05)

@@ -20,6 +20,7 @@ from speedlimits.models.fcn import FCN
 from speedlimits.report.words import verdict
 from speedlimits.runs.run import RunFolder
 from speedlimits.theory import heavy_ball
+from tests.training.studies import series
 
 SMALL = RunConfig(samples=40, width=6, seeds=(0, 3), time=0.02, records=30, snapshots=8)
 
@@ -30,21 +31,6 @@ def small(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "small"
     train_run(SMALL, folder)
     return folder
-
-
-def series(folder: Path) -> dict[str, list]:
-    """Everything a run measured, exactly, and every weight it kept."""
-    run = RunFolder.open(folder)
-    found = {}
-    for seed in run.config.seeds:
-        member = run.member(seed)
-        trajectory = member.trajectory()
-        for field in ("times", "losses", "w2_squared", "arc_lengths", "path_dissipation", "test_accuracy"):
-            found[f"{seed} {field}"] = getattr(trajectory, field).tolist()
-        for record in trajectory.snapshot_records.tolist():
-            for name, weight in member.weights(record).items():
-                found[f"{seed} {record} {name}"] = weight.tolist()
-    return found
 
 
 def test_linear_network_follows_its_closed_form(tmp_path):

@@ -10,14 +10,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from speedlimits import RunConfig
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.study import load_study, read_study
 from speedlimits.training.presets import PRESETS, preset
 from speedlimits.training.sweep import train_study
-from tests.training.test_run import series
-
-STUDIES = {f"n{n}": RunConfig(samples=n, width=6, seeds=(0, 3), time=0.02, records=20, snapshots=5) for n in (20, 40)}
+from tests.training.studies import STUDIES, series
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +40,7 @@ def test_every_row_is_there_once(finished):
 def test_killed_sweep_resumes_to_the_same_bits(finished, tmp_path):
     """`kill -9` while the last study trains, the smaller: resumed, every member is there once and equal bit for bit."""
     code = (
-        "from tests.training.test_study import STUDIES\n"
+        "from tests.training.studies import STUDIES\n"
         "from speedlimits.training.sweep import train_study\n"
         f"train_study(STUDIES, {str(tmp_path / 'cut')!r}, workers=1)\n"
     )

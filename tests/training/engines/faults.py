@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from speedlimits import RunConfig
+from speedlimits.runs.study import load_study
+from tests.training.studies import series
 
 # Seconds of training in all: a fault has to fall well before the end, and a test has to wait for it.
 STUDIES = {f"n{n}": RunConfig(samples=n, width=24, seeds=(0, 3), time=0.2, records=60, snapshots=8) for n in (60, 120)}
@@ -74,6 +77,17 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 def members(folder: Path) -> list[Path]:
     """The member folders of all studies that have ended."""
     return [path.parent for path in sorted(folder.glob("*/members/*/member.json"))]
+
+
+def same(folder: Path, undisturbed: Path) -> None:
+    """Every (n, seed) once, and every number of every member equal bit for bit."""
+    rows = [
+        (run.summary["samples"], row["seed"]) for run in load_study(folder).values() for row in run.summary["members"]
+    ]
+    assert Counter(rows) == {(n, seed): 1 for n in (60, 120) for seed in (0, 3)}
+    for name in STUDIES:
+        assert series(folder / name) == series(undisturbed / name)
+    assert not list(folder.rglob("*.tmp"))
 
 
 def alive(pids: list[int]) -> list[int]:

@@ -11,7 +11,7 @@ import pytest
 from speedlimits.errors import RunFolderError, SpeedLimitsError
 from speedlimits.runs.member import MemberStore
 from speedlimits.training.engines.mirror import Mirror, bring_in
-from tests.runs.test_member import row, write
+from tests.runs.members import row, write
 
 
 @pytest.fixture(params=["memory", "local"])

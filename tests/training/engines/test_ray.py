@@ -20,9 +20,8 @@ from speedlimits.errors import RunFolderError, SpeedLimitsError
 from speedlimits.runs.member import MemberStore
 from speedlimits.training.methods import choose_plan
 from speedlimits.training.sweep import train_study
-from tests.training.engines.faults import STUDIES, alive, descendants, kill_all, start, wait_for
-from tests.training.engines.test_faults import same, undisturbed  # noqa: F401  (a fixture)
-from tests.training.test_run import series
+from tests.training.engines.faults import STUDIES, alive, descendants, kill_all, same, start, wait_for
+from tests.training.studies import series
 
 # Before Ray is imported, which then looks at them once: otherwise it keeps a token in the home folder.
 os.environ["RAY_AUTH_MODE"] = "token"
@@ -185,7 +184,7 @@ def workers(pids: list[int]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_killed_worker_goes_on(short, undisturbed, tmp_path):  # noqa: F811
+def test_killed_worker_goes_on(short, undisturbed, tmp_path):
     """`kill -9` of the worker that trains: its member goes on from the checkpoint, and nothing else is touched."""
     killed, shares = [], []
 
@@ -207,7 +206,7 @@ def test_killed_worker_goes_on(short, undisturbed, tmp_path):  # noqa: F811
 
 @pytest.mark.slow
 @pytest.mark.parametrize("storage", [False, True])
-def test_killed_node_goes_on(short, undisturbed, tmp_path, storage):  # noqa: F811
+def test_killed_node_goes_on(short, undisturbed, tmp_path, storage):
     """One of two nodes is lost while both train: the other one ends the studies, to the same numbers."""
     from ray.cluster_utils import Cluster
 
@@ -237,7 +236,7 @@ def test_killed_node_goes_on(short, undisturbed, tmp_path, storage):  # noqa: F8
 
 
 @pytest.mark.slow
-def test_killed_driver_goes_on(short, undisturbed, tmp_path):  # noqa: F811
+def test_killed_driver_goes_on(short, undisturbed, tmp_path):
     """`kill -9` of the command: nothing computes on, and --resume goes on from the storage."""
     process = start(tmp_path / "run", engine="ray", storage=str(tmp_path / "storage"))
     wait_for(lambda: len(list((tmp_path / "storage").rglob("part-*"))) > 10, 90)
