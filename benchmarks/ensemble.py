@@ -5,6 +5,7 @@ Run: OMP_NUM_THREADS=1 python benchmarks/ensemble.py [--quick] [--out FILE]
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 from functools import cache, partial
@@ -83,7 +84,7 @@ def descend(config: RunConfig, gradients: int, seed: int) -> float:
     """So many gradients of one member, one after the other, as an integrator asks for them."""
     torch.set_num_threads(1)
     problem = member(config, seed)
-    theta = problem.theta0
+    theta, value = problem.theta0, math.nan
     for _ in range(gradients):
         value, gradient = value_and_gradient(problem.loss, theta)
         theta = theta - 1e-6 * gradient

@@ -171,7 +171,7 @@ def quantities(end: float, w2_squared: float, arc_length: float, loss_drop: floa
 
 def dormand_prince(loss: FlatLoss, rtol: float, end: float, cap: int) -> tuple[dict[str, float], int]:
     """The flow by `torchdiffeq`, with the arc length as one more component."""
-    from torchdiffeq import odeint
+    from torchdiffeq import odeint  # type: ignore[import-not-found]  (measured where it is installed)
 
     count = 0
 

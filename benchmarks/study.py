@@ -112,7 +112,7 @@ def plain_myrtle(images: Tensor, width: int) -> nn.Module:
 def gradient(model: nn.Module, loss: Any, layout: str, onednn: bool, chunk: int) -> Callable[[], None]:
     """One full-batch gradient by `backward`, and nothing else."""
     form = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    model = model.to(memory_format=form)
+    model = model.to(memory_format=form)  # type: ignore[call-overload]  (torch's stubs lack this one)
     pieces = list(zip(loss.inputs.split(chunk), loss.targets.split(chunk), strict=True))
     pieces = [(inputs.contiguous(memory_format=form), targets) for inputs, targets in pieces]
 
