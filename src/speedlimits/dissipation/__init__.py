@@ -1,1 +1,1 @@
-"""Entropy production times temperature, by every route the paper gives."""
+"""Dissipation, entropy production times temperature, in every way the paper gives."""
