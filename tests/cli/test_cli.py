@@ -198,7 +198,7 @@ def test_reading_needs_no_torch(finished):
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["show", "nowhere"], 1), (["show"], 2)])
 def test_process_ends_with_the_exit_code(arguments, code):
-    """The console script's own way out: everything written, though nobody waits for the interpreter's end."""
+    """The console script ends at once with its exit code, and everything is written."""
     program = "from speedlimits.cli.main import entry; entry()"
     process = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
     assert process.returncode == code

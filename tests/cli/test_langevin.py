@@ -24,7 +24,7 @@ def finished(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def summary(finished) -> dict:
-    """Its numbers."""
+    """The numbers of its summary.json."""
     return json.loads((finished / "summary.json").read_text())
 
 
@@ -68,7 +68,7 @@ def test_resumed_run_ends_in_the_same_bits(finished, summary, tmp_path, monkeypa
     """Stopped at the third record and resumed: the same weights, bit by bit, and the same summary."""
 
     class Stopped(Exception):
-        """The end of a process."""
+        """Raised where a process would be killed."""
 
     calls = []
     keep = noisy_store.write_checkpoint

@@ -88,7 +88,7 @@ class ChannelsLast(nn.Module):
 
 
 class HeldBack(nn.Module):
-    """A part through which no gradient flows: forward mode does not see that."""
+    """A part through which no gradient flows, which forward mode overlooks."""
 
     def __init__(self) -> None:
         super().__init__()

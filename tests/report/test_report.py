@@ -1,4 +1,4 @@
-"""Figures and page: the right numbers in, nothing asked of the network."""
+"""Figures and page: they show the right numbers and load nothing from elsewhere."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def test_band_is_mean_and_deviation():
 
 
 def test_band_leaves_out_what_is_not_a_number():
-    """One member without a value does not take the others' with it; none leaves a gap."""
+    """A member without a value is left out of the mean; without any member there is a gap."""
     gaps = iter([np.array([0.0, np.nan, np.nan]), np.array([0.0, 4.0, np.nan])])
     run = member(0, 3)
     found = band([run, run], lambda _: next(gaps))

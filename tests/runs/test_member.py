@@ -83,7 +83,7 @@ def test_damaged_state_starts_the_member_anew(tmp_path, victim, damage):
 
 @pytest.mark.parametrize("victim", STATE)
 def test_a_flipped_bit_starts_the_member_anew(tmp_path, victim):
-    """One bit in the middle of the data, where every format still reads: checksums tell."""
+    """A flipped bit, with which every format can still be read, is found by its checksum."""
     store = MemberStore(tmp_path)
     write(store, range(1000), set())
     assert store.full
@@ -148,7 +148,7 @@ def test_killed_while_parts_are_merged(tmp_path, killed_at):
 
 
 def test_a_part_that_is_missing_is_named(tmp_path):
-    """Before the end, rows that lie nowhere are found out by the part behind them."""
+    """A missing part of an unfinished member is noticed from the part after it."""
     store = MemberStore(tmp_path)
     write(store, range(21), {4, 5, 20})
     (tmp_path / "series" / "part-00000005.parquet").unlink()

@@ -1,4 +1,4 @@
-"""The estimate before a study starts: of the right size, and scaled by the laws it states."""
+"""The forecast before a study starts: of the right size, and scaled by the laws it states."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Whole studies: against closed forms, interrupted, in parallel, and refused."""
+"""Whole runs: against closed forms, interrupted, in parallel, and refused."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ SMALL = RunConfig(samples=40, width=6, seeds=(0, 3), time=0.02, records=30, snap
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Path:
-    """The folder of a finished small study."""
+    """The folder of a finished small run."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     train_run(SMALL, folder)
     return folder
@@ -193,7 +193,7 @@ def test_warm_start_view_equals_a_run_from_there(small):
 
 
 def test_folders_are_refused_for_a_reason(small, tmp_path):
-    """Never overwritten without force, never another study's, never a folder that is no run folder."""
+    """A folder is not overwritten without force, nor where it holds another run or is no run folder."""
     with pytest.raises(RunFolderError, match=r"holds a run \(--resume goes on with it, --force replaces it\)"):
         train_run(SMALL, small)
     with pytest.raises(RunFolderError, match=r"`width` must be 6 as in .*config\.toml; width = 7\."):

@@ -1,4 +1,4 @@
-"""One schedule for several studies: the order of the jobs, and each study whole as soon as it can be."""
+"""One queue for several runs: the order of the jobs, and each run summarised as soon as it has ended."""
 
 import dataclasses
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ STUDIES = {f"n{n}": RunConfig(samples=n, width=4, seeds=(0, 3), time=0.01, recor
 
 
 class Inline:
-    """An engine without processes: one job after the other, in this one."""
+    """An engine that does one job after the other in this process."""
 
     def __init__(self):
         self.order = []
@@ -59,7 +59,7 @@ def test_the_longest_members_are_begun_first(tmp_path):
 
 
 def test_each_study_is_summarised_when_its_last_member_ends(tmp_path):
-    """While the second study trains, the first can be read already."""
+    """While the second run trains, the first can already be read."""
     seen = []
 
     def look(name, event):
@@ -85,7 +85,7 @@ def test_engines_are_chosen_by_name_or_as_they_are(tmp_path):
 
 
 def test_progress_comes_whatever_is_written(tmp_path, monkeypatch):
-    """A checkpoint after every step keeps no word back: t/T, loss and T/T_SL, the last one at t = T."""
+    """With a checkpoint after every step progress is still reported: t/T, loss and T/T_SL, the last at t = T."""
     monkeypatch.setattr(member, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(member, "REPORT_SECONDS", 1e-4)
     config, words = STUDIES["n9"], []

@@ -61,7 +61,7 @@ def trace_bound(start: Ensemble, end: Ensemble, *, blocks: Sequence[int] | None 
     .. math:: \mathcal W_2 \ge |\Delta m|^2 + \sum_b\bigl(\sqrt{\mathrm{Tr}\,\Sigma_{T,b}}
               - \sqrt{\mathrm{Tr}\,\Sigma_{0,b}}\bigr)^2
 
-    One block gives the coarsest bound and the smallest error. Blocks may be layers of a network or single weights.
+    One block gives the coarsest bound and the smallest error. Blocks may be layers or single weights.
 
     Args:
         start: members at the start.
@@ -100,7 +100,7 @@ def gelbrich(start: Ensemble, end: Ensemble, *, rank: int = 16) -> Estimate:
               + \mathrm{Tr}\bigl((1-A^{-1})\Sigma_T\bigr)
 
     holds for every positive A, with Gelbrich's bound as its maximum. A is fitted on one half of the members and the
-    right-hand side, linear in the moments, is estimated without bias on the other; then the halves change places. Sample
+    right-hand side, linear in the moments, is estimated without bias on the other; then the halves swap. Sample
     covariances put into the formula would exceed the distance, by far where weights outnumber members.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the tests of faults share: a study that takes seconds, run in a process of its own that can be killed."""
+"""A study that takes seconds, in a process of its own that can be killed."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ sys.exit(main.main([]))
 
 
 def start(out: Path, *, engine: str = "local", resume: bool = False, storage: str = "") -> subprocess.Popen:
-    """The studies in a process group of their own, with a checkpoint at every record."""
+    """Train the study in a process group of its own, with a checkpoint at every record."""
     arguments = [engine, str(out), "resume" if resume else "", storage]
     environment = os.environ | {"SPEEDLIMITS_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -67,15 +67,15 @@ def kill_all(process: subprocess.Popen) -> None:
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not come to be"
+        assert time.monotonic() < deadline, "the condition did not come true"
         time.sleep(0.01)
 
 
 def members(folder: Path) -> list[Path]:
-    """The member folders of all studies that have ended."""
+    """The folders of all members that have ended."""
     return [path.parent for path in sorted(folder.glob("*/members/*/member.json"))]
 
 

@@ -22,7 +22,7 @@ from tests.training.engines.faults import STUDIES, alive, descendants, kill_all,
 
 @pytest.fixture
 def launch():
-    """`start`, and nothing is left running of it.
+    """`start`, whose processes are killed at the end of the test.
 
     Yields:
         The function.

@@ -147,13 +147,13 @@ def test_options_are_checked(options, device, message):
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "ray://127.0.0.1:1"])
 def test_address_without_a_cluster_is_named(tmp_path, address):
-    """Found out at once, in one line."""
+    """A wrong address is an error at once, in one line."""
     with pytest.raises(SpeedLimitsError, match=f"`address` must be HOST:PORT of a running Ray cluster; .*'{address}'"):
         train_run(TINY, tmp_path / "run", engine=RayEngine(address=address))
 
 
 def test_cluster_that_refuses_is_named(tmp_path, monkeypatch):
-    """Somebody listens, but Ray does not come to terms: one line that says where to look."""
+    """Where something else listens at the address, one line says where to look."""
 
     def refuse(**_):
         raise ConnectionError("Failed to connect")
@@ -178,7 +178,7 @@ def test_missing_ray_is_named(tmp_path):
 
 
 def workers(pids: list[int]) -> list[int]:
-    """Those of the processes that do a task of ours now."""
+    """Those of the processes that run a task now."""
     names = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0] for pid in alive(pids)}
     return [pid for pid, name in names.items() if name == b"ray::serve"]
 
