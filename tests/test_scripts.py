@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.skipif(not (ROOT / "docs").exists(), reason="not a source checkout")
+pytestmark = pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="not a source checkout")
 
 
 @pytest.fixture
