@@ -3,17 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOWEST := .venv-lowest
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install demo test test-all lint format docs clean
+.PHONY: help install demo test test-all test-lowest lint format docs figures bench clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("speedlimits needs Python 3.11 or newer; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 install: $(STAMP)  ## .venv with speedlimits and its developer tools
@@ -33,13 +35,33 @@ test: lint  ## lint, then every test but the slow ones
 test-all: lint  ## lint, then every test
 	$(BIN)/python -m pytest -n auto
 
+# The lowest versions that pyproject.toml allows, but for torch: PyPI has old versions with gigabytes of CUDA only. The
+# kernel, dynamics and training tests also passed with torch 2.6.0 (CUDA 12.4, run on a CPU) when the bound was set.
+$(LOWEST)/.installed: pyproject.toml constraints.txt .ci/lowest.py
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(PYTHON) .ci/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python $(PIP_INSTALL) --constraint $(LOWEST)/constraints.txt --editable '.[test]'
+	@touch $@
+
+# Deprecations are no errors here: old packages use what newer ones beneath them have deprecated.
+test-lowest: $(LOWEST)/.installed  ## a telling part of the tests with the lowest versions allowed, a few minutes
+	$(LOWEST)/bin/python -m pytest -n auto -m "not slow" -W ignore::DeprecationWarning tests/test_*.py tests/cli \
+	  tests/data tests/dissipation tests/dynamics tests/kernel tests/misprints tests/models tests/report tests/runs \
+	  tests/spectra tests/theory tests/training/test_kernel.py tests/transport --deselect tests/test_benchmarks.py
+
 docs: $(STAMP)  ## the documentation as pages in docs/_build/html
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+figures:  ## list what draws the figures in this repository, and how to run it
+	@$(PYTHON) docs/list_scripts.py figures
+
+bench:  ## list the benchmarks and what each measures, and how to run it
+	@$(PYTHON) docs/list_scripts.py benchmarks
 
 format: $(STAMP)  ## rewrite the sources in the project's style
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-clean:  ## remove the environment and build products, keep runs/
-	rm -rf $(VENV) build dist docs/_build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean:  ## remove the environments and build products, keep runs/
+	rm -rf $(VENV) $(LOWEST) build dist docs/_build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,6 +5,7 @@ Run: OMP_NUM_THREADS=1 python benchmarks/ensemble.py [--quick] [--out FILE]
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 from functools import cache, partial
@@ -17,7 +18,8 @@ from torch.func import grad, vmap
 
 from speedlimits.dynamics.loss import value_and_gradient
 from speedlimits.runs.config import RunConfig
-from speedlimits.training.problem import Problem, build
+from speedlimits.training.problem import Problem
+from speedlimits.training.sources import Source
 
 RESULTS = Path(__file__).parent / "results" / "ensemble.json"
 MEMBERS = 6
@@ -76,16 +78,16 @@ def measure(width: int, gradients: int, repeats: int) -> dict[str, Any]:
 @cache
 def member(config: RunConfig, seed: int) -> Problem:
     """A member's problem, built once in each process."""
-    return build(config, seed)
+    return Source.of(config).build(config, seed)
 
 
 def descend(config: RunConfig, gradients: int, seed: int) -> float:
     """So many gradients of one member, one after the other, as an integrator asks for them."""
     torch.set_num_threads(1)
     problem = member(config, seed)
-    theta = problem.theta0
+    theta, value = problem.theta0, math.nan
     for _ in range(gradients):
-        value, gradient = value_and_gradient(problem.loss, theta)
+        value, gradient = value_and_gradient(problem.flat_loss, theta)
         theta = theta - 1e-6 * gradient
     return float(value)
 
@@ -95,7 +97,7 @@ def lock_step(config: RunConfig, gradients: int, threads: int) -> float:
     torch.set_num_threads(threads)
     problems = [member(config, seed) for seed in config.seeds]
     theta = torch.stack([problem.theta0 for problem in problems])
-    together = vmap(grad(problems[0].loss))
+    together = vmap(grad(problems[0].flat_loss))
     for _ in range(gradients):
         theta = theta - 1e-6 * together(theta)
     torch.set_num_threads(1)

@@ -4,6 +4,8 @@ Run: OMP_NUM_THREADS=1 python benchmarks/gradient_flow.py [--quick] [--out FILE]
      [--only overhead "tanh FCN:1e5" …], which measures these, if any, and keeps the other results of FILE
      [--extend], which keeps the runs that FILE has of these, too
 
+Draws: docs/gradient_flow/tanh-fcn.png, gelu-cnn.png and relu-cnn.png, with --report docs
+
 Errors are relative, at the end T, against a reference solution; a second one, by another method where that is
 affordable, tells how far it can be trusted. Gradients are counted, those of curvature estimates included; they do not
 depend on the machine. `torchdiffeq` is measured when it is installed.
@@ -169,7 +171,7 @@ def quantities(end: float, w2_squared: float, arc_length: float, loss_drop: floa
 
 def dormand_prince(loss: FlatLoss, rtol: float, end: float, cap: int) -> tuple[dict[str, float], int]:
     """The flow by `torchdiffeq`, with the arc length as one more component."""
-    from torchdiffeq import odeint
+    from torchdiffeq import odeint  # type: ignore[import-not-found]  (measured where it is installed)
 
     count = 0
 

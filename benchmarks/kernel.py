@@ -208,7 +208,7 @@ def curve_once(model: str, size: int) -> dict[str, Any]:
     before, start = settled(), clocks()
     operator = KernelOperator(network, inputs)
     residual = operator.residual(np.random.default_rng(0).standard_normal((size, OUTPUTS)))
-    vector = residual / np.linalg.norm(residual)
+    vector, top = residual / np.linalg.norm(residual), 0.0
     for _ in range(5):
         vector = operator(vector)
         top = float(np.linalg.norm(vector))

@@ -137,14 +137,14 @@ def bounding(members: int, weights: int) -> dict[str, Any]:
     """
     rng = np.random.default_rng(0)
     start, end = (rng.standard_normal((members, weights), dtype=np.float32) for _ in range(2))
-    energies = rng.standard_normal((2, members))
+    before, after = rng.standard_normal((2, members))
     layers = [weights // 2, weights - weights // 2]
     tasks: dict[str, Callable[[], object]] = {
         "mean_shift": lambda: bounds.mean_shift(start, end),
         "trace_bound": lambda: bounds.trace_bound(start, end, blocks=layers),
         "gelbrich": lambda: bounds.gelbrich(start, end),
         "max_sliced": lambda: bounds.max_sliced(start, end),
-        "maximum_entropy": lambda: maximum_entropy(*energies, end, entropy_start=0.0, inverse_temperature=1.0),
+        "maximum_entropy": lambda: maximum_entropy(before, after, end, entropy_start=0.0, inverse_temperature=1.0),
     }
     seconds = {}
     tracemalloc.start()

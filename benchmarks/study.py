@@ -21,6 +21,7 @@ from environment import medians, write
 from torch import Tensor, nn
 
 from speedlimits.dynamics.loss import half_squared_error
+from speedlimits.dynamics.samples import as_tuple
 from speedlimits.errors import DataError
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.member import MemberStore
@@ -92,7 +93,7 @@ def by_layout(base: RunConfig, width: int, samples: int, chunks: tuple[int, ...]
         # Without oneDNN only where it might matter: as usually written, and in the study's chunks.
         if onednn or chunk in {samples, CHUNKS["cpu"]}:
             name = f"{layout}, {'oneDNN' if onednn else 'native'}, chunk {chunk}"
-            contestants[name] = gradient(plain_myrtle(loss.inputs, width), loss, layout, onednn, chunk)
+            contestants[name] = gradient(plain_myrtle(as_tuple(loss.inputs)[0], width), loss, layout, onednn, chunk)
     rates = {name: 1 / seconds for name, seconds in medians(contestants, repeats).items()}
     return {
         "width": width,
@@ -115,7 +116,7 @@ def plain_myrtle(images: Tensor, width: int) -> nn.Module:
 def gradient(model: nn.Module, loss: Any, layout: str, onednn: bool, chunk: int) -> Callable[[], None]:
     """One full-batch gradient by `backward`, and nothing else."""
     form = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    model = model.to(memory_format=form)
+    model = model.to(memory_format=form)  # type: ignore[call-overload]  (torch's stubs lack this one)
     pieces = list(zip(loss.inputs.split(chunk), loss.targets.split(chunk), strict=True))
     pieces = [(inputs.contiguous(memory_format=form), targets) for inputs, targets in pieces]
 
@@ -153,7 +154,7 @@ def by_member(config: RunConfig, repeats: int) -> dict[str, Any]:
     seconds = medians(
         {
             "study": study,
-            "loop": lambda: loop(source.build(config, 0), gradients, config.records, config.samples),
+            "loop": lambda: loop(source.build(config, 0), gradients, config.records, config.size),
             "loop in chunks": lambda: loop(source.build(config, 0), gradients, config.records, CHUNKS["cpu"]),
         },
         repeats,
@@ -171,7 +172,7 @@ def by_member(config: RunConfig, repeats: int) -> dict[str, Any]:
 
 def loop(problem: Problem, gradients: int, accuracies: int, chunk: int) -> None:
     """Gradient descent as one writes it."""
-    model, inputs, targets = problem.model, problem.inputs, problem.targets
+    model, inputs, targets = problem.model, as_tuple(problem.inputs)[0], problem.targets
     pieces = list(zip(inputs.split(chunk), targets.split(chunk), strict=True))
     optimizer = torch.optim.SGD(model.parameters(), lr=STEP)
     for step in range(gradients):

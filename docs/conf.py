@@ -1,8 +1,13 @@
 """Sphinx settings: Markdown pages, the API from docstrings, warnings are errors (`make docs`)."""
 
 import re
+import sys
+from pathlib import Path
 
 import speedlimits
+
+sys.path.insert(0, str(Path(__file__).parent))
+import make_tree
 
 project = "speedlimits"
 author = "The speedlimits developers"
@@ -41,5 +46,6 @@ def _escape_bars(_app, _what, _name, _obj, _options, lines: list[str]) -> None:
 
 
 def setup(app) -> None:
-    """Hook in after napoleon has turned Google's sections into fields."""
+    """Write docs/tree.md, and hook in after napoleon has turned Google's sections into fields."""
+    make_tree.write()
     app.connect("autodoc-process-docstring", _escape_bars, priority=900)

@@ -1,6 +1,8 @@
 """Draw the figures of docs/errata.md: each misprint beside its correction and brute force on random draws.
 
 Run: python docs/make_errata_figures.py [--out docs/errata]
+
+Draws: docs/errata/regression.png, kernel.png and entropy.png
 """
 
 import argparse

@@ -1,6 +1,8 @@
-"""Write what docs/kernel.md shows: its picture from a small study, its tables from benchmarks/results/kernel.json.
+"""Write what docs/kernel.md shows: its picture from a small run, its tables from benchmarks/results/kernel.json.
 
 Run: python docs/make_kernel_page.py [--out docs/kernel]
+
+Draws: docs/kernel/digits.png
 """
 
 import argparse
@@ -9,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from speedlimits import RunConfig, load_run, train_run
+from speedlimits import RunConfig, train_run
 from speedlimits.report.figures.kernel import kernel_figure
 from speedlimits.report.figures.sheet import save
 from speedlimits.training.kernel import analyse_kernel
@@ -85,11 +87,10 @@ def main() -> None:
     tables = [intro, "", *dense(results["dense"]), "", *matrix_free(results["matrix_free"]), ""]
     (out / "benchmark.md").write_text("\n".join(tables), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        train_run(STUDY, Path(folder) / "run", workers=1)
+        run = train_run(STUDY, Path(folder) / "run", workers=1)
         record = analyse_kernel(Path(folder) / "run")
-        run = load_run(Path(folder) / "run").trajectories[record.seed]
     title = f"{STUDY.model} on {STUDY.dataset}, n = {STUDY.samples}, seed {record.seed}"
-    save(kernel_figure(record, run, title), out / "digits.png")
+    save(kernel_figure(record, run.trajectories[record.seed], title), out / "digits.png")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
-"""Write docs/tree.md: one sentence for every file or folder of data, Python's own taken from their docstrings.
+"""Write docs/tree.md: one sentence for every file or folder of data; a Python file's is in its docstring.
 
-Run: python docs/make_tree.py [--check]
+Run: python docs/make_tree.py (`make docs` does)
 """
 
-import argparse
 import ast
 import subprocess
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -14,7 +12,7 @@ TREE = ROOT / "docs" / "tree.md"
 
 # What cannot say it itself; a folder stands for all that is in it.
 SENTENCES = {
-    ".ci/run": "Continuous integration: installs a browser if it can, then `make test`.",
+    ".ci/run": "Continuous integration: a browser if there is one, the tests, the lowest versions, the documentation.",
     ".gitignore": "What git leaves alone.",
     ".pre-commit-config.yaml": "The checks before each commit, from the project's own environment.",
     "CHANGELOG.md": "What changed for users.",
@@ -41,12 +39,12 @@ SENTENCES = {
     "docs/kernel/": "Its picture and its tables, by `docs/make_kernel_page.py`.",
     "docs/run-folder.md": "What lies in a run folder and what each number means.",
     "docs/study.md": "The paper's experiment: how to repeat it, what was chosen, what came out, what it costs.",
-    "docs/tree.md": "This list.",
     "pyproject.toml": "Packaging, dependencies with their reasons, and the settings of all tools.",
     "src/speedlimits/py.typed": "Marks the package as typed.",
     "src/speedlimits/report/templates/langevin.html.j2": "The page that `report/pages/noisy.py` fills.",
     "src/speedlimits/report/templates/report.html.j2": "The page that `report/pages/page.py` fills.",
     "studies/.gitignore": "What of a study is kept in the repository.",
+    "studies/README.md": "What is kept of which study, how it was made, and how to make it and its figure again.",
     "studies/small/": "The paper's experiment at small size: configuration, series, figure and claims; no weights.",
 }
 
@@ -71,12 +69,17 @@ def sentence(name: str) -> str:
         doc = ast.get_docstring(ast.parse((ROOT / name).read_text(encoding="utf-8")))
         if doc:
             return " ".join(doc.split("\n\n")[0].split())
-    raise SystemExit(f"{name} has no sentence: give it a docstring, or a line in docs/make_tree.py")
+    raise LookupError(f"{name} has no sentence: give it a docstring, or a line in docs/make_tree.py")
 
 
 def render() -> str:
     """The text of docs/tree.md."""
-    lines = ["# Every file and what it is", "", "Written by `python docs/make_tree.py`; a test keeps it current.", ""]
+    lines = [
+        "# Every file and what it is",
+        "",
+        "Written by `docs/make_tree.py` whenever the documentation is built.",
+        "",
+    ]
     folder = None
     for name in sorted({entry(name) for name in tracked()}, key=lambda name: (str(Path(name).parent), name)):
         if str(Path(name).parent) != folder:
@@ -86,16 +89,12 @@ def render() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Write the list, or only compare it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail if docs/tree.md is not current")
+def write() -> None:
+    """Write the list, unless it is as it should be."""
     text = render()
-    if not parser.parse_args().check:
+    if not TREE.exists() or TREE.read_text(encoding="utf-8") != text:
         TREE.write_text(text, encoding="utf-8")
-    elif not TREE.exists() or TREE.read_text(encoding="utf-8") != text:
-        sys.exit("docs/tree.md is not current: run python docs/make_tree.py")
 
 
 if __name__ == "__main__":
-    main()
+    write()

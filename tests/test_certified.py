@@ -1,4 +1,4 @@
-"""Certified limits: which pair, at which confidence, and never silently without."""
+"""Certified limits: the right pair, the right confidence, and a reason where there is none."""
 
 import numpy as np
 import pytest

@@ -19,7 +19,7 @@ def test_limit_is_students():
 
 
 def test_a_lower_estimate_bounds_nothing_from_above():
-    """A confidence limit exists only on the side that the estimate knows."""
+    """A confidence limit exists only on the side of the estimate."""
     estimate = Estimate(name="mean shift", value=1.0, standard_error=0.1, side="lower")
     assert estimate.limit("lower", 0.5) == pytest.approx(1.0, rel=1e-12)
     with pytest.raises(ValueError, match="mean shift is lower, not upper"):
@@ -39,7 +39,7 @@ def test_known_numbers_have_known_limits():
     ],
 )
 def test_confidence_out_of_reach(confidence, message):
-    """Certainty has no limit, and twenty members say nothing about one in twenty-five."""
+    """A confidence of 1 is refused, and one of 0.96 with only twenty members."""
     estimate = from_mean("mean", np.arange(20.0), "upper")
     assert math.isfinite(estimate.limit("upper", 0.95))
     with pytest.raises(ValueError, match=re.escape(message)):

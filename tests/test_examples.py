@@ -1,4 +1,4 @@
-"""Every example runs as its user would run it."""
+"""Every example runs as a user runs it."""
 
 import subprocess
 import sys

@@ -61,7 +61,7 @@ def test_attached_recorder_meets_the_integrator():
 
 
 def test_manual_and_attached_agree_when_every_step_is_recorded():
-    """The path through all points is the same, whoever walks it."""
+    """Attached or by hand, the recorder measures the same path."""
     runs = []
     for attached in (True, False):
         model = network()
@@ -173,7 +173,7 @@ def test_half_precision_weights_are_summed_in_double():
 
 
 def test_records_survive_many_batches():
-    """More records than wait on the device at once come out complete and in order."""
+    """More records than one batch come out complete and in order."""
     weight = torch.zeros(2, dtype=torch.float64)
     recorder = Recorder(triples=1, snapshot_growth=None)
     for k in range(2_345):

@@ -39,7 +39,7 @@ def test_later_start_is_the_path_from_there():
 
 
 def test_later_starts_compose():
-    """A later start of a later start is the later start."""
+    """A later start of a later start is the same as that start at once."""
     twice, once = recorded().from_start(3.0).from_start(5.0), recorded().from_start(5.0)
     assert twice.start_time == once.start_time == 5.0
     np.testing.assert_allclose(twice.w2_squared, once.w2_squared, rtol=1e-13)
@@ -72,7 +72,7 @@ def test_saved_trajectory_is_equal_bit_for_bit(tmp_path):
 
 
 def test_arrays_cannot_be_written():
-    """A trajectory is a record: its arrays are read-only and its own."""
+    """The arrays of a trajectory are read-only copies."""
     times = np.arange(2.0)
     run = Trajectory(times=times, losses=times[::-1], w2_squared=times, arc_lengths=times, path_dissipation=times)
     times[1] = 5.0
@@ -92,7 +92,7 @@ def test_damaged_file_is_named(tmp_path, damage):
 
 
 def test_foreign_archives_are_refused(tmp_path):
-    """Pickles are not run, other archives and later schemas not guessed at, missing files named."""
+    """Pickles are never executed; other archives, later schemas and missing files are named in an error."""
     path = tmp_path / "other.npz"
     np.savez(path, times=np.arange(3.0))
     with pytest.raises(RunFolderError, match="lacks 'arc_lengths'"):
@@ -132,7 +132,7 @@ def test_bad_series_are_named(fields, message):
 
 
 def test_starts_outside_the_snapshots_are_named():
-    """The rule names the span of the kept weights."""
+    """The error names the times of the first and last kept weights."""
     for time in (-0.1, 8.0, np.nan):
         with pytest.raises(ValueError, match=r"`time` must lie in \[0, 8\), the snapshots"):
             recorded().from_start(time)

@@ -35,7 +35,7 @@ def products(model: nn.Module, inputs: Tensor) -> np.ndarray:
     weights, outputs = _function(model)
 
     def pair(left: Tensor, right: Tensor) -> Tensor:
-        output, backwards = vjp(lambda weights: outputs(weights, left), weights)
+        output, backwards, *_ = vjp(lambda weights: outputs(weights, left), weights)
 
         def row(vector: Tensor) -> Tensor:
             return jvp(lambda weights: outputs(weights, right), (weights,), backwards(vector))[1]
@@ -47,7 +47,7 @@ def products(model: nn.Module, inputs: Tensor) -> np.ndarray:
 
 def nngeometry(model: nn.Module, inputs: Tensor) -> np.ndarray:
     """Nngeometry's Gram matrix, all samples in one batch."""
-    from nngeometry import GramMatrix
+    from nngeometry import GramMatrix  # type: ignore[import-not-found]
     from torch.utils.data import DataLoader, TensorDataset
 
     data = TensorDataset(inputs, torch.zeros(len(inputs), dtype=torch.int64))
@@ -58,7 +58,10 @@ def nngeometry(model: nn.Module, inputs: Tensor) -> np.ndarray:
 
 def curvlinops(model: nn.Module, inputs: Tensor) -> np.ndarray:
     """The products of curvlinops' Jacobian and its transpose with unit vectors, 512 at a time."""
-    from curvlinops import JacobianLinearOperator, TransposedJacobianLinearOperator
+    from curvlinops import (  # type: ignore[import-not-found]
+        JacobianLinearOperator,
+        TransposedJacobianLinearOperator,
+    )
 
     outputs = len(model(inputs[:1])[0])
     data = [(inputs, torch.zeros(len(inputs), outputs, dtype=inputs.dtype))]

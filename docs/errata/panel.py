@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Curve = Callable[[np.ndarray], np.ndarray]
+# The closed forms return a number where they are given one; here they are given series.
+Curve = Callable[[np.ndarray], np.ndarray | np.floating]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ Weights = Sequence[Tensor]
 
 
 class PathMeter:
-    r"""Length and dissipation of the polygon through the points it is shown, and the distance from the first.
+    r"""Length and dissipation of the polygon through the points added, and the distance from the first.
 
     .. math:: l = \sum|\delta|, \qquad \beta^{-1}R = \sum|\delta|^2/\Delta t, \qquad \mathcal W_2 = |\theta-\theta_0|^2
 
@@ -35,9 +35,9 @@ class PathMeter:
         self.path_dissipation: Float64[Tensor, ""] = torch.zeros_like(self.arc_length)
 
     def add(self, weights: Weights, step_size: float) -> None:
-        """Walk on to these weights in the time Δt = ``step_size``.
+        """Add the step to these weights, taken in the time Δt = ``step_size``.
 
-        A step of zero time that moves nothing costs nothing; one that moves has no finite dissipation.
+        With Δt = 0 the dissipation is zero if nothing moves, and infinite if something does.
         """
         squared = _squared_distance(weights, self._previous).to(self.device)
         self.arc_length = self.arc_length + squared.sqrt()

@@ -1,6 +1,6 @@
 r"""The thermodynamic speed limit: T ≥ T_SL = W₂²/dissipation, Eqs. (7), (12), (26), (78).
 
-Everything here holds for one time and for whole series alike.
+Everything here takes one time or a whole series of times.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Values = Series | np.float64
 
 @dataclass(frozen=True, eq=False, init=False)
 class SpeedLimit:
-    r"""How fast any process could have made the same move with the same dissipation.
+    r"""The shortest time in which any process can make this move with this dissipation.
 
     .. math:: T_{SL} = \frac{\mathcal W_2}{\beta^{-1}R}, \qquad
               \frac{T}{T_{SL}} =
@@ -34,11 +34,11 @@ class SpeedLimit:
     the dissipation is that of the path, ∫|v|²dt. All fields broadcast against each other.
 
     Args:
-        time: T [time], non-negative; flow time, learning rate × step (mobility 1). Infinity stands for the end.
+        time: T [time], non-negative; flow time, learning rate × step (mobility 1). Infinity for the end.
         w2_squared: 𝒲₂, the SQUARED Wasserstein-2 distance between start and end, non-negative.
         dissipation: β⁻¹R [loss], non-negative; NaN where it is not known.
         arc_length: l_γ, length of the path; NaN (the default) where there is none, as for noisy ensembles.
-        caveats: reasons, known to whoever measured these numbers, why the limit is not certain.
+        caveats: reasons why the limit is not certain, from whoever measured the numbers.
         tolerance: relative error of the numbers; T_SL ≤ T and l² ≥ 𝒲₂ count as violated beyond it.
 
     Raises:
@@ -127,7 +127,7 @@ class SpeedLimit:
         return not self.reasons
 
     def __len__(self) -> int:
-        """Number of times; one value has none, as any NumPy scalar."""
+        """Number of times; a limit at a single time has no length, like a NumPy scalar."""
         return len(self.time)
 
     def __getitem__(self, index: int | slice | np.ndarray) -> "SpeedLimit":
@@ -147,7 +147,7 @@ class SpeedLimit:
         return self[-1] if self.time.ndim else self
 
     def verdict(self) -> str:
-        """One sentence on the last time: how far from the fastest possible.
+        """One sentence on the last time: how far training was from the fastest possible.
 
         Returns:
             For example ``"T = 1, T_SL = 0.24: 4.2 times slower than the limit (geometric 1.49 × pace 2.8)."``
@@ -169,11 +169,11 @@ class SpeedLimit:
 def speed_limit(
     trajectory: Trajectory, *, dissipation: Literal["path", "loss_drop", "averaged"] = "path", tolerance: float = 0.05
 ) -> SpeedLimit:
-    r"""The speed limit of a run, at each of its records.
+    r"""The speed limit of a trajectory, at each of its records.
 
     Args:
-        trajectory: the run, seen from its start; `Trajectory.from_start` gives other starts.
-        dissipation: what the run spent.
+        trajectory: of a member, from its start; `Trajectory.from_start` gives later starts.
+        dissipation: how to measure what was spent.
             ``"path"``: Σ|δ|²/Δt. By Cauchy–Schwarz (ΣΔt)(Σ|δ|²/Δt) ≥ l² ≥ |θ_T − θ_0|² for any optimizer and
             any step sizes, so this limit always holds.
             ``"loss_drop"``: ΔL, Eqs. (6), (12), as the paper does. It is the dissipation of a gradient flow;
@@ -185,7 +185,7 @@ def speed_limit(
             loss-drop limit as certified. The default, 5 %, is ηλ_max/2 at the learning rate 0.1/λ_max.
 
     Returns:
-        The limit as a series over the records. With ``"loss_drop"``, NaN where the loss stands above its start.
+        The limit as a series over the records. With ``"loss_drop"``, NaN where the loss is above its start.
 
     Raises:
         ValueError: if ``dissipation`` is none of the three or ``tolerance`` not in [0, 1).
@@ -215,7 +215,7 @@ def speed_limit(
         time=trajectory.times,
         w2_squared=trajectory.w2_squared,
         dissipation=spent,
-        # That of the path itself says nothing about the path through its midpoints.
+        # The length of the path is not that of the path through its midpoints.
         arc_length=np.nan if dissipation == "averaged" else trajectory.arc_lengths,
         caveats=tuple(caveats),
         tolerance=error,

@@ -15,11 +15,11 @@ from speedlimits.estimates import Estimate, check_confidence
 
 @dataclass(frozen=True, kw_only=True)
 class CertifiedLimit:
-    """A speed limit from estimates, and which pair it rests on.
+    """A speed limit from two estimates: one of the distance, one of the dissipation.
 
     Args:
         time: T [time].
-        confidence: probability that every limit it was chosen from holds.
+        confidence: probability that all the limits hold from which the best were chosen.
         w2_squared: the estimate of 𝒲₂ it uses.
         dissipation: the estimate of β⁻¹R it uses [loss].
         w2_squared_limit: confidence limit of 𝒲₂ from below, at least 0; for an uncertified one, the value.
@@ -37,7 +37,7 @@ class CertifiedLimit:
 
     @property
     def limit(self) -> SpeedLimit:
-        """The limit as any other, with what speaks against it as its caveats."""
+        """The same as a `SpeedLimit`, with the reasons as its caveats."""
         return SpeedLimit(
             time=self.time,
             w2_squared=self.w2_squared_limit,
@@ -52,7 +52,7 @@ class CertifiedLimit:
 
     @property
     def certified(self) -> bool:
-        """Whether distance is from below and dissipation from above, and T_SL ≤ T."""
+        """Whether the distance bounds from below, the dissipation from above, and T_SL ≤ T."""
         return self.limit.certified
 
     def __str__(self) -> str:
@@ -67,9 +67,9 @@ def certified_speed_limit(
 ) -> CertifiedLimit:
     """The best speed limit that these estimates allow, Eqs. (7), (26).
 
-    Of the distances from below the one with the highest confidence limit is taken, of the dissipations from above the
-    one with the lowest. Choosing the best of k limits errs whenever one of the k does, so each is taken at the
-    confidence 1 − (1 − confidence)/k (Bonferroni).
+    It takes the lower bound on the distance with the highest confidence limit, and the upper bound on the dissipation
+    with the lowest. The best of k limits can only be wrong if one of the k is, so each is taken at the confidence
+    1 − (1 − confidence)/k (Bonferroni).
 
     Args:
         w2_squared: estimates of 𝒲₂; those that are upper or unsigned, or hold under a caveat, do not certify.
@@ -116,7 +116,7 @@ def certified_speed_limit(
         w2_squared=longest,
         dissipation=least,
         w2_squared_limit=max(longest.limit("lower", each), 0.0),
-        # A dissipation is never negative: what the limit says beyond that is the error of its estimate.
+        # A dissipation is never negative; a limit below zero only shows the error of its estimate.
         dissipation_limit=max(least.limit("upper", each), 0.0),
     )
 

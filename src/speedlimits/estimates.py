@@ -19,12 +19,12 @@ SIDES = ("lower", "upper", "exact", "unsigned")
 class Estimate:
     r"""A number measured on an ensemble, with its error and its side.
 
-    The side is that of the expectation: ``"lower"`` means it is at most the truth, ``"upper"`` at least, ``"exact"``
-    equal, and ``"unsigned"`` that nobody can say. A confidence limit,
+    The side compares the expectation with the truth: ``"lower"`` is at most the truth, ``"upper"`` at least,
+    ``"exact"`` equal, and ``"unsigned"`` not known. A confidence limit,
 
     .. math:: \text{value} \mp t_{\nu}(\text{confidence})\,\text{standard error},
 
-    exists on the side the estimate knows, with Student's t for ν degrees of freedom.
+    exists on that side, with Student's t for ν degrees of freedom.
 
     Args:
         name: what was computed, in a few words.
@@ -32,7 +32,7 @@ class Estimate:
         standard_error: of the value, non-negative.
         side: of the expectation.
         degrees_of_freedom: ν of the standard error: independent members less one; infinity for a known error.
-        caveat: what else must hold for the side to be right, in a sentence; empty when nothing else.
+        caveat: condition on which the side is right, in a sentence; empty when there is none.
 
     Raises:
         ValueError: if the side is none of the four.
@@ -57,14 +57,14 @@ class Estimate:
 
         Args:
             side: from which to bound the truth.
-            confidence: probability that the truth lies beyond the limit, between 0 and 1.
+            confidence: probability that the limit holds, between 0 and 1.
 
         Returns:
             The limit, in the unit of the value.
 
         Raises:
-            ValueError: if the confidence is not between 0 and 1, the estimate does not bound from that side, or so few
-                members cannot speak of so rare an event: fewer than 1/(1 − confidence).
+            ValueError: if the confidence is not between 0 and 1, the estimate does not bound from that side, or
+                there are fewer than 1/(1 − confidence) members.
         """
         check_confidence(confidence)
         if not self.bounds_from(side):
@@ -87,7 +87,7 @@ def check_confidence(confidence: float) -> None:
 
 
 def members_needed(confidence: float) -> int:
-    """Fewest members for a limit at this confidence: of fewer, none is expected in the tail the limit speaks of."""
+    """Fewest members for a limit at this confidence: with fewer, none is expected in the tail beyond it."""
     # 1 − 0.95 is a little more than 0.05 in binary.
     return math.ceil(1.0 / (1.0 - confidence) - 1e-9)
 
@@ -97,7 +97,7 @@ def from_mean(name: str, values: Float[np.ndarray, " members"], side: Side, cave
 
     Args:
         name: what it is.
-        values: one a member.
+        values: one for each member.
         side: of the expectation.
         caveat: as in `Estimate`.
 
@@ -121,7 +121,7 @@ def from_mean(name: str, values: Float[np.ndarray, " members"], side: Side, cave
 def from_jackknife(
     name: str, whole: float, left_out: Float[np.ndarray, " members"], side: Side, caveat: str = ""
 ) -> Estimate:
-    r"""A smooth statistic of the members, less its bias of order 1/n, by Quenouille's and Tukey's jackknife.
+    r"""A smooth statistic without its bias of order 1/n, by the jackknife of Quenouille and Tukey.
 
     .. math:: \hat s_i = n s - (n-1)s_{-i}, \qquad \text{value} = \overline{\hat s_i}, \qquad
               \text{standard error} = \mathrm{std}(\hat s_i)/\sqrt n
@@ -143,15 +143,15 @@ def from_jackknife(
 
 
 def averaged(name: str, estimates: Iterable[Estimate]) -> Estimate:
-    """The mean of estimates from the same side that may depend on each other, as those of two halves of an ensemble.
+    """The mean of estimates of one side that may depend on each other, such as two halves of an ensemble.
 
     Args:
         name: what it is.
         estimates: of one side.
 
     Returns:
-        Their mean. Its standard error is their mean too, which holds whatever their correlation; the degrees of
-        freedom add up.
+        Their mean. Its standard error is the mean of theirs, enough for any correlation; the degrees of freedom
+        add up.
     """
     parts = list(estimates)
     return Estimate(
@@ -168,7 +168,7 @@ def check_ensemble(name: str, ensemble: np.ndarray, minimum: int) -> None:
     """Raise unless the array has a member in each row, at least so many, and only finite numbers."""
     check_shape(name, ensemble, (None, None))
     check_members(name, ensemble, minimum)
-    # In the precision it is stored in: there may be no room for a large ensemble's copy in float64.
+    # Without a copy in float64, for which a large ensemble may leave no memory.
     if not np.isfinite(ensemble).all():
         check_finite(name, ensemble)
 

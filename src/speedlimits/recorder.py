@@ -22,7 +22,7 @@ MEASURED = ("loss", "w2_squared", "arc_length", "path_dissipation", "gradient_no
 
 
 class Recorder:
-    r"""Measures a path through weight space while any loop, with any optimizer, walks it.
+    r"""Measures the path of the weights in any training loop, with any optimizer.
 
     Attached to an optimizer, it adds up every single step; `record` may then be called as rarely as you like::
 
@@ -39,14 +39,14 @@ class Recorder:
         recorder.record(time=step * learning_rate, loss=loss, model=model)
 
     The first record is the start. Arc length Σ|δ| and path dissipation Σ|δ|²/Δt are summed in float64 on the
-    weights' own device; nothing is read to the host but every thousandth record, and the kept weights. By
+    weights' own device. Records are read to the host a thousand at a time, kept weights at once. By
     Cauchy–Schwarz T ≥ |Δθ|²/(Σ|δ|²/Δt) for any optimizer and any steps.
 
     Memory: four copies of the weights, and one more on the host for each kept snapshot.
 
     Args:
         snapshot_growth: weights are kept at the first and last record, and whenever time has grown by this factor
-            since the last kept ones: log-spaced possible later starts. None keeps only first and last.
+            since they were last kept: each can be a later start. None keeps only first and last.
         triples: number of fixed random weight triples to trace, Fig. 1(c).
         generator: draws those triples; by default one of seed 0.
 
@@ -126,13 +126,13 @@ class Recorder:
         Args:
             loss: L at the current weights [loss]; on the full training set, if the loss-drop limit is wanted. A
                 tensor is not read to the host here.
-            time: flow time, the sum of the learning rates so far [time]. Known, and left out, when attached; an
-                attached record at which no time has passed since the one before replaces nothing and is dropped.
-            model: the weights: a module (those that require gradients), a tensor, or several. Known, and left out,
-                when attached.
+            time: flow time, the sum of the learning rates so far [time]. Leave it out when attached; a record is
+                then dropped if no time has passed since the one before.
+            model: the weights: a module (those that require gradients), a tensor, or several. Leave it out when
+                attached.
             test_accuracy: if it was measured here.
-            gradient_norm_squared: |∇L|² here, if it was measured; when attached, by default that of the gradients
-                which the optimizer finds at its next step.
+            gradient_norm_squared: |∇L|² here, if it was measured; when attached, by default from the gradients of the
+                optimizer's next step.
             gradient_evaluations: gradients spent so far; by default the number of steps measured.
 
         Raises:
@@ -182,7 +182,7 @@ class Recorder:
                 if not math.isfinite(row[name]):
                     raise DivergenceError(f"training diverged: `{name}` is {row[name]} at time {row['time']:.6g}.")
         kept = self._snapshots | {self._rows - 1: self._recorded}
-        # float64 on the host: NumPy knows no bfloat16, and holds every other float exactly so.
+        # In float64: NumPy has no bfloat16, and float64 holds all others exactly.
         points = [torch.cat([weight.double().cpu().reshape(-1) for weight in kept[row]]).numpy() for row in kept]
         return Trajectory.from_records(self._host, list(kept), distances_squared(points), start_time=self._origin)
 
@@ -218,7 +218,7 @@ class Recorder:
             )
         self._weights = weights
         self._add(since - self._time)
-        # Not the sum of the differences: no drift over many records.
+        # Not a sum of differences, whose rounding would add up.
         self._time = since
 
     def _before_step(self, step_size: float) -> None:
@@ -234,7 +234,7 @@ class Recorder:
 
     @torch.no_grad()
     def _after_step(self) -> None:
-        # Steps before the first record belong to no path: the start is the first record.
+        # The path starts at the first record; steps before it do not count.
         if self._rows:
             self._add(self._step_size)
 

@@ -1,4 +1,4 @@
-"""What one run leaves behind: everything the speed limit needs, as NumPy arrays over record times."""
+"""What one member leaves behind: everything the speed limit needs, as NumPy arrays over its records."""
 
 import dataclasses
 import io
@@ -41,10 +41,10 @@ COLUMNS = {
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trajectory:
-    r"""One run seen from its start: the first record is time zero, and all lengths are measured from there.
+    r"""The path of one member: the first record is at time zero, and all lengths are measured from there.
 
     Times are flow times, learning rate × step, so the mobility is 1 and the speed limit is
-    T_SL = `w2_squared` / dissipation. All arrays are read-only float64 over the R records unless said.
+    T_SL = `w2_squared` / dissipation. All arrays are read-only float64 over the R records unless stated.
 
     Args:
         times: t since the start [time], strictly increasing from 0.
@@ -61,7 +61,7 @@ class Trajectory:
         weight_traces: values of fixed random weight triples, shape (records, triples, 3), Fig. 1(c).
         snapshot_records: int64 indices of the records whose weights were kept; any of them can be a start.
         snapshot_distances_squared: |θ_i − θ_j|² between the kept weights, shape (snapshots, snapshots).
-        start_time: when, in the time of the whole run, this view starts [time].
+        start_time: time of the whole path at which this view starts [time].
 
     Raises:
         ValueError: naming the field, the rule and the value, if shapes differ, times do not increase from 0,
@@ -150,7 +150,7 @@ class Trajectory:
         """Part of the path dissipation that the loss drop does not show, 1 − ΔL / (Σ|δ|²/Δt).
 
         Zero for a gradient flow; ηλ/2 for gradient descent along one mode of curvature λ. NaN before the first
-        step. Where training is not gradient descent on `losses` (momentum, minibatches), it holds that too.
+        step. With momentum or minibatches it contains their effect too.
         """
         share = np.full(len(self), np.nan)
         np.divide(self.loss_drop, self.path_dissipation, out=share, where=self.path_dissipation > 0)
@@ -158,10 +158,10 @@ class Trajectory:
 
     @property
     def interval_certificates(self) -> Float64[np.ndarray, " intervals"]:
-        """How far loss drop and path dissipation are apart between one record and the next, relative to the latter.
+        """Relative difference of loss drop and path dissipation, from each record to the next.
 
-        Zero for a gradient flow. The whole run's gap is mostly that of its first moments, where most of the loss is
-        spent; this one shows every interval alike. NaN where nothing was dissipated.
+        Zero for a gradient flow. For the whole path this is mostly the difference in the first moments, where most of
+        the loss is spent; here each interval counts the same. NaN where nothing was dissipated.
         """
         spent, fallen = np.diff(self.path_dissipation), -np.diff(self.losses)
         gaps = np.full(len(self) - 1, np.nan)
@@ -174,13 +174,13 @@ class Trajectory:
         return self.times[self.snapshot_records]
 
     def from_start(self, time: float) -> "Trajectory":
-        """The same run seen from a later start: the warm-start view (§4, Fig. 1(b)).
+        """The same path seen from a later start: the warm-start view (§4, Fig. 1(b)).
 
         Distances to a later start need its weights, so the view starts at the snapshot nearest to ``time`` and
         has the snapshots from there on as its records; its `start_time` says where it starts.
 
         Args:
-            time: wanted start, in the time of the whole run (as `start_time`) [time].
+            time: wanted start, in the time of the whole path (as `start_time`) [time].
 
         Returns:
             A trajectory whose times, lengths and dissipation count from that snapshot.
@@ -229,7 +229,7 @@ class Trajectory:
             records: rows with the keys of `COLUMNS`; those that have a default may be missing in all rows.
             snapshot_records: indices of the rows whose weights were kept.
             snapshot_distances_squared: distances between those, from `distances_squared`.
-            start_time: when the run started, in the caller's time [time].
+            start_time: when the path started, in the caller's time [time].
 
         Returns:
             The trajectory.
@@ -291,10 +291,10 @@ class Trajectory:
 
 
 def distances_squared(points: Sequence[np.ndarray]) -> Float64[np.ndarray, "points points"]:
-    """|θ_i − θ_j|² between weight vectors, by differences: a dot-product expansion would cancel to nothing.
+    """|θ_i − θ_j|² between weight vectors, from differences: dot products would lose all digits.
 
     Args:
-        points: flat weight vectors of one length; they are read pair by pair, so any lazy sequence will do.
+        points: flat weight vectors of one length; they are read pair by pair, so the sequence may be lazy.
 
     Returns:
         The symmetric matrix, zero on its diagonal.

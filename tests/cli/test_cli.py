@@ -12,8 +12,7 @@ import pytest
 
 import speedlimits
 from speedlimits.cli.main import main
-
-TINY = ["--samples", "20", "--width", "4", "--seeds", "0", "1", "--time", "0.01", "--records", "20", "--snapshots", "6"]
+from tests.cli.options import TINY
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +198,7 @@ def test_reading_needs_no_torch(finished):
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["show", "nowhere"], 1), (["show"], 2)])
 def test_process_ends_with_the_exit_code(arguments, code):
-    """The console script's own way out: everything written, though nobody waits for the interpreter's end."""
+    """The console script ends at once with its exit code, and everything is written."""
     program = "from speedlimits.cli.main import entry; entry()"
     process = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
     assert process.returncode == code

@@ -10,7 +10,7 @@ import pytest
 from speedlimits import load_run
 from speedlimits.cli.main import main
 from speedlimits.report.figures.comparison import departure_time
-from tests.cli.test_cli import TINY
+from tests.cli.options import TINY
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ STUDIES = {"small": RunConfig(samples=10, seeds=(0, 1)), "large": RunConfig(samp
 
 
 def told(tmp_path: Path, *events: tuple[str, Progress], terminal: bool) -> tuple[str, list[str]]:
-    """What stands on the screen and in the log, without its times, when these events have come."""
+    """The screen, and the log without its times, after these events."""
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=terminal, width=100)
     with LiveTable(STUDIES, tmp_path / "progress.log", console) as table:
@@ -53,7 +53,7 @@ def test_without_a_terminal_a_line_tells_of_each_end(tmp_path):
 
 
 def test_on_a_terminal_only_networks_in_training_are_shown(tmp_path):
-    """The last picture has the whole, in which images count to the power of 3/2, and the one still in training."""
+    """The last picture shows the share of all work, ∝ images^(3/2), and the network still in training."""
     screen, _ = told(tmp_path, *EVENTS, terminal=True)
     last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen).rstrip().splitlines()[-2:]
     assert last[0].startswith("2 of 4 networks")

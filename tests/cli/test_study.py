@@ -61,7 +61,7 @@ def test_figure1_is_drawn_and_judged(study, tmp_path, capsys):
 
 
 def test_kernel_is_found_once(study, tmp_path, capfd):
-    """Panel (f) makes kernel.npz in the run with the most images; the next figure takes it from there; or without."""
+    """Panel (f) makes kernel.npz in the run with the most images; the next figure reads it; or no kernel."""
     for said in ("The tangent kernel of", ""):
         assert main(["figure1", str(study), "--out", str(tmp_path / "with")]) == 0
         assert (said in capfd.readouterr().err) if said else capfd.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""`speedlimits theory`: the numbers of the closed forms, as JSON, tables and figures, and its complaints."""
+"""`speedlimits theory`: the numbers of the closed forms, as JSON, tables and figures, and its errors."""
 
 import json
 import math

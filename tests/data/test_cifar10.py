@@ -45,7 +45,7 @@ def python2(pixels: np.ndarray, labels: np.ndarray) -> bytes:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """An empty place for the files, named in the environment."""
+    """An empty folder for the files, named in the environment."""
     monkeypatch.setenv("SPEEDLIMITS_DATA", str(tmp_path))
     (tmp_path / "cifar10").mkdir()
     return tmp_path / "cifar10"
@@ -78,7 +78,7 @@ def test_genuine_images_in_original_order(genuine, samples, counts):
 
 
 def test_part_of_the_test_set_is_not_called_the_test_set(genuine):
-    """A thousand test images are named as what they are."""
+    """The first thousand test images are not called the test set."""
     if (genuine / "test_batch.bin").exists():
         pytest.skip("the whole test set lies there")
     assert cifar10(1).held_out == "the first 1,000 of 10,000 test images"

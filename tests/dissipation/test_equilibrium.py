@@ -72,6 +72,6 @@ def test_annealing_encloses_the_free_energy():
     ],
 )
 def test_strengths_must_cover_the_way(strengths, message):
-    """Half of the way is not the integral."""
+    """Strengths must begin at 0 and end at 1."""
     with pytest.raises(ValueError, match=message):
         equilibrium.thermodynamic_integration(strengths, np.ones((strengths.size, 5)))

@@ -83,7 +83,7 @@ def test_tied_weights_move_together():
 
 
 def test_weight_multiplies_the_gradient():
-    """Exactly, at no cost: the backward pass starts from it."""
+    """The gradient is multiplied exactly, at no cost: the backward pass starts from the weight."""
     loss = problem()
     value, gradient = value_and_gradient(loss, loss.initial)
     same, downhill = value_and_gradient(loss, loss.initial, torch.tensor(-1.0, dtype=torch.float64))
@@ -116,7 +116,7 @@ def test_frozen_weights_do_not_move():
     ],
 )
 def test_models_that_are_no_functions_are_named(model, message):
-    """A flow needs one loss function: what would make it another at every call is refused."""
+    """A model whose loss changes from call to call is refused: a flow needs one loss function."""
     with pytest.raises(ValueError, match=message):
         FlatLoss(model, torch.zeros(1, 2), torch.zeros(1, 2))
 

@@ -67,6 +67,7 @@ class Scaled(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         apply = nn.functional
+        assert self.second.bias is not None
         x = torch.tanh(apply.linear(x, 2.0 * (self.first.weight / 3), self.first.bias * 0.1))
         x = torch.tanh(apply.conv2d(x.view(-1, 1, 5, 5), self.second.weight.mul(0.7), self.second.bias.div(5), 2, 0))
         return apply.linear(x.flatten(1), self.read.weight * 0.5) + apply.linear(x.flatten(1), self.read.weight)
@@ -87,7 +88,7 @@ class ChannelsLast(nn.Module):
 
 
 class HeldBack(nn.Module):
-    """A part through which no gradient flows: forward mode does not see that."""
+    """A part through which no gradient flows, which forward mode overlooks."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -61,7 +61,7 @@ def test_matrix_free_prediction_of_a_linear_network_is_exact():
 
 
 def test_prediction_improves_with_width():
-    """The kernel changes by between width^−½ and width^−1, its drift by the square; |Δθ|² and T/T_SL near theirs so."""
+    """Errors of |Δθ|² and T/T_SL fall with a power of the width from −½ to −1, the kernel's drift with its square."""
     widths = np.array([16, 128, 1024])
     errors, drifts = np.zeros((2, 3, 4)), np.zeros((3, 4))
     for row, width in enumerate(widths):

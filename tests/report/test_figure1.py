@@ -11,7 +11,7 @@ from speedlimits.report.claims import AGREES, DISAGREES, OPEN, TEST_SET, claims,
 from speedlimits.report.figure1_tables import focus, groups, kernel_tables, tables
 from speedlimits.report.figures import figure1
 from speedlimits.runs.kernel import KernelRecord, KernelView
-from tests.report.test_report import member
+from tests.report.members import member
 
 MEMBERS = {n: [member(seed) for seed in range(3)] for n in (100, 50, 200)}
 GROUPS = groups(MEMBERS, start_time=0.05)
@@ -25,7 +25,7 @@ def rows(panel: str, **wanted) -> dict[str, np.ndarray]:
 
 
 def test_groups_are_ordered_and_the_second_largest_is_shown():
-    """Whatever the order given; of one group, that one."""
+    """Groups come in order of n; the second largest is shown, or the only one."""
     assert [group.samples for group in GROUPS] == [50, 100, 200]
     assert focus(GROUPS).samples == 100
     assert focus(GROUPS[:1]).samples == 50
@@ -157,7 +157,7 @@ def judged(members: dict[int, list[Trajectory]], width: int = 128, held_out: str
 
 
 def slower(run: Trajectory, factor: float) -> Trajectory:
-    """The same path that spent so much more on its way: as many times as inefficient."""
+    """The same path with so many times the dissipation, and so many times the inefficiency."""
     return dataclasses.replace(run, path_dissipation=factor * run.path_dissipation)
 
 

@@ -1,4 +1,4 @@
-"""Figures and page: the right numbers in, nothing asked of the network."""
+"""Figures and page: they show the right numbers and load nothing from elsewhere."""
 
 import json
 import re
@@ -8,37 +8,14 @@ import subprocess
 import numpy as np
 import pytest
 
-from speedlimits import RunConfig, Trajectory
+from speedlimits import RunConfig
 from speedlimits.report.curves import band, limit_band, warm_views
 from speedlimits.report.figures.overview import overview
 from speedlimits.report.figures.sheet import save
 from speedlimits.report.pages.page import write_page
 from speedlimits.runs.summary import summarise
-from speedlimits.trajectory import distances_squared
+from tests.report.members import RUNS, member
 
-
-def member(seed: int, records: int = 60) -> Trajectory:
-    """A smooth path in three dimensions with a loss that falls as its energy is spent."""
-    times = np.concatenate([[0.0], np.geomspace(1e-3, 1.0, records - 1)])
-    rates = np.array([3.0, 1.0, 0.2]) * (1 + 0.1 * seed)
-    points = 1 - np.exp(-np.outer(times, rates))
-    steps = np.diff(points, axis=0)
-    spent = np.concatenate([[0.0], np.cumsum((steps**2).sum(axis=1) / np.diff(times))])
-    kept = sorted({*range(0, records, 5), records - 1})
-    return Trajectory(
-        times=times,
-        losses=10.0 - spent,
-        w2_squared=(points**2).sum(axis=1),
-        arc_lengths=np.concatenate([[0.0], np.cumsum(np.linalg.norm(steps, axis=1))]),
-        path_dissipation=spent,
-        test_accuracy=0.9 * times,
-        weight_traces=np.stack([points, -points], axis=1),
-        snapshot_records=np.array(kept),
-        snapshot_distances_squared=distances_squared(list(points[kept])),
-    )
-
-
-RUNS = [member(0), member(1), member(2)]
 CONFIG = RunConfig(seeds=(0, 1, 2), warm_start=0.05)
 FACTS = {"parameters": 3, "sharpness_initial": 3.0, "sharpness_final": 3.0, "sharpness_gradient_evaluations": 8}
 SUMMARY = summarise(CONFIG, [FACTS | {"seed": seed} for seed in range(3)], RUNS)
@@ -59,7 +36,7 @@ def test_band_is_mean_and_deviation():
 
 
 def test_band_leaves_out_what_is_not_a_number():
-    """One member without a value does not take the others' with it; none leaves a gap."""
+    """A member without a value is left out of the mean; without any member there is a gap."""
     gaps = iter([np.array([0.0, np.nan, np.nan]), np.array([0.0, 4.0, np.nan])])
     run = member(0, 3)
     found = band([run, run], lambda _: next(gaps))

@@ -5,7 +5,7 @@ import pytest
 
 from speedlimits import Trajectory, speed_limit
 from speedlimits.report.warm_start import inefficiency_map, warm_start_time
-from tests.report.test_report import RUNS
+from tests.report.members import RUNS
 
 
 def with_accuracy(*series: list[float]) -> list[Trajectory]:

@@ -33,7 +33,7 @@ def record(**changes) -> KernelRecord:
 
 
 def run() -> Trajectory:
-    """The flow under just this kernel."""
+    """The gradient flow under this kernel, held constant."""
     times = np.concatenate([[0.0], np.geomspace(1e-2, 1.0, 20)])
     limit = ConstantKernel(eigenvalues=EIGENVALUES, residual=RESIDUAL).speed_limit(times)
     distances = np.zeros((3, 3))
@@ -86,7 +86,7 @@ def test_summary_has_the_exponents_and_what_they_mean():
 
 
 def test_exponents_without_the_kernel_are_those_of_the_modes_found():
-    """The eigenvalues that were found are the window; nodes of the measure below them have no ranks, and no say."""
+    """The fit uses the eigenvalues that were found; nodes of the measure below them have no ranks and do not enter."""
     nodes = np.concatenate([EIGENVALUES[:80], EIGENVALUES[80::10] * 0.7])
     residual = np.concatenate([RESIDUAL[:80], RESIDUAL[80::10] * 3])
     free = record(matrix_free=True, views=(view(eigenvalues=nodes, residual=residual, top=EIGENVALUES[:80]),))

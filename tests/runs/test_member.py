@@ -9,34 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.member import MemberStore
-
-POINTS = np.cumsum(np.random.default_rng(1).standard_normal((1000, 5)), axis=0)
-
-
-def row(k: int) -> dict[str, object]:
-    steps = np.linalg.norm(np.diff(POINTS[: k + 1], axis=0), axis=1)
-    return {
-        "time": 0.1 * k,
-        "loss": 1.0 / (k + 1),
-        "w2_squared": float(np.sum((POINTS[k] - POINTS[0]) ** 2)),
-        "arc_length": float(steps.sum()),
-        "path_dissipation": float((steps**2).sum() / 0.1),
-        "averaged_dissipation": float((steps**2).sum() / 0.2),
-        "gradient_norm_squared": float(np.nextafter(k, 99)),
-        "gradient_evaluations": k + 1,
-        "test_accuracy": 0.1,
-        "weight_trace": POINTS[k][[0, 1, 2, 2, 3, 4]],
-    }
-
-
-def write(store: MemberStore, records: range, checkpoints: set[int]) -> None:
-    """Records, weights kept at every tenth, and checkpoints after some of them."""
-    for k in records:
-        store.add(row(k))
-        if k % 10 == 0:
-            store.keep_weights({"b": POINTS[k][3:], "a": POINTS[k][:3].reshape(3, 1)}, 0.1 * k)
-        if k in checkpoints:
-            store.checkpoint({"step": np.array([k])})
+from tests.runs.members import POINTS, row, write
 
 
 @pytest.fixture
@@ -110,7 +83,7 @@ def test_damaged_state_starts_the_member_anew(tmp_path, victim, damage):
 
 @pytest.mark.parametrize("victim", STATE)
 def test_a_flipped_bit_starts_the_member_anew(tmp_path, victim):
-    """One bit in the middle of the data, where every format still reads: checksums tell."""
+    """A flipped bit, with which every format can still be read, is found by its checksum."""
     store = MemberStore(tmp_path)
     write(store, range(1000), set())
     assert store.full
@@ -175,7 +148,7 @@ def test_killed_while_parts_are_merged(tmp_path, killed_at):
 
 
 def test_a_part_that_is_missing_is_named(tmp_path):
-    """Before the end, rows that lie nowhere are found out by the part behind them."""
+    """A missing part of an unfinished member is noticed from the part after it."""
     store = MemberStore(tmp_path)
     write(store, range(21), {4, 5, 20})
     (tmp_path / "series" / "part-00000005.parquet").unlink()

@@ -1,4 +1,4 @@
-"""Whole studies: against closed forms, interrupted, in parallel, and refused."""
+"""Whole runs: against closed forms, interrupted, in parallel, and refused."""
 
 import dataclasses
 import json
@@ -19,32 +19,18 @@ from speedlimits.errors import DivergenceError, RunFolderError, SpeedLimitsError
 from speedlimits.models.fcn import FCN
 from speedlimits.report.words import verdict
 from speedlimits.runs.run import RunFolder
-from speedlimits.theory.heavy_ball import HeavyBall
+from speedlimits.theory import HeavyBall
+from tests.training.studies import series
 
 SMALL = RunConfig(samples=40, width=6, seeds=(0, 3), time=0.02, records=30, snapshots=8)
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Path:
-    """The folder of a finished small study."""
+    """The folder of a finished small run."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     train_run(SMALL, folder)
     return folder
-
-
-def series(folder: Path) -> dict[str, list]:
-    """Everything a run measured, exactly, and every weight it kept."""
-    run = RunFolder.open(folder)
-    found = {}
-    for seed in run.config.seeds:
-        member = run.member(seed)
-        trajectory = member.trajectory()
-        for field in ("times", "losses", "w2_squared", "arc_lengths", "path_dissipation", "test_accuracy"):
-            found[f"{seed} {field}"] = getattr(trajectory, field).tolist()
-        for record in trajectory.snapshot_records.tolist():
-            for name, weight in member.weights(record).items():
-                found[f"{seed} {record} {name}"] = weight.tolist()
-    return found
 
 
 def test_linear_network_follows_its_closed_form(tmp_path):
@@ -207,7 +193,7 @@ def test_warm_start_view_equals_a_run_from_there(small):
 
 
 def test_folders_are_refused_for_a_reason(small, tmp_path):
-    """Never overwritten without force, never another study's, never a folder that is no run folder."""
+    """A folder is not overwritten without force, nor where it holds another run or is no run folder."""
     with pytest.raises(RunFolderError, match=r"holds a run \(--resume goes on with it, --force replaces it\)"):
         train_run(SMALL, small)
     with pytest.raises(RunFolderError, match=r"`width` must be 6 as in .*config\.toml; width = 7\."):

@@ -1,4 +1,4 @@
-"""Several studies in one folder: each row once, killed and resumed to the same bits, refused for a reason."""
+"""A study of several runs: each member once, killed and resumed to the same bits, refused for a reason."""
 
 import os
 import signal
@@ -10,19 +10,16 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from speedlimits import RunConfig
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.study import load_study, read_study
 from speedlimits.training.presets import PRESETS, preset
 from speedlimits.training.train import train_study
-from tests.training.test_run import series
-
-STUDIES = {f"n{n}": RunConfig(samples=n, width=6, seeds=(0, 3), time=0.02, records=20, snapshots=5) for n in (20, 40)}
+from tests.training.studies import STUDIES, series
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """The folder of two finished studies."""
+    """The folder of a finished study of two runs."""
     folder = tmp_path_factory.mktemp("sweep") / "whole"
     train_study(STUDIES, folder)
     return folder
@@ -41,9 +38,9 @@ def test_every_row_is_there_once(finished):
 
 
 def test_killed_sweep_resumes_to_the_same_bits(finished, tmp_path):
-    """`kill -9` while the last study trains, the smaller: resumed, every member is there once and equal bit for bit."""
+    """`kill -9` while the smaller run trains: resumed, every member is there once and equal bit for bit."""
     code = (
-        "from tests.training.test_study import STUDIES\n"
+        "from tests.training.studies import STUDIES\n"
         "from speedlimits.training.train import train_study\n"
         f"train_study(STUDIES, {str(tmp_path / 'cut')!r}, workers=1)\n"
     )
@@ -60,7 +57,7 @@ def test_killed_sweep_resumes_to_the_same_bits(finished, tmp_path):
     assert rows(tmp_path / "cut") == rows(finished)
     for name in STUDIES:
         assert series(tmp_path / "cut" / name) == series(finished / name)
-    # The study that had ended was not trained again.
+    # The run that had ended was not trained again.
     assert {share for name, share in events if name == "n40"} == {1.0}
 
 
@@ -76,7 +73,7 @@ def test_truncated_checkpoint_costs_only_time(finished, tmp_path):
 
 
 def test_folders_are_refused_for_a_reason(finished, tmp_path):
-    """Never overwritten without force, never another study's, never a folder of something else, one process only."""
+    """Not overwritten without force, nor where another study or something else lies there; one process at a time."""
     with pytest.raises(RunFolderError, match=r"holds a study \(--resume goes on with it, --force replaces it\)"):
         train_study(STUDIES, finished)
     with pytest.raises(RunFolderError, match=r"the study must be the one in .*study\.toml"):
@@ -94,7 +91,7 @@ def test_folders_are_refused_for_a_reason(finished, tmp_path):
 
 @pytest.mark.parametrize("content", ["n20 = 3\n", "[n20]\nsmaples = 3\n", "[n20\n"])
 def test_damaged_list_is_named(tmp_path, content):
-    """A `study.toml` that is no list of studies is named with its path."""
+    """A `study.toml` that is no list of runs is named with its path."""
     (tmp_path / "study.toml").write_text(content)
     with pytest.raises(RunFolderError, match=r"study\.toml is damaged"):
         read_study(tmp_path)

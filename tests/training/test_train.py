@@ -1,4 +1,4 @@
-"""One queue for several runs: the order of the jobs, and each run whole as soon as it can be."""
+"""One queue for several runs: the order of the jobs, and each run summarised as soon as it has ended."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_the_longest_members_are_begun_first(tmp_path):
 
 
 def test_each_study_is_summarised_when_its_last_member_ends(tmp_path):
-    """While the second study trains, the first can be read already."""
+    """While the second run trains, the first can already be read."""
     seen = []
 
     def look(name, event):
@@ -76,7 +76,7 @@ def test_engines_are_chosen_by_name_or_as_they_are(tmp_path):
 
 
 def test_progress_comes_whatever_is_written(tmp_path, monkeypatch):
-    """A checkpoint after every step keeps no word back: t/T, loss and T/T_SL, the last one at t = T."""
+    """With a checkpoint after every step progress is still reported: t/T, loss and T/T_SL, the last at t = T."""
     monkeypatch.setattr(member, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(member, "REPORT_SECONDS", 1e-4)
     config = STUDIES["n9"]

@@ -88,7 +88,7 @@ def test_densities_resolve_small_moves():
 
 
 def test_histograms_resolve_small_moves():
-    """A Gaussian moved by 1e-9, with tails down to e⁻⁵⁰: 1e-18 to 1e-3, of which summation from one end loses all."""
+    """A Gaussian moved by 1e-9, with tails down to e⁻⁵⁰: its square to 1e-3, which summation from one end loses."""
     edges = np.linspace(-10.0, 10.0, 1001)
     masses = np.exp(-0.5 * (0.5 * (edges[1:] + edges[:-1])) ** 2)
     masses /= masses.sum()

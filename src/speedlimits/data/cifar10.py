@@ -16,7 +16,7 @@ from speedlimits.errors import DataError
 TRAINING = 50_000
 BATCH = 10_000
 
-# Where data sets lie: a folder for each in it. By default the user's cache.
+# The folder with a folder for each data set; by default the user's cache.
 ENVIRONMENT = "SPEEDLIMITS_DATA"
 ARCHIVE = "cifar-10-python.tar.gz"
 SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
@@ -31,8 +31,8 @@ def cifar10(samples: int) -> Dataset:
     """The first training images of CIFAR-10, and its test images as held-out ones.
 
     The files are looked for in ``$SPEEDLIMITS_DATA/cifar10`` (binary or python layout, as unpacked from the archive
-    or without its folder), by default in the user's cache, where the archive is downloaded to if need be. Where only
-    the first of the test images lie (``test_batch_first1000.bin``), those are what is held out.
+    or without its folder), by default in the user's cache, where the archive is downloaded to if need be. If only the
+    first of the test images are there (``test_batch_first1000.bin``), those are held out.
 
     Args:
         samples: n, number of training images, 1 to 50,000, the first n in original order.
@@ -71,7 +71,7 @@ def _folder() -> Path:
 
 
 def download(folder: Path, mirrors: tuple[str, ...] = MIRRORS) -> None:
-    """Fetch and unpack the archive unless it is there; what does not have its SHA-256 is not kept.
+    """Fetch and unpack the archive unless it is there; a file with another SHA-256 is not kept.
 
     Args:
         folder: where to.

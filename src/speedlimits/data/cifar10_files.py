@@ -79,7 +79,7 @@ def _from_pickle(path: Path, content: bytes) -> tuple[np.ndarray, np.ndarray]:
     try:
         batch = restricted_load(content)
         pixels, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
-    # Whatever a damaged stream leads the unpickler into.
+    # A damaged stream can raise any exception.
     except Exception as error:
         raise DataError(f"{path} is damaged or no batch of CIFAR-10 ({' '.join(str(error).split())}).") from None
     if pixels.dtype != np.uint8 or pixels.shape != (labels.size, PIXELS) or labels.dtype.kind not in "iu":
@@ -88,7 +88,7 @@ def _from_pickle(path: Path, content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def restricted_load(content: bytes) -> Any:
-    """What a pickle holds, if that is numbers, strings, containers and NumPy arrays; nothing else is looked up.
+    """The content of a pickle of numbers, strings, containers and NumPy arrays; anything else is refused.
 
     Args:
         content: the pickle; strings of Python 2 become bytes.
@@ -103,12 +103,12 @@ def restricted_load(content: bytes) -> Any:
 
 
 def _dtype(code: bytes, align: int, copy: int) -> np.dtype:
-    # Python 2 had no booleans of its own here, and NumPy warns of integers.
+    # Python 2 wrote integers here, of which NumPy warns.
     return np.dtype(code.decode("ascii"), align=bool(align), copy=bool(copy))
 
 
 class _Restricted(pickle.Unpickler):
-    # The rebuilder of arrays has moved in NumPy 2; an array's own reduction names it wherever it lies.
+    # NumPy 2 moved the function that rebuilds arrays; an array's own reduction has it in any version.
     ALLOWED = {  # noqa: RUF012  (never written to)
         ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
         ("numpy", "ndarray"): np.ndarray,
@@ -116,7 +116,7 @@ class _Restricted(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        """The only way out of a pickle, guarded."""
+        """Look up a name for the pickle, if it is an allowed one."""
         try:
             return self.ALLOWED[module, name]
         except KeyError:

@@ -1,4 +1,4 @@
-"""One shape for every classification data set: what the networks are given and what they are tested on."""
+"""The form of every classification data set: what networks are trained on and what they are tested on."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Dataset:
         labels: training labels.
         test_inputs: held-out images, on the training images' scale.
         test_labels: their labels.
-        held_out: what these images are, in words: only a data set's whole test set may be called that.
+        held_out: what the held-out images are, in words; only a whole test set is called the test set.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Entropy production times temperature, by every route the paper gives."""
+"""Dissipation, entropy production times temperature, in every way the paper gives."""
 
 from typing import TYPE_CHECKING
 

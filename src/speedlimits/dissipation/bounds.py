@@ -1,8 +1,8 @@
-r"""Bounds on the dissipation of a noisy ensemble from its members: energies exactly, entropy from a named side.
+r"""Bounds on the dissipation of a noisy ensemble: energies are means over members, entropy is bounded.
 
 Langevin dynamics, Eq. (1) with η = 1, from a start of known entropy S₀:
 :math:`\beta^{-1}R = \langle V\rangle_0 - \langle V\rangle_T + \beta^{-1}(S_T - S_0)`, where only S_T is not a mean
-over members. A bound from above needs S_T from above. Members are those of `transport.bounds`: row i is one of them.
+over members. An upper bound needs S_T from above. Row i of an ensemble is one member.
 """
 
 import math
@@ -24,7 +24,7 @@ WIDTH = 4096
 
 
 def initial_loss(losses_start: Members, *, infimum: float = 0.0) -> Estimate:
-    r"""All the loss there was to lose, an upper bound at every time that needs no entropy, from Eq. (21).
+    r"""The loss at the start, an upper bound at every time that needs no entropy, from Eq. (21).
 
     .. math:: \beta^{-1}R_T \le \beta^{-1}R_\infty = \langle L\rangle_0 + \beta^{-1}\ln\langle e^{-\beta L}\rangle_0
               \le \langle L\rangle_0 - \inf L
@@ -57,13 +57,13 @@ def maximum_entropy(
     inverse_temperature: float,
     structure: Structure = "diagonal",
 ) -> Estimate:
-    r"""Energy spent, with the largest entropy that the end's variances allow, that of a Gaussian.
+    r"""Energy spent, and the largest entropy that the variances at the end allow, that of a Gaussian.
 
     .. math:: S_T \le \tfrac12\ln\det(2\pi e\,\Sigma_T) \le \tfrac12\sum_i\ln(2\pi e\,\Sigma_{T,ii})
               \le \tfrac P2\ln(2\pi e\,\mathrm{Tr}\,\Sigma_T/P)
 
-    Logarithms of sample variances are too small on average, which is the wrong side: the jackknife takes that bias
-    out, and gives the error of energy and entropy together.
+    Logarithms of sample variances are too small on average, which no upper bound may be. The jackknife removes this
+    bias, and gives the error of energy and entropy together.
 
     Args:
         potentials_start: V(θ(0)) of each member, in the potential of the dynamics [loss].
@@ -102,12 +102,12 @@ def energy_entropy(
     inverse_temperature: float,
     neighbour: int = 4,
 ) -> Estimate:
-    r"""Energy spent and the entropy of the end as nearest neighbours tell it, for few dimensions.
+    r"""Energy spent, and the entropy of the end estimated from nearest neighbours, for few dimensions.
 
     .. math:: S_T \approx \psi(n) - \psi(k) + \ln V_d + d\,\langle\ln r_k\rangle
 
     with the distance r_k of each member to its k-th neighbour and the volume V_d of the unit ball: the estimator of
-    Kozachenko and Leonenko (1987). Its bias, n^{−2/d} and worse, has no certain sign.
+    Kozachenko and Leonenko (1987). Its bias, n^{−2/d} and worse, may have either sign.
 
     Args:
         potentials_start: V(θ(0)) of each member, in the potential of the dynamics [loss].
@@ -134,7 +134,7 @@ def energy_entropy(
 
 
 def distance_over_time(w2_squared: Estimate, time: float) -> Estimate:
-    r"""What any process must dissipate to move so far in so short a time, Eq. (26) read the other way.
+    r"""The least that any process dissipates to move this far in this time, Eq. (26) solved for R.
 
     .. math:: \beta^{-1}R \ge \mathcal W_2/T
 
@@ -143,7 +143,7 @@ def distance_over_time(w2_squared: Estimate, time: float) -> Estimate:
         time: T [time].
 
     Returns:
-        A lower bound on β⁻¹R [loss]; of no use for a speed limit, which it turns into T ≥ T.
+        A lower bound on β⁻¹R [loss]; of no use for a speed limit, which would become T ≥ T.
 
     Raises:
         ValueError: if the distance is no lower bound or the time not positive and finite.
@@ -184,7 +184,7 @@ def _full(ensemble: np.ndarray) -> tuple[float, np.ndarray]:
     leverage = np.einsum("ij,ji->i", centred, np.linalg.solve(scatter, centred.T))
     without = log_determinant + np.log1p(-n / (n - 1) * leverage)
     constant = 0.5 * dims * math.log(2 * math.pi * math.e)
-    # Wishart's E ln det, exact for Gaussian members, takes the larger part of the bias before the jackknife.
+    # Wishart's E ln det, exact for Gaussian members, removes most of the bias before the jackknife.
     return (
         constant + 0.5 * (log_determinant - _wishart(n - 1, dims)),
         constant + 0.5 * (without - _wishart(n - 2, dims)),

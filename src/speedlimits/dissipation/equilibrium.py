@@ -1,7 +1,7 @@
-r"""Dissipation of training to equilibrium, β⁻¹R_∞, from ensembles between start and end of the loss's strength.
+r"""Dissipation of training to equilibrium, β⁻¹R_∞, from ensembles with the loss at strengths from 0 to 1.
 
 Between the start (strength 0) and Eq. (19) (strength 1) lie the laws p_λ ∝ e^{−β(V−L+λL)}. As R_T ≤ R_∞ at every
-time, an upper bound on R_∞ is one on R_T; a lower bound is not one on R_T.
+time, an upper bound on R_∞ is one on R_T; a lower bound is not.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def thermodynamic_integration(
 
     Args:
         strengths: λ from 0 to 1, strictly increasing.
-        losses: L of each member at each strength [loss]; members are independent, strengths of one member need not be.
+        losses: L of each member at each strength [loss]; members are independent; strengths may share members.
 
     Returns:
         β⁻¹R_∞ from below and from above [loss], both with the caveat that the members be in equilibrium.
@@ -57,7 +57,7 @@ def annealed_importance(
 
     Args:
         log_weights: ln w of each member, annealed from the start's law (forward) or from equilibrium (reverse).
-        losses_start: L of members drawn from the start's law [loss]; forward, of those same members.
+        losses_start: L of members drawn from the start's law [loss]; of the same members for ``"forward"``.
         inverse_temperature: β [1/loss].
         direction: ``"forward"`` or ``"reverse"``.
 

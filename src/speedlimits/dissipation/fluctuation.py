@@ -16,7 +16,7 @@ from speedlimits._checks import check_finite
 from speedlimits._shapes import Members
 from speedlimits.estimates import Estimate, check_members, from_mean
 
-# With fewer effective members the average hangs on a few lucky ones, and its error estimate with it.
+# With fewer effective members the average depends on a few rare ones, and so does its error.
 FEWEST = 10.0
 
 

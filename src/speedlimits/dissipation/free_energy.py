@@ -1,4 +1,4 @@
-r"""Dissipation from the ends alone: free energies, entropies and relative entropies.
+r"""Dissipation from start and end alone: free energies, entropies and relative entropies.
 
 The potential is V, the Langevin dynamics is Eq. (1) with η = 1, and β = `inverse_temperature`. Where the paper
 writes R, a pure number, functions here either say `entropy_production` or return the dissipation β⁻¹R [loss].
@@ -215,7 +215,7 @@ def gaussian_entropy(covariance: Matrix) -> float:
         S; −∞ for a singular covariance.
 
     Raises:
-        ValueError: if C is not a covariance.
+        ValueError: if C is not a valid covariance.
     """
     check_covariance("covariance", covariance, len(covariance))
     sign, log_determinant = np.linalg.slogdet(2 * np.pi * np.e * covariance)

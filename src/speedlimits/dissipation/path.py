@@ -126,7 +126,7 @@ def gaussian_rate_terms(
         inverse_temperature: β; infinity for no noise, where only the first term is left.
 
     Returns:
-        The three terms [loss/time]. Their sum cancels near equilibrium; `gaussian_velocity_squared` does not.
+        The three terms [loss/time]. Near equilibrium their sum loses digits; `gaussian_velocity_squared` does not.
 
     Raises:
         ValueError: if β is not positive, C not positive definite, a number not finite, or the shapes differ.
@@ -161,7 +161,7 @@ def time_integral(rate: Callable[[float], float], times: Times) -> Times:
     order = np.argsort(times)
     ends = times[order]
     starts = np.concatenate(([0.0], ends[:-1]))
-    # The limit ends the search for digits that a rate at rounding level, as in equilibrium, does not have.
+    # `limit` ends the search for digits that a rate at rounding level (as in equilibrium) does not have.
     pieces = [
         quad_vec(rate, start, end, epsabs=0.0, epsrel=1e-12, quadrature="gk21", limit=100)[0] if end > start else 0.0
         for start, end in zip(starts, ends, strict=True)
@@ -174,7 +174,7 @@ def time_integral(rate: Callable[[float], float], times: Times) -> Times:
 def _checked(
     stiffness: np.ndarray, force: np.ndarray, mean: np.ndarray, covariance: np.ndarray, inverse_temperature: float
 ) -> np.ndarray:
-    """Check the law and the potential; return C⁻¹, or zero where no noise asks for it."""
+    """Check the law and the potential; return C⁻¹, or zero without noise."""
     check_shape("force", force, (None,))
     check_shape("mean", mean, force.shape)
     check_shape("stiffness", stiffness, (force.size, force.size))

@@ -1,4 +1,4 @@
-r"""Probabilities of whole paths: the Euler–Maruyama measure, forward and backward, and the entropy production of one.
+r"""Probabilities of whole Euler–Maruyama paths, forward and backward, and the entropy production of a path.
 
 One step is :math:`\theta' = \theta + f(\theta)\,dt + d\mathcal B` with :math:`d\mathcal B\sim\mathcal N(0,
 2\beta^{-1}dt)` and the force at the left end, f = −∇V.
@@ -59,7 +59,7 @@ def log_path_density(
         time_step: dt [time].
 
     Returns:
-        ln p, one number a path.
+        ln p, one number for each path.
 
     Raises:
         ValueError: if β or dt is not positive and finite, or the shapes differ.
@@ -90,7 +90,7 @@ def log_path_ratio(
         time_step: dt [time].
 
     Returns:
-        The log ratio, one number a path.
+        The log ratio, one number for each path.
 
     Raises:
         ValueError: if β or dt is not positive and finite, or the shapes differ.

@@ -1,4 +1,4 @@
-r"""Dissipation of an ensemble as the time integral of Eqs. (5), (24), (48), from what its members feel.
+r"""Dissipation of an ensemble as the time integral of Eqs. (5), (24), (48), from gradients and curvatures.
 
 .. math:: \beta^{-1}R = \int_0^T\langle|\nabla V|^2\rangle - 2\beta^{-1}\langle\Delta V\rangle
           + \beta^{-2}\langle|\nabla\ln p|^2\rangle\,dt
@@ -55,16 +55,16 @@ def rate_integral(
     """Dissipation from gradients, curvatures and scores along the way, Eqs. (5), (24), (48).
 
     Args:
-        times: t at which the ensemble was looked at, strictly increasing [time].
+        times: t at which the ensemble was measured, strictly increasing [time].
         forces_squared: |∇V|² of each member at each time [loss/time].
         laplacians: ΔV of each member, or an unbiased estimate such as Hutchinson's zᵀ∇∇V z [loss].
-        scores_squared: ⟨|∇ln p|²⟩ at each time, known or as by `score_squared_bound`.
+        scores_squared: ⟨|∇ln p|²⟩ at each time, known, or from `score_squared_bound`.
         inverse_temperature: β [1/loss].
         side: that of the scores.
 
     Returns:
-        β⁻¹R between the first and the last time [loss], by Simpson's rule. Only the error of the members counts in
-        the standard error; the caveat says that the rule's own does not.
+        β⁻¹R between the first and the last time [loss], by Simpson's rule. The standard error is that of
+        the members, without the error of the rule, as the caveat says.
 
     Raises:
         ValueError: if shapes differ, times do not increase, a number is not finite, or β is not positive and finite.

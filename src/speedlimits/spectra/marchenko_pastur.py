@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from speedlimits._checks import check_positive
 
-# Ends of the rule in y: what lies beyond weighs 1e-12 and less.
+# Ends of the rule in y; beyond them lies 1e-12 of the mass or less.
 LOW, HIGH = -28.0, 10.5
 
 
@@ -24,7 +24,7 @@ class Quadrature(NamedTuple):
 
 
 def quadrature(aspect_ratio: Float[np.ndarray, "*points"], *, spacing: float = 0.25) -> Quadrature:
-    r"""Nodes and weights for integrals over the law, as sharp at the edge s = 0 as needed.
+    r"""Nodes and weights for integrals over the law, accurate up to the edge s = 0.
 
     An angle, :math:`s = 1+\gamma-2\sqrt\gamma\cos t`, removes the square roots,
     :math:`\nu\,ds = (2/\pi)\sin^2t\;dt/s`; near γ = 1 integrands still vary over all scales of t at once, and
@@ -33,11 +33,11 @@ def quadrature(aspect_ratio: Float[np.ndarray, "*points"], *, spacing: float = 0
 
     Args:
         aspect_ratio: γ = d/n, positive.
-        spacing: h. The default leaves 1e-12; exponentials e^{−st} vary faster, and 0.05 serves them.
+        spacing: h. The default errs by 1e-12; exponentials e^{−st} vary faster and need 0.05.
 
     Returns:
-        The rule. Relative precision holds for functions with f(0) = 0 as well, at any γ; what diverges towards
-        s = 0 near γ = 1 loses the share of s < 1e-24.
+        The rule. Relative precision holds for functions with f(0) = 0 as well, at any γ; integrands that
+        diverge towards s = 0 near γ = 1 lose the part below s = 1e-24.
 
     Raises:
         ValueError: if γ or the spacing is not positive and finite.

@@ -16,7 +16,7 @@ Interval = tuple[float, float]
 
 # Values of a that are tried; a parabola through the best three gives the rest.
 GRID = np.linspace(-4.0, 4.0, 801)
-# Between two borders a has one regime, in the words of the paper's §3.2 where it has one.
+# Between two borders a has one regime, named as in the paper's §3.2 where it has a name.
 BORDERS = (-1.0, 0.0, 1.0)
 REGIMES = ("saturated", "non-optimal", "optimal", "straight")
 
@@ -49,7 +49,7 @@ class PowerLawFit:
 
     @property
     def regimes(self) -> tuple[str, ...]:
-        """Those that the interval of a reaches into; one where the fit decides.
+        """The regimes that the interval of a overlaps; a single one where the fit decides.
 
         "saturated" (a ≤ −1): T/T_SL ∝ T; "non-optimal" (−1 < a < 0): ∝ T^−a, Eq. (15); "optimal" (0 < a < 1): a
         number of order one, Eq. (14); "straight" (a ≥ 1): → 1.
@@ -73,9 +73,9 @@ def fit_power_law(
     .. math:: \ln\lambda_k = \ln\Lambda - \alpha\ln k, \qquad
               \sum_{k_1<k\le K}\Delta_k^2 = A\,\frac{e^{ax_K}-1}{a}, \quad x_K = \ln\frac{\lambda_{k_1}}{\lambda_K}
 
-    by least squares over the K of the window, the second with the spectrum itself, so that a does not inherit α's
-    errors. Intervals by resampling blocks of the scatter about the fit, as long as the root of the window, and at least
-    as wide as to hold the fit.
+    by least squares over all K of the window. The second fit takes the spectrum itself, so that errors of α do not
+    enter a. Intervals come from resampling blocks of the scatter about the fit, as long as the root of the window; they
+    always hold the fit.
 
     Args:
         eigenvalues: λ_k, non-negative, in any order [1/time].
@@ -102,7 +102,7 @@ def fit_power_law(
         raise ValueError(f"`confidence` must lie between 0 and 1; confidence = {confidence}.")
     order = np.argsort(eigenvalues)[::-1]
     spectrum, squares = eigenvalues[order], residual[order] ** 2
-    # Smaller ones are the rounding of whatever found the eigenvalues.
+    # Smaller eigenvalues are rounding errors.
     rounding = 8 * spectrum.size * np.finfo(float).eps * spectrum.max(initial=0.0)
     last = min(spectrum.size // 2 if last is None else last, int(np.sum(spectrum > rounding)))
     if last < first + 7:
@@ -125,7 +125,7 @@ def fit_power_law(
 
     def interval(values: np.ndarray, found: float) -> Interval:
         low, high = np.quantile(values, tails)
-        # Where the modes follow no one law, the resamples lie about another value: the fit stays inside.
+        # Where no one law holds, the resamples may lie around another value; the interval still holds the fit.
         return float(min(low, found)), float(max(high, found))
 
     return PowerLawFit(
@@ -156,7 +156,7 @@ class _Bands:
     def fit(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Exponent and amplitude for each row of squared modes."""
         sums = np.cumsum(squares, axis=1)
-        # For each a the best A is linear; what it explains is to be largest.
+        # For each a the best A is linear; the best a explains most.
         explained = (sums @ self._shapes.T) ** 2 / self._norms
         best = np.clip(np.argmax(explained, axis=1), 1, GRID.size - 2)
         rows = np.arange(len(squares))

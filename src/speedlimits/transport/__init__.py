@@ -1,4 +1,4 @@
-"""Distances between laws: squared Wasserstein-2 in closed form, exactly or bounded from a named side."""
+"""Squared Wasserstein-2 distances between laws: in closed form, by quadrature, or bounded from a stated side."""
 
 from typing import TYPE_CHECKING
 

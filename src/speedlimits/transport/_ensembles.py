@@ -1,4 +1,4 @@
-"""Moments of ensembles too large to copy: read in slices of columns, and with every member left out in closed form."""
+"""Moments of ensembles too large to copy, read in slices of columns; closed forms leave single members out."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ def column_slices(ensemble: np.ndarray, first: int = 0, last: int | None = None)
 
 
 def mean_shift_squared(start: np.ndarray, end: np.ndarray) -> tuple[float, np.ndarray]:
-    """The unbiased |Δm|² of all members, and of all but each."""
+    """The unbiased |Δm|² of all members, and with each member left out."""
     squares, overlaps, total = np.zeros(len(start)), np.zeros(len(start)), 0.0
     for columns in column_slices(start):
         steps = np.subtract(end[:, columns], start[:, columns], dtype=float)
@@ -43,7 +43,7 @@ def mean_shift_squared(start: np.ndarray, end: np.ndarray) -> tuple[float, np.nd
 
 
 def total_variance(ensemble: np.ndarray, first: int, last: int) -> tuple[float, np.ndarray]:
-    """Total variance of some weights, of all members, and of all but each."""
+    """Total variance of some weights over all members, and with each member left out."""
     squares = np.zeros(len(ensemble))
     for columns in column_slices(ensemble, first, last):
         values = np.asarray(ensemble[:, columns], dtype=float)
@@ -71,7 +71,7 @@ def most_changed_directions(start: np.ndarray, end: np.ndarray, count: int) -> n
         rows = np.concatenate((start[:, columns], end[:, columns])) - mean[columns]
         gram += rows @ rows.T
     values, vectors = np.linalg.eigh(gram)
-    # In the span of the members; what is at rounding level spans nothing.
+    # Only directions that the members span; the others are rounding.
     kept = values > 1e-10 * values[-1]
     coordinates = vectors[:, kept] * np.sqrt(values[kept])
     change = coordinates[n:].T @ coordinates[n:] - coordinates[:n].T @ coordinates[:n]

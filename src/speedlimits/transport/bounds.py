@@ -1,8 +1,8 @@
 r"""Lower bounds on the squared Wasserstein-2 distance of two laws known by samples, in any number of dimensions.
 
-Each is below the distance for laws of ANY shape, in expectation and at its confidence limit: what is fitted (a
-direction, a map) is fitted on some members and evaluated on others, and what is quadratic is freed of its bias. Row
-i of ``start`` and row i of ``end`` are one member at two times; independent ensembles of equal size will do as well.
+Each holds for laws of ANY shape, in expectation and at its confidence limit. Directions and maps are fitted on some
+members and evaluated on others; quadratic terms are corrected for their bias. Row i of ``start`` and row i of ``end``
+are one member at two times; independent ensembles of equal size work as well.
 
 Ensembles are read in slices, in whatever precision they are stored: 1,000 members of 100,000 weights in float32 are
 0.8 GB, and nothing of that size is added.
@@ -30,12 +30,12 @@ from speedlimits.transport.maps import LinearMap, MonotoneMap, fastest_map
 
 Directions = Float[np.ndarray, "dims directions"]
 
-# Halves of halves must still have a covariance.
+# A quarter of the members must still have a covariance.
 FEWEST = 8
 
 
 def mean_shift(start: Ensemble, end: Ensemble) -> Estimate:
-    r"""Distance between the means, free of the bias of the plain difference.
+    r"""Squared distance between the means, without the bias of the plain difference.
 
     .. math:: \mathcal W_2 \ge |m_T - m_0|^2, \qquad
               \widehat{|\Delta m|^2} = \frac1{n(n-1)}\sum_{i\ne j}d_i\cdot d_j, \quad d_i = \theta_i(T)-\theta_i(0)
@@ -61,7 +61,7 @@ def trace_bound(start: Ensemble, end: Ensemble, *, blocks: Sequence[int] | None 
     .. math:: \mathcal W_2 \ge |\Delta m|^2 + \sum_b\bigl(\sqrt{\mathrm{Tr}\,\Sigma_{T,b}}
               - \sqrt{\mathrm{Tr}\,\Sigma_{0,b}}\bigr)^2
 
-    One block is the coarsest bound and the surest; blocks are the layers of a network, or its single weights.
+    One block gives the coarsest bound and the smallest error. Blocks may be layers or single weights.
 
     Args:
         start: members at the start.
@@ -100,13 +100,13 @@ def gelbrich(start: Ensemble, end: Ensemble, *, rank: int = 16) -> Estimate:
               + \mathrm{Tr}\bigl((1-A^{-1})\Sigma_T\bigr)
 
     holds for every positive A, with Gelbrich's bound as its maximum. A is fitted on one half of the members and the
-    right-hand side, linear in the moments, is estimated without bias on the other; then the halves change places. A
-    plug-in of sample covariances would exceed the distance instead, by far where weights outnumber members.
+    right-hand side, linear in the moments, is estimated without bias on the other; then the halves swap. Sample
+    covariances put into the formula would exceed the distance, by far where weights outnumber members.
 
     Args:
         start: members at the start.
         end: the same members at the end.
-        rank: dimensions of the subspace in which A is general; outside it is a multiple of 1. With ``rank`` at or
+        rank: dimensions of the subspace in which A is general; outside A is a multiple of 1. With ``rank`` at or
             above the number of dimensions A is general everywhere. The subspace, where the second moments change
             most, is itself found on members that A is not fitted on.
 
@@ -132,7 +132,7 @@ def gelbrich(start: Ensemble, end: Ensemble, *, rank: int = 16) -> Estimate:
 
 
 def projections(start: Ensemble, end: Ensemble, directions: Directions) -> Estimate:
-    r"""Distances of the laws' projections on orthonormal directions, each in full, added up.
+    r"""The sum of the distances of the laws' projections on orthonormal directions.
 
     .. math:: \mathcal W_2(p_0, p_T) \ge \sum_k \mathcal W_2(u_k\cdot p_0,\, u_k\cdot p_T)
 
@@ -173,7 +173,7 @@ def sliced(start: Ensemble, end: Ensemble, *, slices: int = 64, generator: np.ra
         generator: draws them.
 
     Returns:
-        A lower bound on 𝒲₂; its error counts the choice of directions and that of members.
+        A lower bound on 𝒲₂; its error includes the choice of directions and of members.
 
     Raises:
         ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, or slices < 2.
@@ -189,7 +189,7 @@ def sliced(start: Ensemble, end: Ensemble, *, slices: int = 64, generator: np.ra
         gains = dims * _line_gains(*along, *half)
         by_member = from_mean("", gains.mean(axis=1), "lower")
         if count == dims:
-            # A whole basis is a bound by itself: no direction is left to chance.
+            # With a whole basis the choice of directions adds no error.
             parts.append(by_member)
             continue
         by_direction = from_mean("", gains.mean(axis=0), "lower")
@@ -206,7 +206,7 @@ def sliced(start: Ensemble, end: Ensemble, *, slices: int = 64, generator: np.ra
 
 
 def max_sliced(start: Ensemble, end: Ensemble, *, count: int = 1) -> Estimate:
-    r"""The distance along the direction in which the laws differ most, found on other members than it is used on.
+    r"""The distance along the direction in which the laws differ most; the direction is found on other members.
 
     .. math:: \mathcal W_2(p_0, p_T) \ge \max_u \mathcal W_2(u\cdot p_0,\, u\cdot p_T)
 
@@ -239,7 +239,7 @@ def _check(start: np.ndarray, end: np.ndarray) -> None:
 
 
 def _gains(ensemble: np.ndarray, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """A map's gain of each member, its weights taken from the mean of these members."""
+    """The gain of each member under a map, for weights measured from the mean of these members."""
     mean = ensemble.mean(axis=0, dtype=float)
     height = max(1, SLICE // ensemble.shape[1])
     return np.concatenate([gain(ensemble[row : row + height] - mean) for row in range(0, len(ensemble), height)])
@@ -249,7 +249,7 @@ def _line_gains(start: np.ndarray, end: np.ndarray, fitted: slice, held: slice) 
     """The gain of each held-out member along each direction."""
     gains = np.empty((len(start[held]), start.shape[1]))
     for k, (x, y) in enumerate(zip(start.T, end.T, strict=True)):
-        # About a common origin near both, squares lose no digits.
+        # A common origin near both samples keeps the digits of the squares.
         origin = x[fitted].mean()
         carried = MonotoneMap.between(x[fitted] - origin, y[fitted] - origin)
         gains[:, k] = carried.start_gain(x[held] - origin) + carried.end_gain(y[held] - origin)
@@ -257,7 +257,7 @@ def _line_gains(start: np.ndarray, end: np.ndarray, fitted: slice, held: slice) 
 
 
 def _fit(start: np.ndarray, end: np.ndarray, fitted: slice, rank: int) -> LinearMap:
-    """The fastest linear map between the laws, general in a subspace found on other members than it is fitted on."""
+    """The fastest linear map between the laws, general in a subspace that is found on other members."""
     dims = start.shape[1]
     if rank >= dims:
         basis = np.eye(dims)
@@ -270,7 +270,7 @@ def _fit(start: np.ndarray, end: np.ndarray, fitted: slice, rank: int) -> Linear
         covariance = np.atleast_2d(np.cov(along, rowvar=False))
         total = total_variance(ensemble, 0, dims)[0]
         rest = max(total - np.trace(covariance), 0.0)
-        # A small round part keeps A finite where members are fewer than directions; any A is a valid one.
+        # A small multiple of 1 keeps A finite where members are fewer than directions; every A is valid.
         inside.append(covariance + (total / dims) * len(covariance) / len(along) * np.eye(len(covariance)))
         outside.append(rest)
     scale = math.sqrt(outside[1] / outside[0]) if min(outside) > 0 else 1.0

@@ -82,7 +82,7 @@ def w2_squared(mean_start: Vector, covariance_start: Matrix, mean_end: Vector, c
 
     Args:
         mean_start: m.
-        covariance_start: Σ, symmetric, without negative eigenvalues; singular matrices are welcome.
+        covariance_start: Σ, symmetric, without negative eigenvalues; may be singular.
         mean_end: m′.
         covariance_end: Σ′, likewise.
 
@@ -91,7 +91,7 @@ def w2_squared(mean_start: Vector, covariance_start: Matrix, mean_end: Vector, c
         δ in the covariances comes out with a relative error of order 10⁻¹⁶/δ, not 10⁻¹⁶/δ².
 
     Raises:
-        ValueError: if a mean is not finite, a covariance is not one, or the shapes differ.
+        ValueError: if a mean is not finite, a covariance is not valid, or the shapes differ.
     """
     factors = _checked_factors(mean_start, covariance_start, mean_end, covariance_end)
     return w2_squared_factors(mean_start, factors[0], mean_end, factors[1])
@@ -103,7 +103,7 @@ def w2_squared_factors(
     mean_end: Vector,
     factor_end: Float[np.ndarray, "dims rank_end"],
 ) -> float:
-    r"""Squared distance between Gaussians given by factors of their covariances, Σ = FFᵀ, never forming Σ.
+    r"""Squared distance between Gaussians given by factors of their covariances, Σ = FFᵀ, without forming Σ.
 
     .. math:: \mathcal W_2 = |m-m'|^2 + \|F\|_F^2 + \|F'\|_F^2 - 2\|F'^{\mathsf T}F\|_* = |m-m'|^2 + \min_Q\|F-F'Q\|_F^2
 
@@ -132,13 +132,13 @@ def w2_squared_factors(
 def displacement(
     mean_start: Vector, covariance_start: Matrix, mean_end: Vector, covariance_end: Matrix, fraction: float
 ) -> tuple[Vector, Matrix]:
-    r"""Law a fraction s of the way along the shortest path, the minimiser of Eq. (25): again a Gaussian.
+    r"""The law at a fraction s of the shortest path, the minimiser of Eq. (25); it is a Gaussian again.
 
     .. math:: m_s = (1-s)m_0 + s m_1, \qquad \Sigma_s = F_sF_s^{\mathsf T}, \quad F_s = (1-s)F_0 + sF_1Q
 
     Args:
         mean_start: m₀.
-        covariance_start: Σ₀; singular matrices are welcome.
+        covariance_start: Σ₀; may be singular.
         mean_end: m₁.
         covariance_end: Σ₁.
         fraction: s, from 0 (start) to 1 (end).
@@ -147,7 +147,7 @@ def displacement(
         Mean and covariance at s.
 
     Raises:
-        ValueError: if s lies outside 0…1, a mean is not finite, a covariance is not one, or the shapes differ.
+        ValueError: if s lies outside 0…1, a mean is not finite, a covariance is not valid, or the shapes differ.
     """
     factors = _checked_factors(mean_start, covariance_start, mean_end, covariance_end)
     if not 0.0 <= fraction <= 1.0:
@@ -195,19 +195,19 @@ def action(
     .. math:: (t_K-t_0)\sum_k \frac{\mathcal W_2(p_k, p_{k+1})}{t_{k+1}-t_k}
               \;\geq\; \Bigl(\sum_k\sqrt{\mathcal W_2(p_k,p_{k+1})}\Bigr)^2 \;\geq\; \mathcal W_2(p_0,p_K)
 
-    This is the exact action of the path that runs straight between the given laws; that of a smooth path is
-    approached from below, with an error of second order in the spacing.
+    This is exact for the path that is straight between the given laws. For a smooth path it is a lower bound, with
+    an error of second order in the spacing.
 
     Args:
         times: t_k [time], strictly increasing, at least two.
         means: mean at each time.
-        covariances: covariance at each time; singular matrices are welcome.
+        covariances: covariance at each time; may be singular.
 
     Returns:
         The action, at least 𝒲₂ between the ends, with equality for the straight path at constant speed.
 
     Raises:
-        ValueError: if times do not increase, a covariance is not one, or the shapes differ.
+        ValueError: if times do not increase, a covariance is not valid, or the shapes differ.
     """
     check_shape("means", means, (times.size, None))
     check_shape("covariances", covariances, (times.size, means.shape[1], means.shape[1]))
@@ -238,7 +238,7 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 
 def _aligned(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both factors with as many columns as the wider, the second rotated as close to the first as can be."""
+    """Both factors with as many columns as the wider one; the second is rotated close to the first."""
     rank = max(start.shape[1], end.shape[1])
     start, end = (np.pad(factor, ((0, 0), (0, rank - factor.shape[1]))) for factor in (start, end))
     if rank == 0:

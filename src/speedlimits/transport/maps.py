@@ -45,7 +45,7 @@ class MonotoneMap:
         count = max(2, round(min(start.size, end.size) ** 0.5))
         levels = (np.arange(count) + 0.5) / count
         knots, images = np.quantile(start, levels), np.quantile(end, levels)
-        # Ties (rectified units, say) leave no slope; one knot a tie is kept.
+        # Equal points (rectified units, say) have no slope between them: one knot of each group is kept.
         kept = np.flatnonzero((np.diff(knots, prepend=-np.inf) > 0) & (np.diff(images, prepend=-np.inf) > 0))
         return cls(knots[kept], images[kept])
 
@@ -76,7 +76,7 @@ class LinearMap:
     .. math:: A = U B U^{\mathsf T} + s\,(1 - UU^{\mathsf T})
 
     Args:
-        basis: U, orthonormal columns; all of space when there are as many as dimensions.
+        basis: U, orthonormal columns; as many as dimensions for the whole space.
         inside: B, symmetric positive definite.
         outside: s, positive.
     """

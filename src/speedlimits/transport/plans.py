@@ -1,7 +1,7 @@
 r"""Upper bounds on the squared Wasserstein-2 distance: what particular plans of transport cost.
 
-They bracket 𝒲₂ from above and must never enter a speed limit, which needs 𝒲₂ from below. In high dimensions the
-optimal plan between samples stays far above the distance of the laws: nearest neighbours are far apart.
+They must never enter a speed limit, which needs 𝒲₂ from below. In high dimensions the optimal plan between samples
+costs far more than the distance of the laws, because even nearest neighbours are far apart.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from speedlimits._checks import check_integer, check_positive, check_shape
 from speedlimits._shapes import Ensemble
 from speedlimits.estimates import Estimate, check_ensemble, from_mean
 
-# Columns whose differences are taken at a time: cdist makes float64 of what it is given.
+# Columns that are worked on at a time: cdist copies them in float64.
 WIDTH = 4096
 
 
@@ -51,7 +51,7 @@ def assignment_cost(start: Ensemble, end: Ensemble, *, members: int = 256) -> Es
     Args:
         start: members at the start.
         end: members at the end.
-        members: use at most so many, the first ones.
+        members: use at most this many, the first ones.
 
     Returns:
         An upper bound on 𝒲₂ in expectation, with the spread of the pairs' costs as error.
@@ -72,15 +72,15 @@ def sinkhorn_cost(
 
     .. math:: \pi_{ij} \propto e^{(f_i + g_j - c_{ij})/\varepsilon}
 
-    Sinkhorn's iteration, then the rounding of Altschuler, Weed & Rigollet (2017): whatever the number of iterations,
-    what comes out is a plan, and its cost without the entropy is above that of the best.
+    Sinkhorn's iteration, then the rounding of Altschuler, Weed & Rigollet (2017): after any number of
+    iterations the result is a plan, so that its cost without the entropy is above the least.
 
     Args:
         start: members at the start.
         end: members at the end.
         temperature: ε in units of the mean cost.
         iterations: of Sinkhorn.
-        members: use at most so many, the first ones.
+        members: use at most this many, the first ones.
 
     Returns:
         An upper bound on 𝒲₂ in expectation.
@@ -109,7 +109,7 @@ def sinkhorn_cost(
 
 
 def pair_costs(start: Ensemble, end: Ensemble) -> Float[np.ndarray, "members members"]:
-    """Squared distances |θ_i(0) − θ_j(T)|² by differences, not by dot products that cancel.
+    """Squared distances |θ_i(0) − θ_j(T)|² from differences, not from dot products, which lose digits.
 
     Args:
         start: members at the start.

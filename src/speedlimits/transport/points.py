@@ -25,7 +25,7 @@ def w2_squared_samples(
 
     Args:
         start: points, in any order.
-        end: points, in any order, as many or not.
+        end: points, in any order, of any number.
         start_weights: non-negative weights, normalised here; equal by default.
         end_weights: likewise.
 
@@ -55,7 +55,7 @@ def w2_squared_histograms(
         end: likewise.
 
     Returns:
-        𝒲₂; for smooth laws within O(h²) of their own distance.
+        𝒲₂; for smooth laws within O(h²) of their distance, with cells of width h.
 
     Raises:
         ValueError: if edges do not increase, a probability is negative, all are zero, or the lengths differ.
@@ -63,7 +63,7 @@ def w2_squared_histograms(
     check_finite("edges", edges)
     check_increasing("edges", edges)
     start, end = (_normalised(name, law, edges.size - 1) for name, law in (("start", start), ("end", end)))
-    # Each half from its own end: levels near 1 have no digits left for a small upper tail.
+    # Each half is summed from its own end: near level 1 a small upper tail would lose its digits.
     return _lower_half(edges, start, end) + _lower_half(-edges[::-1], start[::-1], end[::-1])
 
 
@@ -146,7 +146,7 @@ def _common_levels(start: np.ndarray, end: np.ndarray, highest: float = 1.0) -> 
 
 
 def _positions(edges: np.ndarray, masses: np.ndarray, cells: np.ndarray, depths: np.ndarray) -> np.ndarray:
-    # Summed masses round: a depth may exceed its cell's mass by an ulp of 1, far more than a tiny mass itself.
+    # Sums of masses are rounded: a depth may exceed the mass of its cell, by more than a tiny mass itself.
     fractions = np.minimum(depths / masses[cells], 1.0)
     return edges[cells] + fractions * np.diff(edges)[cells]
 

@@ -1,4 +1,4 @@
-"""The fastest training there is between two Gaussians: straight, at constant speed, with its potential."""
+"""The fastest training between two Gaussians: straight, at constant speed, with the potential that drives it."""
 
 from dataclasses import dataclass
 

@@ -1,14 +1,17 @@
-"""What the tests of faults share: a study that takes seconds, run in a process of its own that can be killed."""
+"""A study that takes seconds, in a process of its own that can be killed."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from speedlimits import RunConfig
+from speedlimits.runs.study import load_study
+from tests.training.studies import series
 
 # Seconds of training in all: a fault has to fall well before the end, and a test has to wait for it.
 STUDIES = {f"n{n}": RunConfig(samples=n, width=24, seeds=(0, 3), time=0.2, records=60, snapshots=8) for n in (60, 120)}
@@ -33,7 +36,7 @@ sys.exit(main.main([]))
 
 
 def start(out: Path, *, engine: str = "local", resume: bool = False, storage: str = "") -> subprocess.Popen:
-    """The studies in a process group of their own, with a checkpoint at every record."""
+    """Train the study in a process group of its own, with a checkpoint at every record."""
     arguments = [engine, str(out), "resume" if resume else "", storage]
     environment = os.environ | {"SPEEDLIMITS_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -64,16 +67,27 @@ def kill_all(process: subprocess.Popen) -> None:
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not come to be"
+        assert time.monotonic() < deadline, "the condition did not come true"
         time.sleep(0.01)
 
 
 def members(folder: Path) -> list[Path]:
-    """The member folders of all studies that have ended."""
+    """The folders of all members that have ended."""
     return [path.parent for path in sorted(folder.glob("*/members/*/member.json"))]
+
+
+def same(folder: Path, undisturbed: Path) -> None:
+    """Every (n, seed) once, and every number of every member equal bit for bit."""
+    rows = [
+        (run.summary["samples"], row["seed"]) for run in load_study(folder).values() for row in run.summary["members"]
+    ]
+    assert Counter(rows) == {(n, seed): 1 for n in (60, 120) for seed in (0, 3)}
+    for name in STUDIES:
+        assert series(folder / name) == series(undisturbed / name)
+    assert not list(folder.rglob("*.tmp"))
 
 
 def alive(pids: list[int]) -> list[int]:

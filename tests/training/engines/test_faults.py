@@ -6,7 +6,6 @@ import random
 import shutil
 import signal
 import subprocess
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,21 +18,12 @@ from speedlimits.training import member
 from speedlimits.training.methods import choose_plan
 from speedlimits.training.sources import Source
 from speedlimits.training.train import train_study
-from tests.training.engines.faults import STUDIES, alive, descendants, kill_all, start, wait_for
-from tests.training.test_run import series
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Path:
-    """The folder of studies that nothing happened to."""
-    folder = tmp_path_factory.mktemp("faults") / "undisturbed"
-    train_study(STUDIES, folder)
-    return folder
+from tests.training.engines.faults import STUDIES, alive, descendants, kill_all, same, start, wait_for
 
 
 @pytest.fixture
 def launch():
-    """`start`, and nothing is left running of it.
+    """`start`, whose processes are killed at the end of the test.
 
     Yields:
         The function.
@@ -43,17 +33,6 @@ def launch():
     for process in started:
         if process.poll() is None:
             kill_all(process)
-
-
-def same(folder: Path, undisturbed: Path) -> None:
-    """Every (n, seed) once, and every number of every member equal bit for bit."""
-    rows = [
-        (run.summary["samples"], row["seed"]) for run in load_study(folder).values() for row in run.summary["members"]
-    ]
-    assert Counter(rows) == {(n, seed): 1 for n in (60, 120) for seed in (0, 3)}
-    for name in STUDIES:
-        assert series(folder / name) == series(undisturbed / name)
-    assert not list(folder.rglob("*.tmp"))
 
 
 @pytest.mark.slow

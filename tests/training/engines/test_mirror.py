@@ -11,23 +11,23 @@ import pytest
 from speedlimits.errors import RunFolderError, SpeedLimitsError
 from speedlimits.runs.member import MemberStore
 from speedlimits.training.engines.mirror import Mirror, bring_in
-from tests.runs.test_member import row, write
+from tests.runs.members import row, write
 
 
 @pytest.fixture(params=["memory", "local"])
 def url(request, tmp_path) -> str:
-    """A place that is no file of this machine, and one that is."""
+    """A mirror in memory, and one in a folder."""
     return f"memory://{uuid.uuid4().hex}/seed-00003" if request.param == "memory" else str(tmp_path / "mirror")
 
 
 def names(url: str) -> set[str]:
-    """What lies in the copy."""
+    """The files of the mirror."""
     files, root = fsspec.core.url_to_fs(url)
     return {name.removeprefix(root).lstrip("/") for name in files.find(root)}
 
 
 def train(folder, url: str) -> None:
-    """Two checkpoints and the end, mirrored each, from where the copy stands."""
+    """Train from where the mirror stands, and mirror two checkpoints and the end."""
     folder.mkdir()
     mirror, store = Mirror(folder, url), MemberStore(folder)
     mirror.fetch()
@@ -42,7 +42,7 @@ def train(folder, url: str) -> None:
 
 
 def test_the_copy_is_the_folder(url, tmp_path):
-    """What has ended lies there as it does here, without checkpoint or owner, and is brought in whole."""
+    """The mirror of a finished member is its folder, without checkpoint or owner, and is brought in whole."""
     train(tmp_path / "work", url)
     mirror = Mirror(tmp_path / "work", url)
     mirror.fetch()
@@ -90,7 +90,7 @@ def test_lost_at_any_step_goes_on(url, tmp_path, monkeypatch):
 
 
 def test_parts_of_a_lost_attempt_do_not_stay(url, tmp_path):
-    """Where a member starts anew, rows of the attempt before do not lie beside its own."""
+    """The mirror of a member that starts anew has no rows of the attempt before."""
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
     lost = Mirror(tmp_path / "first", url)

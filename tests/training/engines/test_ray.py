@@ -21,9 +21,8 @@ from speedlimits.runs.member import MemberStore
 from speedlimits.training.methods import choose_plan
 from speedlimits.training.sources import Source
 from speedlimits.training.train import train_study
-from tests.training.engines.faults import STUDIES, alive, descendants, kill_all, start, wait_for
-from tests.training.engines.test_faults import same, undisturbed  # noqa: F401  (a fixture)
-from tests.training.test_run import series
+from tests.training.engines.faults import STUDIES, alive, descendants, kill_all, same, start, wait_for
+from tests.training.studies import series
 
 # Before Ray is imported, which then looks at them once: otherwise it keeps a token in the home folder.
 os.environ["RAY_AUTH_MODE"] = "token"
@@ -151,13 +150,13 @@ def test_options_are_checked(options, device, message):
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "ray://127.0.0.1:1"])
 def test_address_without_a_cluster_is_named(tmp_path, address):
-    """Found out at once, in one line."""
+    """A wrong address is an error at once, in one line."""
     with pytest.raises(SpeedLimitsError, match=f"`address` must be HOST:PORT of a running Ray cluster; .*'{address}'"):
         train_run(TINY, tmp_path / "run", engine=RayEngine(address=address))
 
 
 def test_cluster_that_refuses_is_named(tmp_path, monkeypatch):
-    """Somebody listens, but Ray does not come to terms: one line that says where to look."""
+    """Where something else listens at the address, one line says where to look."""
 
     def refuse(**_):
         raise ConnectionError("Failed to connect")
@@ -182,13 +181,13 @@ def test_missing_ray_is_named(tmp_path):
 
 
 def workers(pids: list[int]) -> list[int]:
-    """Those of the processes that do a task of ours now."""
+    """Those of the processes that run a task now."""
     names = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0] for pid in alive(pids)}
     return [pid for pid, name in names.items() if name == b"ray::serve"]
 
 
 @pytest.mark.slow
-def test_killed_worker_goes_on(short, undisturbed, tmp_path):  # noqa: F811
+def test_killed_worker_goes_on(short, undisturbed, tmp_path):
     """`kill -9` of the worker that trains: its member goes on from the checkpoint, and nothing else is touched."""
     killed, shares = [], []
 
@@ -210,7 +209,7 @@ def test_killed_worker_goes_on(short, undisturbed, tmp_path):  # noqa: F811
 
 @pytest.mark.slow
 @pytest.mark.parametrize("storage", [False, True])
-def test_killed_node_goes_on(short, undisturbed, tmp_path, storage):  # noqa: F811
+def test_killed_node_goes_on(short, undisturbed, tmp_path, storage):
     """One of two nodes is lost while both train: the other one ends the studies, to the same numbers."""
     from ray.cluster_utils import Cluster
 
@@ -240,7 +239,7 @@ def test_killed_node_goes_on(short, undisturbed, tmp_path, storage):  # noqa: F8
 
 
 @pytest.mark.slow
-def test_killed_driver_goes_on(short, undisturbed, tmp_path):  # noqa: F811
+def test_killed_driver_goes_on(short, undisturbed, tmp_path):
     """`kill -9` of the command: nothing computes on, and --resume goes on from the storage."""
     process = start(tmp_path / "run", engine="ray", storage=str(tmp_path / "storage"))
     wait_for(lambda: len(list((tmp_path / "storage").rglob("part-*"))) > 10, 90)
