@@ -15,3 +15,9 @@ class RunFolderError(SpeedLimitsError):
 
 class DataError(SpeedLimitsError):
     """A data set is missing, damaged, or cannot be downloaded."""
+
+
+def last_line(error: BaseException) -> str:
+    """An exception as the last line of its traceback has it, on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from speedlimits.dynamics.samples import Inputs, as_tuple
+from speedlimits.errors import last_line
 
 # Two passes of a deterministic model agree to the last bit on a CPU; elsewhere sums may change their order.
 ROUNDING = 1e-3
@@ -51,8 +52,7 @@ def check_deterministic(model: nn.Module, inputs: Inputs) -> Tensor:
             try:
                 outputs = model(*as_tuple(inputs))
             except Exception as error:
-                text = " ".join(str(error).split())
-                raise ValueError(f"`model` must take the inputs; it fails: {type(error).__name__}: {text}") from error
+                raise ValueError(f"`model` must take the inputs; it fails: {last_line(error)}") from error
             if not isinstance(outputs, Tensor):
                 raise ValueError(
                     f"`model` must return one tensor; it returns a {type(outputs).__name__} (wrap it in a module that "

@@ -110,6 +110,9 @@ class _Ensemble:
         config, limit = self.config, measured.limit
         means = {mean.name: as_json(mean) for mean in measured.means}
         return {
+            # Those of a problem of one's own have no names.
+            "dataset": None,
+            "model": None,
             **config.to_dict(),
             "name": self.name,
             "loss_name": self.problem.loss_name,

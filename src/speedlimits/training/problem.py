@@ -16,6 +16,7 @@ from speedlimits._checks import check_integer, check_one_of
 from speedlimits.dynamics.loss import Flat, FlatLoss, cross_entropy, half_squared_error
 from speedlimits.dynamics.purity import check_deterministic
 from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, count, split, take
+from speedlimits.errors import last_line
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -177,13 +178,16 @@ class Problem:
         if self.test_labels is not None:
             _check_classes("test_labels", outputs, self.test_labels, ignored=False)
         theta = self.theta0.detach().requires_grad_()
-        value = loss.terms[0](theta)
+        try:
+            value = loss.terms[0](theta)
+        except Exception as error:
+            raise ValueError(f"`loss` must take outputs and targets; it fails: {last_line(error)}") from error
         if not isinstance(value, Tensor) or value.ndim or not value.requires_grad:
             raise ValueError(
                 "`loss` must give one differentiable number, the sum over the samples; it gives something else."
             )
         if not bool(torch.isfinite(value)):
-            raise ValueError(f"`loss` must be finite at the start; it is {float(value):g}.")
+            raise ValueError(f"`loss` must be finite at the start; it is {float(value.detach()):g}.")
 
     def _check_targets(self, outputs: Tensor) -> None:
         if self.loss == "squared":

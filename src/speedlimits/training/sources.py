@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from speedlimits.errors import SpeedLimitsError
+from speedlimits.errors import SpeedLimitsError, last_line
 from speedlimits.runs.config import RecordedProblem, RunConfig, problem_name
 from speedlimits.runs.noisy import NoisyConfig
 from speedlimits.training.built_in import BuiltIn
@@ -227,7 +227,7 @@ class Source:
         except SpeedLimitsError:
             raise
         except Exception as error:
-            raise ValueError(f"`{self.name}` failed with seed {seed}: {_last_line(error)}") from error
+            raise ValueError(f"`{self.name}` failed with seed {seed}: {last_line(error)}") from error
 
 
 def _load(name: str, place: dict[str, Any]) -> ModuleType:
@@ -240,9 +240,9 @@ def _load(name: str, place: dict[str, Any]) -> ModuleType:
     except FileNotFoundError as error:
         if "file" in place and error.filename == place["file"]:
             raise ValueError(f"`problem` must be {FORMS}; {place['file']} does not exist.") from None
-        raise ValueError(f"`problem` must be importable; {name} failed: {_last_line(error)}") from error
+        raise ValueError(f"`problem` must be importable; {name} failed: {last_line(error)}") from error
     except Exception as error:
-        raise ValueError(f"`problem` must be importable; {name} failed: {_last_line(error)}") from error
+        raise ValueError(f"`problem` must be importable; {name} failed: {last_line(error)}") from error
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -277,8 +277,3 @@ def _file_of(function: Callable[..., Any]) -> Path | None:
     except (TypeError, ValueError):
         return None
     return Path(file).resolve() if file is not None and Path(file).is_file() else None
-
-
-def _last_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
