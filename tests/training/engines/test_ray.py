@@ -1,5 +1,6 @@
 """The Ray engine: the numbers of the local one, also when workers, nodes or the driver are killed."""
 
+import dataclasses
 import os
 import secrets
 import shutil
@@ -275,3 +276,21 @@ def test_interrupted_study_leaves_no_process(short, tmp_path):
     assert error == "speedlimits: interrupted; the same command with --resume goes on where it stood\n"
     assert process.returncode == 130
     assert not alive(family)
+
+
+def test_own_problem_travels_with_its_code(short, tmp_path):
+    """A function of a file that no node has: its code goes along, and the numbers are those of the local engine."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\nfrom speedlimits import Problem\n\ndef inputs():\n    return torch.eye(3)\n\n"
+        "def build(seed):\n    torch.manual_seed(seed)\n"
+        "    x, y = inputs(), torch.zeros(3).long()\n"
+        "    return Problem(torch.nn.Linear(3, 1), x, x[:, :1], test_inputs=x, test_labels=y)\n"
+    )
+    config = RunConfig(problem=f"{file}:build", seeds=(0, 3), time=0.01, records=10, snapshots=4)
+    train_run(config, tmp_path / "local", workers=1)
+    function = Source.of(config).function
+    file.unlink()
+    engine = RayEngine(address="local", storage=str(tmp_path / "storage"), workers=2)
+    train_run(dataclasses.replace(config, problem=function), tmp_path / "ray", engine=engine)
+    assert series(tmp_path / "ray") == series(tmp_path / "local")

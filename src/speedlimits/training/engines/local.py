@@ -6,12 +6,14 @@ import os
 import queue
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import speedlimits
 from speedlimits._checks import check_integer
 from speedlimits._machine import cores
 from speedlimits.errors import SpeedLimitsError
@@ -78,10 +80,12 @@ class Pool:
         self._stderr = log.open("ab")
         # One thread each, NumPy's included: as many processes as cores, and one order of summation.
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        environment["PYTHONPATH"] = os.pathsep.join(_path())
         self._processes = [
             # In a group of its own, so that Ctrl-C in a terminal reaches the parent alone, who then stops it.
             subprocess.Popen(
-                [sys.executable, "-m", "speedlimits.training.engines.local_worker"],
+                # -P: a torch.py in the current folder must not hide the package of that name.
+                [sys.executable, "-P", "-m", "speedlimits.training.engines.local_worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
@@ -166,3 +170,10 @@ class Pool:
             for line in pipe or ():
                 self._events.put((index, json.loads(line)))
         self._events.put((index, None))
+
+
+def _path() -> list[str]:
+    """Where workers look for modules besides the installed ones: as this process was told, and at this package."""
+    told = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    here = str(Path(speedlimits.__file__).parents[1])
+    return told if here in {*told, sysconfig.get_path("purelib")} else [*told, here]
