@@ -27,10 +27,10 @@ from flow.problems import PROBLEMS, SAMPLES, Problem, build, realistic
 from flow.report import report
 from torch import Tensor
 
+from speedlimits.dynamics.curvature import sharpness
+from speedlimits.dynamics.descent import gradient_descent, whole_steps
 from speedlimits.dynamics.flow.gradient_flow import gradient_flow
-from speedlimits.dynamics.gradient_descent import gradient_descent, whole_steps
 from speedlimits.dynamics.loss import FlatLoss, value_and_gradient
-from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.errors import DivergenceError
 from speedlimits.trajectory import Trajectory
 

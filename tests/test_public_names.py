@@ -19,6 +19,25 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 
 # The public names of each subpackage.
 NAMES = {
+    "data": "Dataset cifar10 classification digits",
+    "dynamics": """
+        Annealing ExactSteps FlatLoss Langevin LangevinState Point Sharpness anneal check_deterministic check_pure
+        cross_entropy gradient_descent gradient_flow half_squared_error laplacians losses_and_gradients sharpness
+        value_and_gradient
+    """,
+    "kernel": """
+        KernelOperator Lanczos ResidualMeasure eigenmodes empirical_kernel estimated_drift kernel_drift
+        residual_measure spectral_density top_eigenpairs
+    """,
+    "models": "FCN Myrtle5 NTKConv3x3 NTKLinear",
+    "runs": """
+        KernelRecord KernelView MemberStore NoisyConfig NoisyRun Plan RecordedProblem Run RunConfig RunFolder load_run
+        load_study
+    """,
+    "training": """
+        Forecast InlineEngine LocalEngine Problem Progress RayEngine Source analyse_kernel forecast_member own_study
+        preset train_noisy train_run train_study
+    """,
     "dissipation": """
         FluctuationTheorem RateTerms annealed_importance bath_entropy_production boundary_entropy_production
         distance_over_time divergence_dissipation energy_entropy equilibrium_dissipation euler_maruyama_step

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from speedlimits.dynamics.gradient_descent import gradient_descent
+from speedlimits.dynamics.descent import gradient_descent
 from speedlimits.dynamics.loss import FlatLoss
 from speedlimits.errors import DivergenceError
 from speedlimits.models.fcn import FCN

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from speedlimits.data.digits import digits
+from speedlimits.dynamics.curvature import sharpness
 from speedlimits.dynamics.flow.gradient_flow import init, integrate
 from speedlimits.dynamics.loss import FlatLoss
-from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.models.fcn import FCN
 from speedlimits.models.myrtle import Myrtle5
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from speedlimits import transport as transport
     from speedlimits.bound import SpeedLimit as SpeedLimit
     from speedlimits.bound import speed_limit as speed_limit
+    from speedlimits.dynamics.descent import gradient_descent as gradient_descent
     from speedlimits.dynamics.flow.gradient_flow import gradient_flow as gradient_flow
-    from speedlimits.dynamics.gradient_descent import gradient_descent as gradient_descent
     from speedlimits.dynamics.loss import FlatLoss as FlatLoss
     from speedlimits.recorder import Recorder as Recorder
     from speedlimits.runs.config import RunConfig as RunConfig
@@ -35,7 +35,7 @@ else:
         {
             "bound": "SpeedLimit speed_limit",
             "dynamics.flow.gradient_flow": "gradient_flow",
-            "dynamics.gradient_descent": "gradient_descent",
+            "dynamics.descent": "gradient_descent",
             "dynamics.loss": "FlatLoss",
             "recorder": "Recorder",
             "runs.config": "RunConfig",

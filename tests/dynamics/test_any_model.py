@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.func import hessian
 
 from speedlimits import gradient_flow
+from speedlimits.dynamics.curvature import sharpness
 from speedlimits.dynamics.loss import FlatLoss, cross_entropy, half_squared_error, value_and_gradient
 from speedlimits.dynamics.noise.ensemble import losses_and_gradients
 from speedlimits.dynamics.purity import check_deterministic
-from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.training.problem import LOSSES
 from tests import own_problems
 

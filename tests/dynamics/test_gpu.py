@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from speedlimits.dynamics.descent import gradient_descent
 from speedlimits.dynamics.flow.gradient_flow import gradient_flow
-from speedlimits.dynamics.gradient_descent import gradient_descent
 from speedlimits.dynamics.loss import FlatLoss
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.models.fcn import FCN

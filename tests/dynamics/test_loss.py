@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from speedlimits.dynamics.curvature import sharpness
 from speedlimits.dynamics.loss import FlatLoss, value_and_gradient
-from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.models.fcn import FCN
 
 

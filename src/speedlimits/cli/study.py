@@ -100,13 +100,13 @@ class StudyCommand:
 def _forecast(runs: Mapping[str, RunConfig], workers: int | None) -> str:
     """What the whole study will take, from one gradient of each kind of network on the fewest images."""
     from speedlimits._machine import cores
-    from speedlimits.training.forecast import forecast
+    from speedlimits.training.forecast import forecast_member
 
     members, rates = [], []
     for model in dict.fromkeys(config.model for config in runs.values()):
         configs = [config for config in runs.values() if config.model == model]
         smallest = min(configs, key=lambda config: config.size)
-        one = forecast(smallest)
+        one = forecast_member(smallest)
         kind = model if smallest.problem is None else smallest.problem
         rates.append(f"{1 / one.gradient_seconds:.3g} gradients of {kind} per second at n = {smallest.size}")
         members += [one.scaled(config.size / smallest.size).seconds for config in configs for _ in config.seeds]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from speedlimits.dynamics.curvature import sharpness
 from speedlimits.dynamics.loss import value_and_gradient
-from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.runs.config import RunConfig
 from speedlimits.training.sources import Source
 
@@ -50,7 +50,7 @@ class Forecast:
         )
 
 
-def forecast(config: RunConfig) -> Forecast:
+def forecast_member(config: RunConfig) -> Forecast:
     """Time one gradient of the run's first member.
 
     Args:

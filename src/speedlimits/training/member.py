@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from speedlimits.dynamics.sharpness import Sharpness, sharpness
+from speedlimits.dynamics.curvature import Sharpness, sharpness
 from speedlimits.dynamics.state import Point, at, from_arrays, to_arrays
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.config import RunConfig

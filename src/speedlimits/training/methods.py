@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from speedlimits.dynamics import gradient_descent
+from speedlimits.dynamics import descent
+from speedlimits.dynamics.curvature import Sharpness, sharpness
 from speedlimits.dynamics.flow import gradient_flow
 from speedlimits.dynamics.flow.methods import ONE_STEP_METHODS
-from speedlimits.dynamics.sharpness import Sharpness, sharpness
 from speedlimits.dynamics.state import Point, at
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.run import Plan
@@ -91,11 +91,11 @@ def choose_plan(config: RunConfig, measured: dict[int, Sharpness]) -> Plan:
 def _learning_rate(config: RunConfig, steepest: float) -> float:
     scale = 1 - config.momentum
     if config.learning_rate == "auto":
-        return scale * gradient_descent.stable_time_step(steepest, config.time)
-    return scale * gradient_descent.whole_steps(config.time, config.learning_rate / scale)
+        return scale * descent.stable_time_step(steepest, config.time)
+    return scale * descent.whole_steps(config.time, config.learning_rate / scale)
 
 
-def _descent_facts(problem: Problem, state: gradient_descent.DescentState, plan: Plan) -> dict[str, Any]:
+def _descent_facts(problem: Problem, state: descent.DescentState, plan: Plan) -> dict[str, Any]:
     end = at(problem.theta0, state.displacement)
     found = sharpness(problem.flat_loss, end, generator=torch.Generator().manual_seed(0))
     return {"learning_rate": plan.learning_rate, "sharpness_final": found.value}
@@ -108,7 +108,7 @@ def _rate(plan: Plan) -> float:
 
 
 def _descent_steps(config: RunConfig, plan: Plan) -> list[int]:
-    return gradient_descent.record_steps(record_times(config), _time_step(config, plan))
+    return descent.record_steps(record_times(config), _time_step(config, plan))
 
 
 def _time_step(config: RunConfig, plan: Plan) -> float:
@@ -136,8 +136,8 @@ METHODS: dict[str, Method] = {
     "gd": Method(
         learning_rate=_learning_rate,
         times=lambda config, plan: _time_step(config, plan) * np.array(_descent_steps(config, plan), dtype=float),
-        start=lambda problem, _: gradient_descent.init(problem.flat_loss, problem.theta0),
-        walk=lambda problem, state, config, plan: gradient_descent.integrate(
+        start=lambda problem, _: descent.init(problem.flat_loss, problem.theta0),
+        walk=lambda problem, state, config, plan: descent.integrate(
             problem.flat_loss,
             problem.theta0,
             state,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from speedlimits._checks import check_one_of
-from speedlimits.dynamics.sharpness import Sharpness
+from speedlimits.dynamics.curvature import Sharpness
 from speedlimits.runs import study
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.provenance import begin, now

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from speedlimits.bound import speed_limit
+from speedlimits.dynamics.descent import gradient_descent
 from speedlimits.dynamics.flow.gradient_flow import gradient_flow, init, integrate, step
-from speedlimits.dynamics.gradient_descent import gradient_descent
 from speedlimits.dynamics.loss import FlatLoss
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.errors import DivergenceError

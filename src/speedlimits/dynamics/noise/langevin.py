@@ -23,8 +23,8 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
+from speedlimits.dynamics.curvature import sharpness
 from speedlimits.dynamics.noise.ensemble import Loss, losses_and_gradients
-from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.errors import DivergenceError
 
 Ensemble = Float64[Tensor, "members parameters"]

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from speedlimits._checks import check_increasing, check_momentum, check_non_negative, check_positive
+from speedlimits.dynamics.curvature import sharpness
 from speedlimits.dynamics.loss import Flat, value_and_gradient
-from speedlimits.dynamics.sharpness import sharpness
 from speedlimits.dynamics.state import Displacement, Point, Scalar, at, collect
 from speedlimits.errors import DivergenceError
 from speedlimits.trajectory import Trajectory

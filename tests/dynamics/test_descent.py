@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from speedlimits.bound import speed_limit
-from speedlimits.dynamics.gradient_descent import (
+from speedlimits.dynamics.descent import (
     gradient_descent,
     init,
     integrate,
