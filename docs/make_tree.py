@@ -26,6 +26,8 @@ SENTENCES = {
     "constraints.txt": "The versions it is tested with, torch first.",
     "docs/api.md": "The API, from the docstrings.",
     "docs/cluster.md": "A study on a Ray cluster: options, what happens when something dies, where results lie.",
+    "docs/design.md": "How the code is built: one loss followed from the command to the page.",
+    "docs/own-problem.md": "A network and data of your own: the function, the checks, whose code runs, where.",
     "docs/demo.png": "The picture in README, drawn by `make demo`.",
     "docs/equations.md": "EQUATIONS.md as a page.",
     "docs/errata.md": "The paper's misprints: printed, corrected, why, how large, and a picture of each.",

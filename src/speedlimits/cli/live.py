@@ -25,12 +25,12 @@ class LiveTable:
     """On a terminal a row for each network that is being trained; elsewhere a line for each that has ended.
 
     Args:
-        studies: configurations by the names of their runs, which are shown before the seeds; one may be empty.
+        runs: configurations by the names of their runs, which are shown before the seeds; one may be empty.
         log: file for what happens, appended to; its folder need not exist before the first `update`.
         console: where to; stderr by default.
     """
 
-    def __init__(self, studies: Mapping[str, RunConfig], log: Path, console: Console | None = None) -> None:
+    def __init__(self, runs: Mapping[str, RunConfig], log: Path, console: Console | None = None) -> None:
         self._path = log
         self._log: TextIO | None = None
         self._progress = Progress(
@@ -44,7 +44,7 @@ class LiveTable:
             speed_estimate_period=WINDOW,
         )
         # n images: a gradient costs n, and √(λ_max T) ~ √n of them are taken.
-        self._weights = {(name, seed): config.size**1.5 for name, config in studies.items() for seed in config.seeds}
+        self._weights = {(name, seed): config.size**1.5 for name, config in runs.items() for seed in config.seeds}
         self._whole = self._progress.add_task("", total=sum(self._weights.values()), start=False, detail="")
         self._tasks: dict[tuple[str, int], TaskID] = {
             key: self._progress.add_task(_title(*key), total=1.0, start=False, visible=False, detail="")

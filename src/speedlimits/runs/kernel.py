@@ -68,7 +68,7 @@ class KernelView:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class KernelRecord:
-    """All that `speedlimits kernel` finds out about one member of a study.
+    """All that `speedlimits kernel` finds out about one member of a run.
 
     Args:
         seed: the member.

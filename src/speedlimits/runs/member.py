@@ -35,7 +35,7 @@ SCHEMA = 1
 
 
 class MemberStore:
-    """The folder of one member of a study.
+    """The folder of one member of a run.
 
     Args:
         folder: made when first written to.

@@ -1,4 +1,4 @@
-"""The numbers of a study: each member's speed limit at the end, their mean and deviation, certified or not."""
+"""The numbers of a run: each member's speed limit at the end, their mean and deviation, certified or not."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ def summarise(
     """The contents of ``summary.json``.
 
     Args:
-        config: the study.
+        config: the run.
         members: each member's facts, as `MemberStore.member` gives them.
         trajectories: their runs, in the same order.
 

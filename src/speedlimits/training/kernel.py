@@ -41,7 +41,7 @@ def analyse_kernel(
     Args:
         directory: the run folder.
         seed: the member; by default the first.
-        at: start of the prediction, to the nearest snapshot; by default initialisation, with the study's own warm
+        at: start of the prediction, to the nearest snapshot; by default initialisation, with the run's own warm
             start beside it [time].
         matrix_free: never form the kernel: for many samples.
         modes: largest eigenvalues to find in that case, for the exponents: about 1.7 products with the kernel each.

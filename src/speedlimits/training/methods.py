@@ -1,4 +1,4 @@
-"""How a study may follow the flow: each method's record times, start, and walk from any state."""
+"""How a run may follow the flow: each method's record times, start, and walk from any state."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ DECADES = 4
 
 @dataclass(frozen=True)
 class Method:
-    """One integrator, as a study uses it.
+    """One integrator, as a run uses it.
 
     Args:
         learning_rate: (config, largest sharpness) → η, or None for a method that has none.
@@ -74,7 +74,7 @@ def choose_plan(config: RunConfig, measured: dict[int, Sharpness]) -> Plan:
     """What all members share.
 
     Args:
-        config: the study.
+        config: the run.
         measured: the sharpness of every seed.
 
     Returns:
