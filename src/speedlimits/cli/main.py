@@ -20,11 +20,14 @@ from speedlimits.cli.figure1 import Figure1
 from speedlimits.cli.kernel import Kernel
 from speedlimits.cli.langevin import LangevinCommand
 from speedlimits.cli.report import Report
-from speedlimits.cli.run import RunCommand, default_config
+from speedlimits.cli.run import RunCommand
 from speedlimits.cli.show import Show
 from speedlimits.cli.study import StudyCommand
 from speedlimits.cli.theory import TheoryCommand
+from speedlimits.cli.training import Configuration, default_config
 from speedlimits.errors import SpeedLimitsError
+from speedlimits.runs.config import RunConfig
+from speedlimits.runs.noisy import NoisyConfig
 
 PROGRAM = "speedlimits"
 DESCRIPTION = (
@@ -91,9 +94,12 @@ def _execute(arguments: list[str]) -> int:
 
 
 def _parse(arguments: list[str]) -> Callable[[], None] | int:
+    def started(kind: type[Configuration], command: str) -> Configuration:
+        return default_config(arguments, kind) if arguments[:1] == [command] else kind()
+
     defaults = {
-        "run": RunCommand(out=tyro.MISSING, config=default_config(arguments)),
-        "langevin": LangevinCommand(out=tyro.MISSING),
+        "run": RunCommand(out=tyro.MISSING, config=started(RunConfig, "run")),
+        "langevin": LangevinCommand(out=tyro.MISSING, config=started(NoisyConfig, "langevin")),
         "report": Report(directory=tyro.MISSING),
         "show": Show(directory=tyro.MISSING),
         "kernel": Kernel(directory=tyro.MISSING),

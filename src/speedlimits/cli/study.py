@@ -3,35 +3,26 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from speedlimits.cli.live import LiveTable
+from speedlimits.cli.training import TrainingOptions
 from speedlimits.runs.config import RunConfig
 from speedlimits.training.presets import PRESET, own_study, preset
 
 
-@dataclass(frozen=True)
-class StudyCommand:
+@dataclass(frozen=True, kw_only=True)
+class StudyCommand(TrainingOptions):
     """Train networks on more and more samples, as the paper did (§4); `speedlimits figure1` draws it."""
 
-    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """Study folder to write: new or empty; one run folder in it for each number of samples."""
     preset: Literal["smoke", "small", "paper"] | None = None
     """The paper's experiment, Myrtle-5 in one of three sizes: smoke, on digits, in a minute; small, on CIFAR-10, width
     16, up to 1,000 images, on a laptop, which is the default; paper, on CIFAR-10 in its own sizes, on a GPU."""
-    problem: Annotated[str | None, tyro.conf.arg(metavar="FILE.py:FUNCTION")] = None
-    """A network and data of your own instead, as a function in a file (or MODULE:FUNCTION) builds them from a seed and
-    --samples; its code is run."""
-    changed: bool = False
-    """With --resume: go on although the source of that problem has changed."""
     models: tuple[Literal["myrtle", "fcn"], ...] = ()
     """Of a preset: the paper's Myrtle-5, or fully connected networks of four times its width; both for a figure of
     each."""
     samples: tuple[int, ...] = ()
-    """Numbers of training samples, instead of the preset's."""
+    """Numbers of training samples, a run for each, instead of the preset's."""
     seeds: tuple[int, ...] = ()
     """Members, instead of the preset's."""
     time: float | None = None
@@ -46,10 +37,6 @@ class StudyCommand:
     """Precision of the network."""
     device: str = "cpu"
     """Where to compute, in torch's words: cpu, cuda, cuda:1."""
-    resume: bool = False
-    """Go on with the interrupted study in that folder."""
-    force: bool = False
-    """Replace the study in that folder."""
     workers: int | None = None
     """Members side by side, one thread each; by default one for each core."""
     engine: Literal["local", "ray"] = "local"
@@ -76,9 +63,7 @@ class StudyCommand:
             train_study(
                 runs,
                 self.out,
-                resume=self.resume,
-                force=self.force,
-                changed=self.changed,
+                **self.handling,
                 engine=engine,
                 progress=table.update,
             )

@@ -47,6 +47,18 @@ class Folder:
             )
         return read_json(self.path / name)
 
+    def contents(self) -> dict[str, Any]:
+        """What a finished run of any kind says of itself: ``path``, ``summary`` and ``provenance``.
+
+        Returns:
+            The contents by name.
+
+        Raises:
+            RunFolderError: if the run has not ended, or a file is damaged.
+        """
+        summary = self.read_json("summary.json")
+        return {"path": self.path, "summary": summary, "provenance": self.read_json("provenance.json")}
+
 
 @contextlib.contextmanager
 def holding(

@@ -186,8 +186,7 @@ class NoisyRun:
         Raises:
             RunFolderError: if it has not ended, or a file is missing or damaged.
         """
-        summary = folder.read_json("summary.json")
-        return cls(folder.path, folder.config, summary, folder.read_json("provenance.json"))
+        return cls(config=folder.config, **folder.contents())
 
     def ensemble(self) -> Float64[np.ndarray, "members parameters"]:
         """The members' weights at the end, a row each.

@@ -151,14 +151,9 @@ class Run:
         Raises:
             RunFolderError: if it has not ended, or a file is missing or damaged.
         """
-        summary = folder.read_json("summary.json")
-        return cls(
-            path=folder.path,
-            config=folder.config,
-            summary=summary,
-            provenance=folder.read_json("provenance.json"),
-            trajectories={seed: folder.member(seed).trajectory() for seed in folder.config.seeds},
-        )
+        contents = folder.contents()
+        trajectories = {seed: folder.member(seed).trajectory() for seed in folder.config.seeds}
+        return cls(config=folder.config, trajectories=trajectories, **contents)
 
 
 def load_run(directory: str | Path) -> Run | NoisyRun:

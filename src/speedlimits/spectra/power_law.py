@@ -100,17 +100,7 @@ def fit_power_law(
     check_integer("resamples", resamples, minimum=1)
     if not 0 < confidence < 1:
         raise ValueError(f"`confidence` must lie between 0 and 1; confidence = {confidence}.")
-    order = np.argsort(eigenvalues)[::-1]
-    spectrum, squares = eigenvalues[order], residual[order] ** 2
-    # Smaller eigenvalues are rounding errors.
-    rounding = 8 * spectrum.size * np.finfo(float).eps * spectrum.max(initial=0.0)
-    last = min(spectrum.size // 2 if last is None else last, int(np.sum(spectrum > rounding)))
-    if last < first + 7:
-        raise ValueError(f"`first` and `last` must leave at least 8 modes between them; they are {first}, {last}.")
-    window = slice(first - 1, last)
-    ranks, logs, squares = np.arange(first, last + 1.0), np.log(spectrum[window]), squares[window]
-    if not squares.any():
-        raise ValueError(f"`residual` must not be zero on all modes {first}…{last}.")
+    ranks, logs, squares = _window(eigenvalues, residual, first, last)
     (slope,), (intercept,) = _line(np.log(ranks), logs[None])
     bands = _Bands(logs)
     (exponent,), (amplitude,) = bands.fit(squares[None])
@@ -137,8 +127,25 @@ def fit_power_law(
         spectrum_interval=interval(-slopes, -slope),
         residual_interval=interval(1 + exponents * slopes, 1 + exponent * slope),
         exponent_interval=interval(exponents, exponent),
-        window=(first, last),
+        window=(first, int(ranks[-1])),
     )
+
+
+def _window(
+    eigenvalues: np.ndarray, residual: np.ndarray, first: int, last: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ranks, ln λ_k and Δ_k² of the modes that are fitted."""
+    order = np.argsort(eigenvalues)[::-1]
+    spectrum, squares = eigenvalues[order], residual[order] ** 2
+    # Smaller eigenvalues are rounding errors.
+    rounding = 8 * spectrum.size * np.finfo(float).eps * spectrum.max(initial=0.0)
+    last = min(spectrum.size // 2 if last is None else last, int(np.sum(spectrum > rounding)))
+    if last < first + 7:
+        raise ValueError(f"`first` and `last` must leave at least 8 modes between them; they are {first}, {last}.")
+    window = slice(first - 1, last)
+    if not squares[window].any():
+        raise ValueError(f"`residual` must not be zero on all modes {first}…{last}.")
+    return np.arange(first, last + 1.0), np.log(spectrum[window]), squares[window]
 
 
 class _Bands:
