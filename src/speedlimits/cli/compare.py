@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from speedlimits.report.words import number
+from speedlimits._numbers import number
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.run import Run, RunFolder
 

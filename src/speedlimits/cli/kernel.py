@@ -9,8 +9,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from speedlimits._numbers import number
 from speedlimits.cli.report import write_report
-from speedlimits.report.words import number
 from speedlimits.runs.run import Run, RunFolder
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from speedlimits._numbers import number
 from speedlimits.report.pages.page import COLUMNS
-from speedlimits.report.words import number, verdict
+from speedlimits.report.words import verdict
 from speedlimits.runs.run import Run, RunFolder
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from speedlimits._numbers import number
+
 
 def verdict(summary: Mapping[str, Any]) -> list[str]:
     """The sentences, the most important first.
@@ -34,19 +36,6 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
     if mean["stability"] is not None:
         lines.append(_stability(summary))
     return lines
-
-
-def number(value: float | None, form: str = ".4g") -> str:
-    """A number for a reader; a dash where there is none.
-
-    Args:
-        value: or None.
-        form: a format specification.
-
-    Returns:
-        The text.
-    """
-    return "–" if value is None else format(value, form)
 
 
 def _spread(table: Mapping[str, Any], key: str) -> str:

@@ -1,7 +1,6 @@
 """What every `speedlimits theory` command leaves: one JSON object or tables on stdout, and a figure if asked for."""
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from speedlimits._numbers import plain
 from speedlimits.bound import SpeedLimit
 
 if TYPE_CHECKING:
@@ -91,27 +91,6 @@ def squeezed(limit: SpeedLimit) -> SpeedLimit:
         The same, without its axis if that holds one time only.
     """
     return limit[0] if len(limit) == 1 else limit
-
-
-def plain(value: object) -> Any:
-    """What JSON can hold: lists for arrays and tuples, None for infinities and what is not a number.
-
-    Args:
-        value: numbers, texts, arrays, and mappings or tuples of them.
-
-    Returns:
-        The same as Python's own types.
-    """
-    match value:
-        case Mapping():
-            return {name: plain(part) for name, part in value.items()}
-        case np.ndarray() | np.generic():
-            return plain(value.tolist())
-        case list() | tuple():
-            return [plain(part) for part in value]
-        case float():
-            return value if math.isfinite(value) else None
-    return value
 
 
 def print_tables(record: Mapping[str, Any], heading: str = "") -> None:

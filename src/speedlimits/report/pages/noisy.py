@@ -11,9 +11,9 @@ import plotly.io
 import plotly.offline
 
 from speedlimits._files import write_text_atomically
+from speedlimits._numbers import number
 from speedlimits.report.figures.sheet import ACCURACY, COLD, GREY, WARM
 from speedlimits.report.pages.panels import LAYOUT, LOGARITHMIC
-from speedlimits.report.words import number
 
 TIME = {**LOGARITHMIC, "title": "flow time T"}
 # For curves that start high: the legend where they end.

@@ -9,10 +9,11 @@ import plotly.io
 import plotly.offline
 
 from speedlimits._files import write_text_atomically
+from speedlimits._numbers import number
 from speedlimits.report.curves import warm_views
 from speedlimits.report.pages import kernel as kernel_panels
 from speedlimits.report.pages import panels
-from speedlimits.report.words import number, verdict
+from speedlimits.report.words import verdict
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.trajectory import Trajectory
 
