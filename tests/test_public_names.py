@@ -28,6 +28,7 @@ NAMES = {
         time_integral velocity
     """,
     "misprints": "entropy power_law regression",
+    "report": "write write_trajectories",
     "spectra": "PowerLawFit Quadrature fit_power_law quadrature",
     "theory": """
         ConstantKernel FokkerPlanck FokkerPlanckSolution HeavyBall LinearRegression OrnsteinUhlenbeck PhaseDiagram

@@ -24,7 +24,7 @@ KERNEL_SAMPLES = 500
 
 
 @dataclass(frozen=True)
-class Figure1:
+class Figure1Command:
     """Draw Fig. 1 of the paper from a study, panel by panel with its data, and judge the paper's claims by it."""
 
     directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY")]

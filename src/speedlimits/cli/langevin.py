@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
-from speedlimits.cli.report import write_report
+from speedlimits import report
 from speedlimits.cli.run import with_problem
 from speedlimits.runs.noisy import NoisyConfig
 
@@ -53,7 +53,7 @@ class LangevinCommand:
                 changed=self.changed,
                 progress=progress,
             )
-        page = write_report(self.out, run)
+        page = report.write(run)
         if self.json:
             print(json.dumps(run.summary))
         else:

@@ -7,8 +7,8 @@ from typing import Annotated, TypeVar
 
 import tyro
 
+from speedlimits import report
 from speedlimits.cli.live import LiveTable
-from speedlimits.cli.report import write_report
 from speedlimits.cli.show import print_summary
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.noisy import NoisyConfig
@@ -55,7 +55,7 @@ class RunCommand:
                 progress=lambda event: table.update("", event),
             )
         print_summary(run)
-        print(f"Report: {write_report(self.out, run)}")
+        print(f"Report: {report.write(run)}")
 
 
 def with_problem(config: Configuration, problem: str | None) -> Configuration:

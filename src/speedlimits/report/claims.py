@@ -52,8 +52,8 @@ def claims(
     """All claims, in the paper's order.
 
     Args:
-        found: from `figure1_data.groups`.
-        tables: from `figure1_data.tables`.
+        found: from `figure1_tables.groups`.
+        tables: from `figure1_tables.tables`.
         width: of the network; the paper's accuracies hold for 128.
         held_out: what the accuracy was measured on, in words.
         kernel: of one member, at initialisation and at its warm start; None leaves its claim untested.

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from speedlimits.bound import speed_limit
-from speedlimits.report.curves import Band, band, limit_band, warm_views
+from speedlimits.report.curves import THRESHOLD, Band, band, inefficiency_map, limit_band, warm_start_time, warm_views
 from speedlimits.report.spectrum import ranked, shares
-from speedlimits.report.warm_start import THRESHOLD, inefficiency_map, warm_start_time
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.trajectory import Trajectory
 

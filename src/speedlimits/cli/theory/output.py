@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from speedlimits._numbers import plain
 from speedlimits.bound import SpeedLimit
+from speedlimits.cli.table import print_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,14 +101,8 @@ def print_tables(record: Mapping[str, Any], heading: str = "") -> None:
     """
     columns = {name: np.atleast_1d(value) for name, value in record.items() if isinstance(value, np.ndarray | float)}
     if columns:
-        table = Table(title=heading, title_justify="left")
-        for name in columns:
-            table.add_column(name, justify="right", no_wrap=True)
-        for row in zip(*columns.values(), strict=True):
-            table.add_row(*(f"{value:.6g}" for value in row))
-        console = Console()
-        # Piped, a table must not be folded to 80 columns.
-        (console if console.is_terminal else Console(width=200)).print(table)
+        rows = [[f"{value:.6g}" for value in row] for row in zip(*columns.values(), strict=True)]
+        print_table(list(columns), rows, title=heading)
     for name, value in record.items():
         if isinstance(value, Mapping):
             print_tables(value, f"{heading} {name}".strip())

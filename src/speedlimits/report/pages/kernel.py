@@ -6,8 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from speedlimits.bound import speed_limit
-from speedlimits.report.figures.sheet import COLD, WARM
-from speedlimits.report.pages.panels import LAYOUT, LOGARITHMIC, POINTS
+from speedlimits.report.figures.sheet import COLD_COLOUR, WARM_COLOUR
+from speedlimits.report.pages.panels import LAYOUT, LOGARITHMIC, POINTS, add_line
 from speedlimits.report.spectrum import label, ranked, shares
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.trajectory import Trajectory
@@ -16,7 +16,7 @@ from speedlimits.trajectory import Trajectory
 def overlaps(record: KernelRecord) -> go.Figure:
     """The residual's overlaps with the kernel's eigenvectors, and the eigenvalues inset."""
     figure = go.Figure()
-    for view, colour in zip(record.views, (COLD, WARM), strict=False):
+    for view, colour in zip(record.views, (COLD_COLOUR, WARM_COLOUR), strict=False):
         places, heights = shares(view)
         figure.add_scatter(
             x=places,
@@ -33,7 +33,7 @@ def overlaps(record: KernelRecord) -> go.Figure:
         x=ranks[::step],
         y=eigenvalues[::step],
         mode="lines",
-        line={"color": COLD, "width": 1},
+        line={"color": COLD_COLOUR, "width": 1},
         xaxis="x2",
         yaxis="y2",
         name="λ<sub>k</sub>",
@@ -56,7 +56,7 @@ def overlaps(record: KernelRecord) -> go.Figure:
 def prediction(record: KernelRecord, run: Trajectory) -> go.Figure:
     """T/T_SL as it was measured, and as a kernel that stays the same would have it."""
     figure = go.Figure()
-    for view, colour in zip(record.views, (COLD, WARM), strict=False):
+    for view, colour in zip(record.views, (COLD_COLOUR, WARM_COLOUR), strict=False):
         seen = view.seen(run)
         step = -(-len(seen) // POINTS)
         times = seen.times[1::step]
@@ -65,14 +65,7 @@ def prediction(record: KernelRecord, run: Trajectory) -> go.Figure:
             ("predicted", "dash", view.predicted(times).inefficiency),
         )
         for name, dash, values in curves:
-            figure.add_scatter(
-                x=times,
-                y=values,
-                mode="lines",
-                line={"color": colour, "dash": dash},
-                name=f"{name} {label(view)}",
-                hovertemplate="%{y:.4g}",
-            )
+            add_line(figure, times, np.asarray(values), colour, f"{name} {label(view)}", dash=dash)
     figure.update_layout(
         LAYOUT,
         xaxis={**LOGARITHMIC, "title": "time since the start T"},
