@@ -44,8 +44,9 @@ SENTENCES = {
     "docs/tree.md": "This list.",
     "pyproject.toml": "Packaging, dependencies with their reasons, and the settings of all tools.",
     "src/speedlimits/py.typed": "Marks the package as typed.",
-    "src/speedlimits/report/templates/langevin.html.j2": "The page that `report/pages/noisy.py` fills.",
-    "src/speedlimits/report/templates/report.html.j2": "The page that `report/pages/page.py` fills.",
+    "src/speedlimits/report/pages/templates/base.html.j2": "The frame of every page: style and script.",
+    "src/speedlimits/report/pages/templates/noisy.html.j2": "The page that `report/pages/noisy.py` fills.",
+    "src/speedlimits/report/pages/templates/run.html.j2": "The page that `report/pages/page.py` fills.",
     "studies/.gitignore": "What of a study is kept in the repository.",
     "studies/small/": "The paper's experiment at small size: configuration, series, figure and claims; no weights.",
 }

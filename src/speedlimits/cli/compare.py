@@ -78,9 +78,9 @@ class CompareCommand:
 
         if self.plot is not None:
             check_suffix("plot", self.plot)
-        if len(self.directories) < 2:
-            raise ValueError(f"`directories` must be two run folders or more; found {len(self.directories)}.")
         runs = {str(directory): load_run(directory) for directory in self.directories}
+        if len(runs) < 2:
+            raise ValueError(f"`directories` must be two run folders or more; found {len(runs)}.")
         noisy = {name: run for name, run in runs.items() if isinstance(run, NoisyRun)}
         quiet = {name: run for name, run in runs.items() if isinstance(run, Run)}
         if noisy and quiet:
@@ -134,8 +134,8 @@ def _check_same(runs: Mapping[str, Run | NoisyRun]) -> None:
     for name, run in zip(list(runs)[1:], others, strict=True):
         different = first.config.difference(run.config)  # pyright: ignore[reportArgumentType]  (all of one kind)
         ours, theirs = ((each.provenance.get("problem") or {}).get("digest") for each in (first, run))
-        # In another precision the same data have another digest.
-        if ours and theirs and ours != theirs and "dtype" not in different:
+        # In another precision, or drawn for another seed, one problem has another digest.
+        if ours and theirs and ours != theirs and not {"dtype", "seed"} & different.keys():
             different["digest of the problem"] = (ours[:8], theirs[:8])
         for key, (one, other) in different.items():
             if key in NOISY_SAME if isinstance(first, NoisyRun) else key not in METHOD:

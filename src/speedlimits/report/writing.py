@@ -110,6 +110,7 @@ def _summary(
     return {
         "name": name,
         "loss_name": loss_name,
+        **dict.fromkeys(("samples", "parameters", "method")),
         "time": trajectories[0].time,
         "members": rows,
         **_over(rows),
