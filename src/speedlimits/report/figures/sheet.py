@@ -35,7 +35,7 @@ STYLE: dict[Any, Any] = {
 
 
 def sheet(
-    title: str, panels: int, *, columns: int = 2, size: tuple[float, float] = (4.8, 3.8)
+    title: str, panels: int, *, columns: int = 2, size: tuple[float, float] = (4.8, 3.8), math: bool = False
 ) -> tuple[Figure, list[Axes]]:
     """An empty sheet; call it and draw on it under `STYLE`.
 
@@ -44,6 +44,7 @@ def sheet(
         panels: how many, from left to right and from top to bottom.
         columns: panels beside each other, at most.
         size: of one panel [inch].
+        math: whether dollars in the title enclose formulas; in a name of the user's they are dollars.
 
     Returns:
         The figure, not bound to any window, and its panels.
@@ -53,7 +54,7 @@ def sheet(
     figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
     FigureCanvasAgg(figure)
     if title:
-        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=math)
     return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(panels)]
 
 

@@ -43,7 +43,7 @@ def flow(curve: SpeedLimit, asked: SpeedLimit, title: str, asymptotic: SpeedLimi
     Returns:
         The figure, not bound to any window.
     """
-    figure, (left, right) = sheet(title, 2)
+    figure, (left, right) = sheet(title, 2, math=True)
     _speed_limit_panel(left, curve, asked)
     for name, style, label in (
         ("inefficiency", "-", "$T/T_{SL}$"),
@@ -83,7 +83,7 @@ def densities(solution: FokkerPlanckSolution, curve: SpeedLimit, title: str) -> 
     Returns:
         The figure, not bound to any window.
     """
-    figure, (left, right) = sheet(title, 2)
+    figure, (left, right) = sheet(title, 2, math=True)
     x, width = solution.points, np.diff(solution.edges)
     left.plot(x, solution.start / width, color=GREY, linestyle=":", label="start")
     left.plot(x, solution.gibbs / width, color=GREY, linestyle="--", label="equilibrium")
@@ -119,7 +119,7 @@ def regression(
     Returns:
         The figure, not bound to any window.
     """
-    figure, (left, right) = sheet(title, 2)
+    figure, (left, right) = sheet(title, 2, math=True)
     finite = np.isfinite(asked.time)
     _speed_limit_panel(left, curve, asked[finite])
     right.plot(curve.time, curve.w2_squared, color=COLD_COLOUR, label=r"squared distance $\mathcal{W}_2$")
@@ -160,7 +160,7 @@ def misprint(temperatures: Times, printed: SpeedLimit, corrected: SpeedLimit, ti
     Returns:
         The figure, not bound to any window.
     """
-    figure, (axes,) = sheet(title, 1)
+    figure, (axes,) = sheet(title, 1, math=True)
     axes.plot(temperatures, printed.speed_limit, color=WARM_COLOUR, linestyle="--", label="as printed")
     axes.plot(temperatures, corrected.speed_limit, color=COLD_COLOUR, label="corrected")
     axes.set(xscale="log", yscale="log", xlabel="inverse temperature $β$", ylabel="speed limit $T_{SL}$ at $T=∞$")
