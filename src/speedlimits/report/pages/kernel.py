@@ -41,14 +41,23 @@ def overlaps(record: KernelRecord) -> go.Figure:
     )
     small: dict[str, Any] = {"type": "log", "exponentformat": "power", "tickfont": {"size": 10}, "nticks": 4}
     figure.add_annotation(
-        text="λ<sub>k</sub> by rank", x=0.4, y=0.97, xref="paper", yref="paper", xanchor="right", showarrow=False
+        text="λ<sub>k</sub> by rank", x=0.26, y=0.36, xref="paper", yref="paper", xanchor="center", showarrow=False
     )
+    # Below the curves: inset and legend cover no point.
+    heights = np.log10(np.concatenate([shares(view)[1] for view in record.views]))
+    low, high = heights.min(), heights.max()
+    span = max(high - low, 1.0)
     figure.update_layout(
         LAYOUT | {"hovermode": "closest", "legend": LAYOUT["legend"] | {"x": 0.55, "y": 0.04}},
         xaxis={**LOGARITHMIC, "title": "eigenvalue λ"},
-        yaxis={**LOGARITHMIC, "title": "share of ΣΔ<sub>k</sub>²"},
-        xaxis2={**small, "domain": [0.1, 0.42], "anchor": "y2"},
-        yaxis2={**small, "domain": [0.66, 0.98], "anchor": "x2"},
+        yaxis={
+            **LOGARITHMIC,
+            "dtick": 2,
+            "title": "share of ΣΔ<sub>k</sub>²",
+            "range": [low - 0.9 * span, high + 0.1 * span],
+        },
+        xaxis2={**small, "dtick": 1, "domain": [0.1, 0.42], "anchor": "y2"},
+        yaxis2={**small, "dtick": 2, "domain": [0.09, 0.3], "anchor": "x2"},
     )
     return figure
 
@@ -69,6 +78,6 @@ def prediction(record: KernelRecord, run: Trajectory) -> go.Figure:
     figure.update_layout(
         LAYOUT,
         xaxis={**LOGARITHMIC, "title": "time since the start T"},
-        yaxis={"type": "log", "title": "T/T<sub>SL</sub>", "dtick": "D2", "gridcolor": "#eee"},
+        yaxis={"type": "log", "title": "T/T<sub>SL</sub>", "gridcolor": "#eee"},
     )
     return figure

@@ -14,7 +14,7 @@ from speedlimits.report.pages.panels import LAYOUT, LOGARITHMIC, add_band, add_l
 from speedlimits.report.pages.render import render
 from speedlimits.report.words import ESTIMATES, NOISY_COLUMNS, loss_label, name
 
-TIME = {**LOGARITHMIC, "title": "flow time T"}
+TIME = {**LOGARITHMIC, "dtick": None, "title": "flow time T"}
 # For curves that start high: the legend where they end.
 FALLING = LAYOUT | {"legend": {"x": 0.98, "y": 0.98, "xanchor": "right", "bgcolor": "rgba(255,255,255,0.7)"}}
 
@@ -48,7 +48,7 @@ def _loss(series: Mapping[str, np.ndarray], label: str) -> go.Figure:
     add_band(
         figure, Band(series["time"], series["loss"], 2 * series["loss_error"]), COLD_COLOUR, "mean loss ± 2 errors"
     )
-    return figure.update_layout(FALLING, xaxis=TIME, yaxis={**LOGARITHMIC, "title": escape(label), "dtick": "D2"})
+    return figure.update_layout(FALLING, xaxis=TIME, yaxis={**LOGARITHMIC, "title": escape(label), "dtick": None})
 
 
 def _free_energy(series: Mapping[str, np.ndarray]) -> go.Figure:
@@ -59,7 +59,12 @@ def _free_energy(series: Mapping[str, np.ndarray]) -> go.Figure:
         FALLING,
         xaxis=TIME,
         yaxis={"title": {"text": "free energy F = ⟨V⟩ − S/β", "font": {"color": COLD_COLOUR}}},
-        yaxis2={"title": {"text": "entropy", "font": {"color": WARM_COLOUR}}, "overlaying": "y", "side": "right"},
+        yaxis2={
+            "title": {"text": "entropy", "font": {"color": WARM_COLOUR}},
+            "overlaying": "y",
+            "side": "right",
+            "tickmode": "auto",
+        },
     )
 
 

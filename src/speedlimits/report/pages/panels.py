@@ -44,7 +44,7 @@ def loss_and_accuracy(cold: Sequence[Trajectory], loss: str) -> go.Figure:
     return figure.update_layout(
         LAYOUT | {"legend": LAYOUT["legend"] | {"x": 0.02, "y": 0.5}},
         xaxis={**LOGARITHMIC, "title": "flow time t"},
-        yaxis={**LOGARITHMIC, "title": {"text": escape(loss), "font": {"color": COLD_COLOUR}}},
+        yaxis={**LOGARITHMIC, "dtick": None, "title": {"text": escape(loss), "font": {"color": COLD_COLOUR}}},
     )
 
 
@@ -81,7 +81,7 @@ def inefficiencies(cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> go
     figure.update_layout(
         LAYOUT,
         xaxis={**LOGARITHMIC, "title": "time since the start T"},
-        yaxis={"type": "log", "title": "times slower than the limit", "dtick": "D2", "gridcolor": "#eee"},
+        yaxis={"type": "log", "title": "times slower than the limit", "gridcolor": "#eee"},
     )
     return figure
 
@@ -98,7 +98,10 @@ def weight_triples(run: Trajectory) -> go.Figure:
         )
     figure.update_layout(
         LAYOUT | {"margin": {"l": 0, "r": 0, "t": 0, "b": 0}},
-        scene={"xaxis": {"title": "Δw₁"}, "yaxis": {"title": "Δw₂"}, "zaxis": {"title": "Δw₃"}},
+        scene={
+            **{f"{axis}axis": {"title": f"Δw{index}", "nticks": 5} for axis, index in zip("xyz", "₁₂₃", strict=True)},
+            "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1.1}, "center": {"x": 0, "y": 0, "z": -0.2}},
+        },
     )
     return figure
 
@@ -142,6 +145,7 @@ def add_band(
     figure.add_scatter(
         x=np.concatenate([curve.times, curve.times[::-1]]),
         y=np.concatenate([high, low[::-1]]),
+        mode="lines",
         fill="toself",
         fillcolor=f"rgba({red},{green},{blue},0.15)",
         line={"width": 0},
