@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from speedlimits.report.figures.sheet import COLD, STYLE, WARM, save
+from speedlimits.report.figures.sheet import COLD_COLOUR, STYLE, WARM_COLOUR, save
 
 TOPICS = {"regression": regression, "kernel": kernel, "entropy": entropy}
 ROWS, DRAWS, SEED = 2, 40, 0
@@ -52,8 +52,8 @@ def draw(axes: Axes, panel: Panel) -> None:
     """
     spaced = np.geomspace if panel.x_scale == "log" else np.linspace
     x = spaced(panel.x[0], panel.x[-1], 200)
-    axes.plot(x, panel.printed(x), color=WARM, linestyle="--", label="as printed")
-    axes.plot(x, panel.corrected(x), color=COLD, label="corrected")
+    axes.plot(x, panel.printed(x), color=WARM_COLOUR, linestyle="--", label="as printed")
+    axes.plot(x, panel.corrected(x), color=COLD_COLOUR, label="corrected")
     axes.errorbar(
         panel.x,
         panel.mean,

@@ -30,6 +30,7 @@ NAMES = {
         residual_measure spectral_density top_eigenpairs
     """,
     "models": "FCN Myrtle5 NTKConv3x3 NTKLinear",
+    "report": "write write_trajectories",
     "runs": """
         KernelRecord KernelView MemberStore NoisyConfig NoisyRun Plan RecordedProblem Run RunConfig RunFolder load_run
         load_study
@@ -47,6 +48,7 @@ NAMES = {
         time_integral velocity
     """,
     "misprints": "entropy power_law regression",
+    "report": "write write_trajectories",
     "spectra": "PowerLawFit Quadrature fit_power_law quadrature",
     "theory": """
         ConstantKernel FokkerPlanck FokkerPlanckSolution HeavyBall LinearRegression OrnsteinUhlenbeck PhaseDiagram

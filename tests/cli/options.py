@@ -1,3 +1,6 @@
-"""Options of a run that takes a second."""
+"""Options of runs that take a second."""
 
 TINY = ["--samples", "20", "--width", "4", "--seeds", "0", "1", "--time", "0.01", "--records", "20", "--snapshots", "6"]
+# With noise.
+NOISY = ["--samples", "6", "--width", "2", "--members", "160", "--time", "0.2", "--records", "5", "--strengths", "3"]
+NOISY += ["--anneal-steps", "2", "--inverse-temperature", "5"]

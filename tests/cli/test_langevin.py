@@ -9,9 +9,7 @@ from safetensors.numpy import load_file
 
 from speedlimits.cli.main import main
 from speedlimits.runs.noisy import NoisyFolder
-
-TINY = ["--samples", "6", "--width", "2", "--members", "160", "--time", "0.2", "--records", "5", "--strengths", "3"]
-TINY += ["--anneal-steps", "2", "--inverse-temperature", "5"]
+from tests.cli.options import NOISY as TINY
 
 
 @pytest.fixture(scope="module")

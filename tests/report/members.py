@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from speedlimits import Trajectory
+from speedlimits import RunConfig, Trajectory
+from speedlimits.runs.summary import summarise
 from speedlimits.trajectory import distances_squared
 
 
@@ -28,3 +29,6 @@ def member(seed: int, records: int = 60) -> Trajectory:
 
 
 RUNS = [member(0), member(1), member(2)]
+CONFIG = RunConfig(seeds=(0, 1, 2), warm_start=0.05)
+FACTS = {"parameters": 3, "sharpness_initial": 3.0, "sharpness_final": 3.0, "sharpness_gradient_evaluations": 8}
+SUMMARY = summarise(CONFIG, [FACTS | {"seed": seed} for seed in range(3)], RUNS)

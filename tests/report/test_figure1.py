@@ -10,6 +10,7 @@ from speedlimits import Trajectory, speed_limit
 from speedlimits.report.claims import AGREES, DISAGREES, OPEN, TEST_SET, claims, markdown
 from speedlimits.report.figure1_tables import focus, groups, kernel_tables, tables
 from speedlimits.report.figures import figure1
+from speedlimits.report.figures.sheet import save, sheet
 from speedlimits.runs.kernel import KernelRecord, KernelView
 from tests.report.members import member
 
@@ -209,3 +210,33 @@ def test_claims_as_markdown():
     text = markdown(claims(GROUPS, TABLES, width=16, held_out="the last 500 images"))
     assert text.startswith("| the paper | this study | verdict |\n")
     assert text.count("\n") == 2 + 8
+
+
+def test_without_accuracy_there_is_no_warm_start(tmp_path):
+    """No accuracy: the panels are drawn from initialisation alone, and the claims that need a warm start say so."""
+    members = {
+        n: [dataclasses.replace(run, test_accuracy=np.full(len(run), np.nan)) for run in runs]
+        for n, runs in MEMBERS.items()
+    }
+    found = groups(members)
+    assert all(group.warm == [] for group in found)
+    drawn = tables(found)
+    assert set(drawn["a"]) == {"time", "loss_mean", "loss_std"}
+    assert figure1.write(tmp_path, drawn, "title", "loss cross-entropy")
+    said = claims(found, drawn, width=None, held_out=None)
+    for k in (0, 1, 3):
+        assert said[k].ours == "needs a warm start: the accuracy was not measured, and no time was given"
+        assert said[k].verdict == OPEN
+    assert said[2].verdict == OPEN
+    assert said[4].verdict == AGREES
+    at_500 = claims(groups({500: members[50]}), drawn, width=None, held_out=None)[6]
+    assert (at_500.ours, at_500.verdict) == ("the accuracy was not measured", OPEN)
+
+
+def test_loss_of_the_study_is_named(tmp_path):
+    """Panel (a) says which loss it shows: the formula for half the squared error only where it is that."""
+    for loss in ("loss ½Σ(f−y)²", "loss cross-entropy", "loss my_$loss$"):
+        figure, (axes,) = sheet("", 1)
+        figure1._draw(axes, "a", TABLES, loss)
+        assert axes.get_ylabel() == loss
+        save(figure, tmp_path / "a.png")

@@ -8,17 +8,11 @@ import subprocess
 import numpy as np
 import pytest
 
-from speedlimits import RunConfig
 from speedlimits.report.curves import band, limit_band, warm_views
 from speedlimits.report.figures.overview import overview
 from speedlimits.report.figures.sheet import save
 from speedlimits.report.pages.page import write_page
-from speedlimits.runs.summary import summarise
-from tests.report.members import RUNS, member
-
-CONFIG = RunConfig(seeds=(0, 1, 2), warm_start=0.05)
-FACTS = {"parameters": 3, "sharpness_initial": 3.0, "sharpness_final": 3.0, "sharpness_gradient_evaluations": 8}
-SUMMARY = summarise(CONFIG, [FACTS | {"seed": seed} for seed in range(3)], RUNS)
+from tests.report.members import CONFIG, RUNS, SUMMARY, member
 
 
 def write(path, summary=SUMMARY, runs=RUNS) -> str:

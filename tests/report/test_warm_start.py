@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from speedlimits import Trajectory, speed_limit
-from speedlimits.report.warm_start import inefficiency_map, warm_start_time
+from speedlimits.report.curves import inefficiency_map, warm_start_time
 from tests.report.members import RUNS
 
 

@@ -1,18 +1,19 @@
 """`speedlimits compare`: the same networks trained in several ways, beside each other."""
 
 import json
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
-from speedlimits.report.words import number
-from speedlimits.runs.config import RunConfig
-from speedlimits.runs.run import Run, RunFolder
+from speedlimits._numbers import finite_or_none, number
+from speedlimits.cli.table import print_table
+from speedlimits.report.words import loss_label, title
+from speedlimits.runs.config import BUILT_IN
+from speedlimits.runs.noisy import NoisyRun
+from speedlimits.runs.run import Run, load_run
 
 # What may differ between runs that are compared: how the flow is followed, and what of it is kept.
 METHOD = (
@@ -27,7 +28,7 @@ METHOD = (
     "warm_start",
     "triples",
 )
-# (key, heading, format) of the table's columns.
+# (key, heading, format) of the tables' columns, without noise and with it.
 COLUMNS = (
     ("method", "method", ""),
     ("learning_rate", "η", ".3g"),
@@ -41,10 +42,24 @@ COLUMNS = (
     ("departure_time", "leaves the first", ".2g"),
     ("certified", "certified", ""),
 )
+NOISY_COLUMNS = (
+    ("scheme", "scheme", ""),
+    ("members", "networks", ",d"),
+    ("inverse_temperature", "β", ".4g"),
+    ("time", "T", ".4g"),
+    ("loss", "⟨L⟩ at T", ".4g"),
+    ("w2_squared_limit", "𝒲₂ from below", ".4g"),
+    ("dissipation_limit", "β⁻¹R from above", ".4g"),
+    ("speed_limit", "T_SL", ".4g"),
+    ("confidence", "confidence", ".3g"),
+    ("certified", "certified", ""),
+)
+# What must be the same between runs with noise: the problem, not the bath.
+NOISY_SAME = (*BUILT_IN, "samples", "problem", "prior_precision")
 
 
 @dataclass(frozen=True)
-class Compare:
+class CompareCommand:
     """Compare runs of the same networks, such as gradient descent with large steps and the flow itself."""
 
     directories: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR DIR [DIR …]")]
@@ -59,78 +74,90 @@ class Compare:
     def __call__(self) -> None:
         """Read, compare, draw, print."""
         # Late: matplotlib takes a second to import.
-        from speedlimits.report.figures import comparison, sheet
+        from speedlimits.report.figures.sheet import check_suffix
 
         if self.plot is not None:
-            sheet.check_suffix("plot", self.plot)
-        if len(self.directories) < 2:
-            raise ValueError(f"`directories` must be two run folders or more; found {len(self.directories)}.")
-        runs = [Run.of(RunFolder.open(directory)) for directory in self.directories]
-        for directory, run in zip(self.directories, runs, strict=True):
-            _check_same(runs[0].config, run.config, directory)
-        rows = [
-            _row(
-                directory,
-                run,
-                [
-                    comparison.departure_time(runs[0].trajectories[seed], run.trajectories[seed], self.tolerance)
-                    for seed in run.config.seeds
-                ],
+            check_suffix("plot", self.plot)
+        runs = {str(directory): load_run(directory) for directory in self.directories}
+        if len(runs) < 2:
+            raise ValueError(f"`directories` must be two run folders or more; found {len(runs)}.")
+        noisy = {name: run for name, run in runs.items() if isinstance(run, NoisyRun)}
+        quiet = {name: run for name, run in runs.items() if isinstance(run, Run)}
+        if noisy and quiet:
+            raise ValueError(
+                f"`directories` must be runs of one kind; {next(iter(noisy))} has noise, {next(iter(quiet))} has none."
             )
-            for directory, run in zip(self.directories, runs, strict=True)
-        ]
+        _check_same(runs)
+        if noisy:
+            if self.plot is not None:
+                raise ValueError("`plot` must be left out for runs with noise: their own pages show their curves.")
+            self._print({name: _noisy_row(run) for name, run in noisy.items()}, NOISY_COLUMNS)
+        else:
+            self._compare(quiet)
+
+    def _compare(self, runs: dict[str, Run]) -> None:
+        from speedlimits.report.figures.comparison import comparison, departure_time
+        from speedlimits.report.figures.sheet import save
+
+        first = next(iter(runs.values()))
+        rows = {}
+        for name, run in runs.items():
+            pairs = [(first.trajectories[seed], run.trajectories[seed]) for seed in run.config.seeds]
+            rows[name] = _row(run, min(departure_time(one, other, self.tolerance) for one, other in pairs))
         if self.plot is not None:
             members = {
-                f"{directory.name} ({run.config.method})": list(run.trajectories.values())
-                for directory, run in zip(self.directories, runs, strict=True)
+                f"{Path(name).name} ({run.config.method})": list(run.trajectories.values())
+                for name, run in runs.items()
             }
-            config = runs[0].config
-            title = f"{config.model} on {config.dataset}, n = {config.samples}, {len(config.seeds)} seeds"
-            sheet.save(comparison.comparison(members, title), self.plot)
+            heading = title(first.summary, f"{len(first.config.seeds)} seeds")
+            save(comparison(members, heading, loss_label(first.summary)), self.plot)
+        self._print(rows, COLUMNS)
+
+    def _print(self, rows: dict[str, dict[str, Any]], columns: Sequence[tuple[str, str, str]]) -> None:
         if self.json:
-            print(json.dumps({"tolerance": self.tolerance, "runs": rows}, allow_nan=False))
-        else:
-            _print(rows)
+            found = [{"directory": name, **row} for name, row in rows.items()]
+            print(json.dumps({"tolerance": self.tolerance, "runs": found}, allow_nan=False))
+            return
+        print_table(
+            ["run", *(heading for _, heading, _ in columns)],
+            [[name, *(_cell(row[key], form) for key, _, form in columns)] for name, row in rows.items()],
+            words=["run"],
+        )
+        for name, row in rows.items():
+            if row.get("edge_of_stability"):
+                seeds = ", ".join(map(str, row["edge_of_stability"]))
+                print(f"{name} is at the edge of stability (seeds {seeds}).")
 
 
-def _check_same(ours: RunConfig, theirs: RunConfig, directory: Path) -> None:
-    for key, (one, other) in ours.difference(theirs).items():
-        if key not in METHOD:
-            raise ValueError(
-                f"`{key}` must be the same in all runs; it is {one!r} in the first, {other!r} in {directory}."
-            )
+def _check_same(runs: Mapping[str, Run | NoisyRun]) -> None:
+    first, *others = runs.values()
+    for name, run in zip(list(runs)[1:], others, strict=True):
+        different = first.config.difference(run.config)  # pyright: ignore[reportArgumentType]  (all of one kind)
+        ours, theirs = ((each.provenance.get("problem") or {}).get("digest") for each in (first, run))
+        # In another precision, or drawn for another seed, one problem has another digest.
+        if ours and theirs and ours != theirs and not {"dtype", "seed"} & different.keys():
+            different["digest of the problem"] = (ours[:8], theirs[:8])
+        for key, (one, other) in different.items():
+            if key in NOISY_SAME if isinstance(first, NoisyRun) else key not in METHOD:
+                raise ValueError(
+                    f"`{key}` must be the same in all runs; it is {one!r} in the first, {other!r} in {name}."
+                )
 
 
-def _row(directory: Path, run: Run, departures: list[float]) -> dict[str, Any]:
-    first = min(departures)
+def _row(run: Run, departure: float) -> dict[str, Any]:
     mean = run.summary["mean"]
-    keys = [key for key, _, _ in COLUMNS if key in mean]
     return {
-        "directory": str(directory),
         "method": run.config.method,
         "momentum": run.config.momentum,
-        **{key: mean[key] for key in keys},
+        **{key: mean[key] for key, _, _ in COLUMNS if key in mean},
         "edge_of_stability": run.summary["edge_of_stability"],
-        "departure_time": first if math.isfinite(first) else None,
+        "departure_time": finite_or_none(departure),
         "certified": run.summary["certified"],
     }
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
-    table = Table()
-    table.add_column("run")
-    for _, heading, _ in COLUMNS:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        cells = [_cell(row[key], form) for key, _, form in COLUMNS]
-        table.add_row(row["directory"], *cells)
-    console = Console()
-    # Piped, a table must not be folded to 80 columns.
-    (console if console.is_terminal else Console(width=200)).print(table)
-    for row in rows:
-        if row["edge_of_stability"]:
-            seeds = ", ".join(map(str, row["edge_of_stability"]))
-            print(f"{row['directory']} is at the edge of stability (seeds {seeds}).")
+def _noisy_row(run: NoisyRun) -> dict[str, Any]:
+    return {key: run.summary[key] for key, _, _ in NOISY_COLUMNS} | {"loss": run.summary["loss"]["value"]}
 
 
 def _cell(value: object, form: str) -> str:

@@ -1,30 +1,31 @@
 """`speedlimits figure1`: a study as the paper's Fig. 1, and the paper's claims beside what it found."""
 
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from speedlimits._files import write_text_atomically
+from speedlimits.cli.table import print_table
+from speedlimits.report.words import loss_label, name
+from speedlimits.runs.config import problem_name
+from speedlimits.runs.kernel import KernelRecord
+from speedlimits.runs.run import Run
 from speedlimits.runs.study import load_study
 
 if TYPE_CHECKING:
-    from speedlimits.report.claims import Claim
     from speedlimits.report.figure1_tables import Group
-    from speedlimits.runs.kernel import KernelRecord
-    from speedlimits.runs.run import Run
 
 # The paper's inset is of a network with so many images; its kernel has 5,000 rows.
 KERNEL_SAMPLES = 500
 
 
 @dataclass(frozen=True)
-class Figure1:
+class Figure1Command:
     """Draw Fig. 1 of the paper from a study, panel by panel with its data, and judge the paper's claims by it."""
 
     directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY")]
@@ -35,75 +36,88 @@ class Figure1:
     """Time of the warm start instead; the nearest kept weights are taken."""
     kernel: bool = True
     """Panel (f), from one network's tangent kernel: it takes minutes once and is kept as kernel.npz in its folder."""
+    problem: Annotated[str | None, tyro.conf.arg(metavar="FILE.py:FUNCTION")] = None
+    """The function that built the networks and data, where they are your own: panel (f) needs it, and runs its code."""
+    changed: bool = False
+    """Go on although the source of that problem has changed."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Where to write; by default the folder figure1 in the study."""
 
     def __call__(self) -> None:
-        """Draw, judge, print: a figure for each kind of network in the study."""
-        whole = load_study(self.directory)
+        """Draw, judge, print: a figure for each problem in the study, by its name."""
+        problems: dict[str, dict[str, Run]] = {}
+        for folder, run in load_study(self.directory).items():
+            problems.setdefault(name(run.summary), {})[folder] = run
         out = self.out or self.directory / "figure1"
-        models = dict.fromkeys(run.config.model for run in whole.values())
-        for model in models:
-            studies = {name: run for name, run in whole.items() if run.config.model == model}
-            self._draw(studies, out if len(models) == 1 else out / model)
+        for runs, place in zip(problems.values(), _places(problems), strict=True):
+            self._draw(runs, out if len(problems) == 1 else out / place)
 
-    def _draw(self, studies: "Mapping[str, Run]", out: Path) -> None:
+    def _draw(self, runs: Mapping[str, Run], out: Path) -> None:
         # Late: matplotlib takes a second to import.
         from speedlimits.report.claims import claims, markdown
         from speedlimits.report.figure1_tables import focus, groups, kernel_tables, tables
         from speedlimits.report.figures import figure1
 
-        runs = list(studies.values())
-        members = {run.summary["samples"]: list(run.trajectories.values()) for run in runs}
+        members = {run.summary["samples"]: list(run.trajectories.values()) for run in runs.values()}
         found = groups(members, threshold=self.threshold, start_time=self.start_time)
         panels = tables(found)
-        record, shown = None, _kernel_run(studies) if self.kernel else None
-        if shown is not None:
-            group = next(group for group in found if group.samples == studies[shown].summary["samples"])
-            record = _kernel(self.directory / shown, group)
-            panels |= kernel_tables(record, studies[shown].trajectories[record.seed])
-        shown_samples = None if shown is None else studies[shown].summary["samples"]
-        config, held_out = runs[0].config, runs[0].summary["held_out"]
+        first = next(iter(runs.values()))
+        config, held_out = first.config, first.summary.get("held_out")
+        width = None if config.problem is not None else config.width
         title = (
-            f"{config.model} of width {config.width} on {config.dataset}, {len(config.seeds)} networks each, "
-            f"$L = \\frac{{1}}{{2}}\\sum(f-y)^2$, $T$ = {config.time:g}; (a)-(c) and map: $n$ = {focus(found).samples}"
-            + ("" if shown is None else f"; kernel: $n$ = {shown_samples}, one network")
+            f"{name(first.summary)}{'' if width is None else f', width {width}'}, {len(config.seeds)} networks each, "
+            f"T = {config.time:g}; (a)-(c) and map: n = {focus(found).samples}"
         )
-        figure1.write(out, panels, title)
-        judged = claims(found, panels, width=config.width, held_out=held_out, kernel=record)
+        record, shown = None, _kernel_run(runs) if self.kernel else None
+        if shown is not None:
+            samples = runs[shown].summary["samples"]
+            group = next(group for group in found if group.samples == samples)
+            record = self._kernel(self.directory / shown, runs[shown], group)
+            if record is not None:
+                panels |= kernel_tables(record, runs[shown].trajectories[record.seed])
+                title += f"; kernel: n = {samples}, one network"
+        figure1.write(out, panels, title, loss_label(first.summary))
+        judged = claims(found, panels, width=width, held_out=held_out, kernel=record)
         write_text_atomically(out / "claims.md", markdown(judged))
-        _print(judged, f"{title.split(' on ')[0]}; held out: {held_out}")
+        network = name(first.summary) if width is None else f"{config.model} of width {width}"
+        headings = ("the paper", "this study", "verdict")
+        rows = [(claim.paper, claim.ours, claim.verdict) for claim in judged]
+        print_table(headings, rows, title=f"{network}; held out: {held_out or 'nothing'}", words=headings)
         print(f"Figure: {out / 'figure1.png'}")
 
+    def _kernel(self, folder: Path, run: Run, group: "Group") -> KernelRecord | None:
+        """The kernel of a run's first member, at initialisation and at its warm start: kept from before, or found now.
 
-def _print(judged: "Sequence[Claim]", title: str) -> None:
-    table = Table(title=title, title_justify="left")
-    for heading in ("the paper", "this study", "verdict"):
-        table.add_column(heading)
-    for claim in judged:
-        table.add_row(claim.paper, claim.ours, claim.verdict)
-    console = Console()
-    # Piped, a table must not be folded to 80 columns.
-    (console if console.is_terminal else Console(width=200)).print(table)
+        None where it would need code that this command line does not name.
+        """
+        start = group.warm[0].start_time if group.warm else None
+        if (folder / "kernel.npz").exists():
+            record = KernelRecord.load(folder / "kernel.npz")
+            if start is None or record.views[-1].start_time == start:
+                return record
+        if run.config.problem is not None and self.problem is None:
+            print(f"Panel (f) is left out: --problem {problem_name(run.config.problem)} draws it.", file=sys.stderr)
+            return None
+        # Late: only this needs torch, which takes seconds to import.
+        from speedlimits.training.kernel import analyse_kernel
+
+        print(f"The tangent kernel of {folder} takes a while.", file=sys.stderr)
+        return analyse_kernel(folder, at=start, problem=self.problem, changed=self.changed)
 
 
-def _kernel_run(studies: "Mapping[str, Run]") -> str | None:
-    """The run whose kernel is shown: the most images up to the paper's 500; None where all have more."""
-    names = [name for name, run in studies.items() if run.summary["samples"] <= KERNEL_SAMPLES]
-    return max(names, key=lambda name: studies[name].summary["samples"], default=None)
+def _kernel_run(runs: Mapping[str, Run]) -> str | None:
+    """The run whose kernel is shown: the most images up to the paper's 500; None where no kernel moves the residual."""
+    sizes = {
+        folder: run.summary["samples"]
+        for folder, run in runs.items()
+        if run.summary["samples"] <= KERNEL_SAMPLES and run.summary.get("loss_name", "squared") == "squared"
+    }
+    return max(sizes, key=lambda folder: sizes[folder], default=None)
 
 
-def _kernel(folder: Path, group: "Group") -> "KernelRecord":
-    """The kernel of a run's first member, at initialisation and at its warm start: kept from before, or found now."""
-    from speedlimits.runs.kernel import KernelRecord
-
-    start = group.warm[0].start_time if group.warm else None
-    if (folder / "kernel.npz").exists():
-        record = KernelRecord.load(folder / "kernel.npz")
-        if start is None or record.views[-1].start_time == start:
-            return record
-    # Late: only this needs torch, which takes seconds to import.
-    from speedlimits.training.kernel import analyse_kernel
-
-    print(f"The tangent kernel of {folder} takes a while.", file=sys.stderr)
-    return analyse_kernel(folder, at=start)
+def _places(problems: Mapping[str, Mapping[str, Run]]) -> list[str]:
+    """A folder's name for each problem: its model's where that tells them apart, its own otherwise."""
+    models = [str(next(iter(runs.values())).summary.get("model") or "") for runs in problems.values()]
+    if all(models) and len(set(models)) == len(models):
+        return models
+    return [re.sub(r"[^\w.-]+", "-", problem).strip("-.") for problem in problems]

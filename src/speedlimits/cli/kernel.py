@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
-from speedlimits.cli.report import write_report
-from speedlimits.report.words import number
+from speedlimits import report
+from speedlimits._numbers import number
+from speedlimits.cli.table import print_table
 from speedlimits.runs.run import Run, RunFolder
 
 if TYPE_CHECKING:
     from speedlimits.runs.kernel import KernelRecord
 
 
+KINDS = ("predicted", "measured")
+
+
 @dataclass(frozen=True)
-class Kernel:
+class KernelCommand:
     """Measure the tangent kernel of a finished run: spectrum, predicted speed limit, drift."""
 
     directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
@@ -33,6 +35,10 @@ class Kernel:
     """Largest eigenvalues to find in that case, the window of the exponents; they cost time."""
     memory: float = 4.0
     """Gigabytes that may be used, about."""
+    problem: Annotated[str | None, tyro.conf.arg(metavar="FILE.py:FUNCTION")] = None
+    """The function that built the run's network and data, where they are your own; its code is run."""
+    changed: bool = False
+    """Go on although the source of that problem has changed."""
     json: bool = False
     """Print one JSON object with all series instead of a table; null where there is no number."""
 
@@ -48,9 +54,11 @@ class Kernel:
             matrix_free=self.matrix_free,
             modes=self.modes,
             memory=1e9 * self.memory,
+            problem=self.problem,
+            changed=self.changed,
         )
         run = Run.of(RunFolder.open(self.directory))
-        page = write_report(self.directory, run)
+        page = report.write(run)
         summary = record.summary(run.trajectories[record.seed])
         if self.json:
             print(json.dumps(summary, allow_nan=False))
@@ -66,18 +74,15 @@ def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
         record: what was found.
         summary: the same as numbers.
     """
-    table = Table(
+    print_table(
+        ["", *KINDS],
+        [
+            ["T/T_SL" if key == "inefficiency" else key, *(number(summary[kind][key][-1]) for kind in KINDS)]
+            for key in summary["predicted"]
+        ],
         title=f"NTK of {record.pairs} (sample, output) pairs, seed {record.seed}, from t = {summary['start_time']:.4g}",
-        title_justify="left",
+        words=[""],
     )
-    table.add_column("")
-    for heading in ("predicted", "measured"):
-        table.add_column(heading, justify="right")
-    for key in summary["predicted"]:
-        last = [summary[kind][key][-1] for kind in ("predicted", "measured")]
-        table.add_row({"inefficiency": "T/T_SL"}.get(key, key), *(number(value) for value in last))
-    console = Console()
-    console.print(table)
     top = ", ".join(number(value, ".3g") for value in summary["eigenvalues_top"][:5])
     print(f"Largest eigenvalues: {top}, …")
     if (found := summary["exponents"]) is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import Progress
 
-from speedlimits.cli.report import write_report
+from speedlimits import report
 from speedlimits.cli.training import TrainingOptions
 from speedlimits.runs.noisy import NoisyConfig
 
@@ -32,7 +32,7 @@ class LangevinCommand(TrainingOptions):
                 bar.update(task, completed=share, description=f"mean loss {loss:.4g}")
 
             run = train_noisy(self.with_problem(self.config), self.out, **self.handling, progress=progress)
-        page = write_report(self.out, run)
+        page = report.write(run)
         if self.json:
             print(json.dumps(run.summary))
         else:

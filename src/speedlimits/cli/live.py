@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from speedlimits.report.words import number
+from speedlimits._numbers import number
 from speedlimits.runs.config import RunConfig
 
 if TYPE_CHECKING:

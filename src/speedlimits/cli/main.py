@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 import tyro
 
 import speedlimits
-from speedlimits.cli.compare import Compare
-from speedlimits.cli.figure1 import Figure1
-from speedlimits.cli.kernel import Kernel
+from speedlimits.cli.compare import CompareCommand
+from speedlimits.cli.figure1 import Figure1Command
+from speedlimits.cli.kernel import KernelCommand
 from speedlimits.cli.langevin import LangevinCommand
-from speedlimits.cli.report import Report
+from speedlimits.cli.report import ReportCommand
 from speedlimits.cli.run import RunCommand
-from speedlimits.cli.show import Show
+from speedlimits.cli.show import ShowCommand
 from speedlimits.cli.study import StudyCommand
 from speedlimits.cli.theory import TheoryCommand
 from speedlimits.cli.training import Configuration, default_config
@@ -100,12 +100,12 @@ def _parse(arguments: list[str]) -> Callable[[], None] | int:
     defaults = {
         "run": RunCommand(out=tyro.MISSING, config=started(RunConfig, "run")),
         "langevin": LangevinCommand(out=tyro.MISSING, config=started(NoisyConfig, "langevin")),
-        "report": Report(directory=tyro.MISSING),
-        "show": Show(directory=tyro.MISSING),
-        "kernel": Kernel(directory=tyro.MISSING),
-        "compare": Compare(directories=tyro.MISSING),
+        "report": ReportCommand(directory=tyro.MISSING),
+        "show": ShowCommand(directory=tyro.MISSING),
+        "kernel": KernelCommand(directory=tyro.MISSING),
+        "compare": CompareCommand(directories=tyro.MISSING),
         "study": StudyCommand(out=tyro.MISSING),
-        "figure1": Figure1(directory=tyro.MISSING),
+        "figure1": Figure1Command(directory=tyro.MISSING),
         "theory": TheoryCommand(system=tyro.MISSING),
     }
     commands = tyro.extras.subcommand_type_from_defaults(

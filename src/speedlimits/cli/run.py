@@ -6,8 +6,8 @@ from typing import Annotated
 
 import tyro
 
+from speedlimits import report
 from speedlimits.cli.live import LiveTable
-from speedlimits.cli.report import write_report
 from speedlimits.cli.show import print_summary
 from speedlimits.cli.training import TrainingOptions
 from speedlimits.runs.config import RunConfig
@@ -38,4 +38,4 @@ class RunCommand(TrainingOptions):
                 progress=lambda event: table.update("", event),
             )
         print_summary(run)
-        print(f"Report: {write_report(self.out, run)}")
+        print(f"Report: {report.write(run)}")

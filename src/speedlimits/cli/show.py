@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
-from speedlimits.report.pages.page import COLUMNS
-from speedlimits.report.words import number, verdict
-from speedlimits.runs.run import Run, RunFolder
+from speedlimits._numbers import number
+from speedlimits.cli.table import print_table
+from speedlimits.report.words import ESTIMATES, NOISY_COLUMNS, columns, title, verdict
+from speedlimits.runs.noisy import NoisyRun
+from speedlimits.runs.run import Run, load_run
 
 
 @dataclass(frozen=True)
-class Show:
-    """Print the numbers of a finished run."""
+class ShowCommand:
+    """Print the numbers of a finished run, with noise or without."""
 
     directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """Run folder."""
@@ -26,9 +26,11 @@ class Show:
 
     def __call__(self) -> None:
         """Print them."""
-        run = Run.of(RunFolder.open(self.directory))
+        run = load_run(self.directory)
         if self.json:
             print(json.dumps(run.summary))
+        elif isinstance(run, NoisyRun):
+            print_noisy_summary(run.summary)
         else:
             print_summary(run)
 
@@ -40,26 +42,50 @@ def print_summary(run: Run) -> None:
         run: the finished run.
     """
     summary = run.summary
-    table = Table(
-        title=f"{summary['model']} on {summary['dataset']}, n = {summary['samples']}, "
-        f"{summary['parameters']:,} weights, T = {summary['time']:.4g} ({summary['method']})",
-        title_justify="left",
+    shown = columns(summary)
+
+    def cells(row: Mapping[str, Any]) -> list[str]:
+        return [number(row[key], form) for key, _, _, form in shown]
+
+    print_table(
+        ["seed", *(heading.replace("<sub>", "_").replace("</sub>", "") for _, heading, _, _ in shown)],
+        [[str(member["seed"]), *cells(member)] for member in summary["members"]],
+        title=title(summary, f"{summary['parameters']:,} weights", f"T = {summary['time']:.4g} ({summary['method']})"),
+        words=["seed"],
+        footer=[["mean", *cells(summary["mean"])], ["± std", *cells(summary["std"])]],
     )
-    table.add_column("seed")
-    for _, heading, _, _ in COLUMNS:
-        table.add_column(heading.replace("<sub>", "_").replace("</sub>", ""), justify="right", no_wrap=True)
-    for member in summary["members"]:
-        table.add_row(str(member["seed"]), *_cells(member))
-    table.add_section()
-    table.add_row("mean", *_cells(summary["mean"]), style="bold")
-    table.add_row("± std", *_cells(summary["std"]))
-    console = Console()
-    # Piped, a table must not be folded to 80 columns.
-    console = console if console.is_terminal else Console(width=200)
-    console.print(table)
     for line in verdict(summary):
         print(line)
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    return [number(row[key], form) for key, _, _, form in COLUMNS]
+def print_noisy_summary(summary: Mapping[str, Any]) -> None:
+    """Print the verdict on a run with noise, and every estimate that its certified limit could rest on.
+
+    Args:
+        summary: contents of ``summary.json``.
+    """
+    print(summary["verdict"])
+    rows = [
+        [
+            quantity,
+            each["name"],
+            *(number(each[column]) for column, _ in NOISY_COLUMNS),
+            each["side"],
+            each["caveat"],
+            "yes" if each["name"] in summary["pair"] else "",
+        ]
+        for quantity, key in ESTIMATES.items()
+        for each in summary[key]
+    ]
+    print_table(
+        ["quantity", "estimate", *(heading for _, heading in NOISY_COLUMNS), "side", "holds if", "used"],
+        rows,
+        title=title(
+            summary,
+            f"{summary['parameters']:,} weights",
+            f"{summary['members']} networks",
+            f"β = {summary['inverse_temperature']:.4g}",
+            f"T = {summary['time']:.4g}",
+        ),
+        words=["quantity", "estimate", "side", "holds if", "used"],
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from speedlimits.bound import speed_limit
+from speedlimits.report.curves import has_accuracy
 from speedlimits.report.figure1_tables import COLD, WARM, Group, Table
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.theory.constant_kernel import ConstantKernel
@@ -45,17 +46,17 @@ def claims(
     found: Sequence[Group],
     tables: Mapping[str, Table],
     *,
-    width: int,
+    width: int | None,
     held_out: str | None,
     kernel: KernelRecord | None = None,
 ) -> list[Claim]:
     """All claims, in the paper's order.
 
     Args:
-        found: from `figure1_data.groups`.
-        tables: from `figure1_data.tables`.
-        width: of the network; the paper's accuracies hold for 128.
-        held_out: what the accuracy was measured on, in words.
+        found: from `figure1_tables.groups`.
+        tables: from `figure1_tables.tables`.
+        width: of the network; the paper's accuracies hold for 128. None for a network that has no such number.
+        held_out: what the accuracy was measured on, in words; None where nothing was held out.
         kernel: of one member, at initialisation and at its warm start; None leaves its claim untested.
 
     Returns:
@@ -63,9 +64,9 @@ def claims(
     """
     return [
         _initial_drop(found),
-        _warm_is_order_one(tables["d"]),
+        _warm_is_order_one(found, tables["d"]),
         _cold_grows(found),
-        _mostly_initial(tables["d"]),
+        _mostly_initial(found, tables["d"]),
         _length_is_order_one(tables["e"]),
         _first_eigenvalues_burn(kernel),
         *(_accuracy(found, n, value, error, width, held_out) for n, value, error in ACCURACIES),
@@ -93,16 +94,16 @@ def _initial_drop(found: Sequence[Group]) -> Claim:
     ]
     paper = "most of the loss is lost at first, without similar gain in accuracy (a)"
     if not shares:
-        return Claim(paper, "no warm start was reached", OPEN)
+        return Claim(paper, _no_start(found), OPEN)
     low, high = min(shares), max(shares)
     return Claim(paper, f"{low:.0%} to {high:.0%} of the initial loss is gone at the warm start", _verdict(low > 0.5))
 
 
-def _warm_is_order_one(table: Table) -> Claim:
+def _warm_is_order_one(found: Sequence[Group], table: Table) -> Claim:
     _, mean, _ = _at_end(table, "inefficiency", WARM)
     paper = "after the warm start the inefficiency is O(1) and roughly constant in n (d)"
     if not mean.size:
-        return Claim(paper, "no warm start was reached", OPEN)
+        return Claim(paper, _no_start(found), OPEN)
     ours = f"{mean.min():.3g} to {mean.max():.3g}; to agree: below {ORDER_ONE:g}, within a factor of {CONSTANT:g}"
     return Claim(paper, ours, _verdict(mean.max() < ORDER_ONE and mean.max() < CONSTANT * mean.min()))
 
@@ -120,11 +121,11 @@ def _cold_grows(found: Sequence[Group]) -> Claim:
     return Claim(paper, f"{means[0]:.3g} to {means[-1]:.3g}, each network as n^({slope:.2f} ± {error:.2f})", verdict)
 
 
-def _mostly_initial(table: Table) -> Claim:
+def _mostly_initial(found: Sequence[Group], table: Table) -> Claim:
     paper = "most of the inefficiency is that of the first moments (b)"
     (n, cold, _), (m, warm, _) = (_at_end(table, "inefficiency", start) for start in (COLD, WARM))
     if not warm.size:
-        return Claim(paper, "no warm start was reached", OPEN)
+        return Claim(paper, _no_start(found), OPEN)
     ratios = cold[np.isin(n, m)] / warm
     ours = f"the warm start divides it by {ratios.min():.3g} to {ratios.max():.3g}"
     return Claim(paper, ours, _verdict(bool(ratios.min() > 2)))
@@ -156,18 +157,27 @@ def _first_eigenvalues_burn(kernel: KernelRecord | None) -> Claim:
 
 
 def _accuracy(
-    found: Sequence[Group], samples: int, value: float, error: float, width: int, held_out: str | None
+    found: Sequence[Group], samples: int, value: float, error: float, width: int | None, held_out: str | None
 ) -> Claim:
     paper = f"test accuracy {value:.0%} ± {error:.0%} at n = {samples}, width {PAPER_WIDTH}"
     runs = next((group.cold for group in found if group.samples == samples), [])
     if not runs:
         return Claim(paper, f"n = {samples} was not run", OPEN)
+    if not has_accuracy(runs):
+        return Claim(paper, "the accuracy was not measured", OPEN)
     last = np.array([run.test_accuracy[-1] for run in runs])
     spread = last.std(ddof=1) if last.size > 1 else 0.0
-    ours = f"{last.mean():.1%} ± {spread:.1%} at width {width} on {held_out}"
+    at_width = "" if width is None else f" at width {width}"
+    ours = f"{last.mean():.1%} ± {spread:.1%}{at_width} on {held_out}"
     if width != PAPER_WIDTH or held_out != TEST_SET:
         return Claim(paper, f"{ours}: not comparable", OPEN)
     return Claim(paper, ours, _verdict(abs(last.mean() - value) <= 2 * np.hypot(error, spread)))
+
+
+def _no_start(found: Sequence[Group]) -> str:
+    if any(has_accuracy(group.cold) for group in found):
+        return "no warm start was reached"
+    return "needs a warm start: the accuracy was not measured, and no time was given"
 
 
 def _at_end(table: Table, name: str, start: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Curves of an ensemble: mean and deviation over its members at each time, for every figure and page."""
+"""Curves of an ensemble, mean and deviation over its members at each time; and where a run may be said to start."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,12 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
-from speedlimits.bound import speed_limit
+from speedlimits._checks import check_non_negative
+from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.trajectory import Trajectory
+
+# "the first time at which test accuracy averaged over realizations reached 12%"
+THRESHOLD = 0.12
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,14 @@ def band(trajectories: Sequence[Trajectory], quantity: Callable[[Trajectory], np
     return Band(times[1:], mean, std)
 
 
+def later_views(trajectories: Sequence[Trajectory], share: float) -> list[Trajectory]:
+    """Every member from the snapshot nearest to a share of the time that its snapshots span, as of `warm_views`."""
+    if any(run.snapshot_records.size < 3 for run in trajectories):
+        return []
+    first, last = trajectories[0].snapshot_times[[0, -1]]
+    return warm_views(trajectories, max(share * last, first))
+
+
 def limit_band(
     trajectories: Sequence[Trajectory], name: str, dissipation: Literal["path", "averaged"] = "path"
 ) -> Band:
@@ -83,15 +95,64 @@ def limit_band(
     return band(trajectories, value)
 
 
+def has_accuracy(trajectories: Sequence[Trajectory]) -> bool:
+    """Whether held-out accuracy was measured at any record of any member."""
+    return any(np.isfinite(run.test_accuracy).any() for run in trajectories)
+
+
 def warm_views(trajectories: Sequence[Trajectory], start_time: float) -> list[Trajectory]:
     """Every member seen from the snapshot nearest to a later start; none where no member has a later one.
 
     Args:
         trajectories: the members.
-        start_time: of the wanted start [time].
+        start_time: of the wanted start, counted from that of the members [time].
 
     Returns:
         The views, or an empty list.
     """
-    views = [run.from_start(start_time) for run in trajectories if run.snapshot_records.size >= 3]
-    return views if all(view.start_time > 0 for view in views) else []
+    kept = [run for run in trajectories if run.snapshot_records.size >= 3]
+    views = [run.from_start(run.start_time + start_time) for run in kept]
+    return views if all(view.start_time > run.start_time for view, run in zip(views, kept, strict=True)) else []
+
+
+def warm_start_time(trajectories: Sequence[Trajectory], threshold: float = THRESHOLD) -> float:
+    """First record time at which the members' mean accuracy reaches a threshold (§4).
+
+    Args:
+        trajectories: the members, recorded at the same times.
+        threshold: accuracy, between 0 and 1.
+
+    Returns:
+        A record time later than the start, where a network has learnt nothing whatever it guesses [time]. NaN where
+        the threshold is never reached, or the accuracy was not measured.
+
+    Raises:
+        ValueError: if the threshold is negative, or the members have different times.
+    """
+    check_non_negative("threshold", threshold)
+    accuracy = band(trajectories, lambda run: run.test_accuracy)
+    reached = np.flatnonzero(accuracy.mean >= threshold)
+    return float(accuracy.times[reached[0]]) if reached.size else float("nan")
+
+
+def inefficiency_map(trajectory: Trajectory) -> Float64[np.ndarray, "snapshots snapshots"]:
+    r"""T/T_SL from every kept snapshot to every later one, Eq. (12) with the dissipation of the path.
+
+    .. math:: M_{ij} = \frac{(t_j - t_i)\int_{t_i}^{t_j}|v|^2 dt}{|\theta_j - \theta_i|^2} \ge 1
+
+    Args:
+        trajectory: with its snapshots' mutual distances.
+
+    Returns:
+        Row i is the start t_0, column j the end t; NaN where the end is not later.
+    """
+    rows = trajectory.snapshot_records
+    start, end = np.triu_indices(rows.size, k=1)
+    times, spent = trajectory.times[rows], trajectory.path_dissipation[rows]
+    found = np.full((rows.size, rows.size), np.nan)
+    found[start, end] = SpeedLimit(
+        time=times[end] - times[start],
+        w2_squared=trajectory.snapshot_distances_squared[start, end],
+        dissipation=spent[end] - spent[start],
+    ).inefficiency
+    return found

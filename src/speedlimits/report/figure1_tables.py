@@ -7,9 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from speedlimits.bound import speed_limit
-from speedlimits.report.curves import Band, band, limit_band, warm_views
+from speedlimits.report.curves import (
+    THRESHOLD,
+    Band,
+    band,
+    has_accuracy,
+    inefficiency_map,
+    limit_band,
+    warm_start_time,
+    warm_views,
+)
 from speedlimits.report.spectrum import ranked, shares
-from speedlimits.report.warm_start import THRESHOLD, inefficiency_map, warm_start_time
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.trajectory import Trajectory
 
@@ -135,8 +143,10 @@ def kernel_tables(record: KernelRecord, run: Trajectory) -> dict[str, Table]:
 
 def _loss_and_accuracy(group: Group) -> Table:
     loss = band(group.cold, lambda run: run.losses)
-    accuracy = band(group.cold, lambda run: run.test_accuracy)
-    return {"time": loss.times, **_columns("loss", loss), **_columns("accuracy", accuracy)}
+    found = {"time": loss.times, **_columns("loss", loss)}
+    if not has_accuracy(group.cold):
+        return found
+    return found | _columns("accuracy", band(group.cold, lambda run: run.test_accuracy))
 
 
 def _speed_limits(group: Group) -> Table:

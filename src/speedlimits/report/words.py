@@ -1,7 +1,70 @@
-"""What a reader should take home from a summary, in a few sentences."""
+"""What a reader should take home from a summary: its name, its loss, its columns, and a few sentences."""
 
 from collections.abc import Mapping
 from typing import Any
+
+from speedlimits._numbers import number
+
+# (key of summary.json, heading, tooltip, format) of the table's columns.
+COLUMNS = (
+    ("loss_initial", "L(0)", "training loss at the start", ".4g"),
+    ("loss_final", "L(T)", "training loss at the end", ".4g"),
+    ("dissipation", "ΔL", "loss drop: dissipation of the flow, Eq. (6)", ".4g"),
+    ("spent", "∫|v|²dt", "dissipation of the path, Σ|δ|²/Δt", ".4g"),
+    ("w2_squared", "|Δθ|²", "squared distance between first and last weights", ".4g"),
+    ("speed_limit", "T<sub>SL</sub>", "least time physics allows, Eq. (7)", ".4g"),
+    ("inefficiency", "T/T<sub>SL</sub>", "times slower than the limit, Eq. (12)", ".3g"),
+    ("geometric", "geometric", "(path length)²/|Δθ|²: what bends cost", ".3g"),
+    ("pace", "pace", "what varying speed costs", ".3g"),
+    ("discretisation_share", "share", "part of the path dissipation that the loss drop misses", ".2%"),
+    ("test_accuracy", "accuracy", "on the held-out samples", ".1%"),
+)
+# Of a run with noise: its estimates, as a heading and the key of summary.json; and the columns of their table.
+ESTIMATES = {
+    "Squared distance 𝒲₂": "w2_squared",
+    "Dissipation β⁻¹R up to T": "dissipation",
+    "Dissipation β⁻¹R to equilibrium": "dissipation_to_equilibrium",
+}
+NOISY_COLUMNS = (
+    ("value", "value"),
+    ("standard_error", "±"),
+    ("lower_limit", "95 % from below"),
+    ("upper_limit", "from above"),
+)
+
+LOSSES = {"squared": "½Σ(f−y)²", "cross_entropy": "cross-entropy"}
+
+
+def name(summary: Mapping[str, Any]) -> str:
+    """What was trained on what: the network's and data's own name, or those of the built-in ones."""
+    return summary.get("name") or f"{summary['model']} on {summary['dataset']}"
+
+
+def title(summary: Mapping[str, Any], *parts: str) -> str:
+    """One line above figures and pages: the name, the number of samples where it is known, and what else is given."""
+    samples = summary.get("samples")
+    return ", ".join([name(summary), *([f"n = {samples}"] if samples else []), *parts])
+
+
+def loss_label(summary: Mapping[str, Any]) -> str:
+    """The loss for an axis: a formula for half the squared error, which runs from before had a name are of."""
+    loss = summary.get("loss_name", "squared")
+    return f"loss {LOSSES.get(loss, loss)}".strip()
+
+
+def measured(summary: Mapping[str, Any], key: str) -> bool:
+    """Whether any member has a number under this key."""
+    return any(member.get(key) is not None for member in summary["members"])
+
+
+def columns(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Those of `COLUMNS` under which any member has a number."""
+    return [column for column in COLUMNS if measured(summary, column[0])]
+
+
+def sure(summary: Mapping[str, Any]) -> str:
+    """Prefix of the keys to trust: without a certificate only the limit by the path's own dissipation is sure."""
+    return "" if summary["certified"] or "spent" in summary["mean"] else "path_"
 
 
 def verdict(summary: Mapping[str, Any]) -> list[str]:
@@ -14,16 +77,16 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         How far from the limit the run was, whether that is certified, what holds if it is not, and how close discrete
         steps were to instability.
     """
-    mean, warm = summary["mean"], summary["warm_start"]
-    # Without a certificate only the limit by the path's own dissipation is sure.
-    sure = "" if summary["certified"] else "path_"
+    mean, warm, by = summary["mean"], summary["warm_start"], sure(summary)
     lines = [
-        f"{_spread(summary, f'{sure}inefficiency')} times slower than thermodynamics allows: "
-        f"T = {summary['time']:.4g}, T_SL = {number(mean[f'{sure}speed_limit'], '.3g')}."
+        f"{_spread(summary, f'{by}inefficiency')} times slower than thermodynamics allows: "
+        f"T = {summary['time']:.4g}, T_SL = {number(mean[f'{by}speed_limit'], '.3g')}."
     ]
-    if warm["mean"]["start_time"]:
-        lines.append(f"From t0 = {warm['mean']['start_time']:.3g} on: {_spread(warm, f'{sure}inefficiency')} times.")
-    if summary["certified"]:
+    if warm["mean"].get("start_time"):
+        lines.append(f"From t0 = {warm['mean']['start_time']:.3g} on: {_spread(warm, f'{by}inefficiency')} times.")
+    if "spent" in mean:
+        lines.append("These are by the dissipation of the path, whose limit holds for any optimizer and any steps.")
+    elif summary["certified"]:
         lines.append(f"Certified: {_agreement(summary)}.")
     else:
         lines.append(
@@ -31,22 +94,9 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
             f"{_spread(summary, 'averaged_inefficiency')} times). By the loss drop it would be "
             f"{_spread(summary, 'inefficiency')}, which is not certified: {'; '.join(summary['reasons'])}."
         )
-    if mean["stability"] is not None:
+    if mean.get("stability") is not None:
         lines.append(_stability(summary))
     return lines
-
-
-def number(value: float | None, form: str = ".4g") -> str:
-    """A number for a reader; a dash where there is none.
-
-    Args:
-        value: or None.
-        form: a format specification.
-
-    Returns:
-        The text.
-    """
-    return "–" if value is None else format(value, form)
 
 
 def _spread(table: Mapping[str, Any], key: str) -> str:

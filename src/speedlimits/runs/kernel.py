@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from speedlimits._files import write_atomically
+from speedlimits._numbers import plain
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import RunFolderError
 from speedlimits.spectra.power_law import PowerLawFit, fit_power_law
@@ -124,11 +125,11 @@ class KernelRecord:
             "matrix_free": self.matrix_free,
             "start_time": view.start_time,
             "error": view.error,
-            "eigenvalues_top": _plain(view.top[:TOP]),
+            "eigenvalues_top": plain(view.top[:TOP]),
             "exponents": self._exponents(seen.times[-1:]),
             "predicted": _series(view.predicted(seen.times)),
             "measured": _series(speed_limit(seen, dissipation="loss_drop")),
-            "drift": {"time": _plain(self.drift_times), "drift": _plain(self.drift)},
+            "drift": {"time": plain(self.drift_times), "drift": plain(self.drift)},
         }
 
     def _exponents(self, time: np.ndarray) -> dict[str, Any] | None:
@@ -147,8 +148,8 @@ class KernelRecord:
             "exponent_interval": list(fit.exponent_interval),
             "window": list(fit.window),
             "regimes": list(fit.regimes),
-            "inefficiency": None if law is None else _plain(law.finite(time).inefficiency)[0],
-            "asymptotic_inefficiency": None if law is None else _plain(law.asymptotic(time).inefficiency)[0],
+            "inefficiency": None if law is None else plain(law.finite(time).inefficiency)[0],
+            "asymptotic_inefficiency": None if law is None else plain(law.asymptotic(time).inefficiency)[0],
         }
 
     def save(self, path: str | Path) -> None:
@@ -195,9 +196,4 @@ class KernelRecord:
 
 
 def _series(limit: SpeedLimit) -> dict[str, list[float | None]]:
-    return {name: _plain(getattr(limit, name)) for name in SERIES}
-
-
-def _plain(values: Any) -> list[float | None]:
-    # JSON knows neither NaN nor infinity.
-    return [float(value) if np.isfinite(value) else None for value in np.atleast_1d(values)]
+    return {name: plain(getattr(limit, name)) for name in SERIES}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from speedlimits._numbers import finite_or_none
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.runs.config import RunConfig
 from speedlimits.trajectory import Trajectory
@@ -80,22 +81,22 @@ def _member(config: RunConfig, facts: Mapping[str, Any], run: Trajectory, limit:
         "loss_final": float(run.losses[-1]),
         "dissipation": float(run.loss_drop[-1]),
         "path_dissipation": float(run.path_dissipation[-1]),
-        "discretisation_share": _number(run.discretisation_share[-1]),
+        "discretisation_share": finite_or_none(run.discretisation_share[-1]),
         "certificate": _certificate(run),
-        "certificate_worst_interval": _number(np.nanmax(run.interval_certificates, initial=0.0)),
+        "certificate_worst_interval": finite_or_none(np.nanmax(run.interval_certificates, initial=0.0)),
         "w2_squared": float(run.w2_squared[-1]),
         "arc_length": float(run.arc_lengths[-1]),
         **_limit(limit),
-        "path_speed_limit": _number(path.speed_limit),
-        "path_inefficiency": _number(path.inefficiency),
-        "averaged_speed_limit": _number(averaged.speed_limit),
-        "averaged_inefficiency": _number(averaged.inefficiency),
+        "path_speed_limit": finite_or_none(path.speed_limit),
+        "path_inefficiency": finite_or_none(path.inefficiency),
+        "averaged_speed_limit": finite_or_none(averaged.speed_limit),
+        "averaged_inefficiency": finite_or_none(averaged.inefficiency),
         "gradient_evaluations": int(run.gradient_evaluations[-1]) + facts["sharpness_gradient_evaluations"],
         "learning_rate": learning_rate,
         "sharpness_initial": facts["sharpness_initial"],
         "sharpness_final": facts["sharpness_final"],
         "stability": learning_rate and learning_rate * facts["sharpness_final"] / (2 * (1 + config.momentum)),
-        "test_accuracy": _number(run.test_accuracy[-1]),
+        "test_accuracy": finite_or_none(run.test_accuracy[-1]),
     }
 
 
@@ -107,21 +108,16 @@ def _certificate(run: Trajectory) -> float | None:
 def _warm(config: RunConfig, facts: Mapping[str, Any], run: Trajectory) -> dict[str, Any]:
     view = run.from_start(config.warm_start * run.time)
     limit = speed_limit(view, dissipation="loss_drop")
-    path = {"path_inefficiency": _number(speed_limit(view).final.inefficiency)}
+    path = {"path_inefficiency": finite_or_none(speed_limit(view).final.inefficiency)}
     return {"seed": facts["seed"], "start_time": view.start_time, "time": view.time, **_limit(limit), **path}
 
 
 def _limit(limit: SpeedLimit) -> dict[str, float | None]:
     final = limit.final
-    return {name: _number(getattr(final, name)) for name in ("speed_limit", "inefficiency", "geometric", "pace")}
+    return {name: finite_or_none(getattr(final, name)) for name in ("speed_limit", "inefficiency", "geometric", "pace")}
 
 
 def _over(rows: Sequence[Mapping[str, Any]], reduce: Any) -> dict[str, float | None]:
     numbers = [key for key in rows[0] if key != "seed"]
     values = {key: [row[key] for row in rows] for key in numbers}
-    return {key: None if None in column else _number(reduce(column)) for key, column in values.items()}
-
-
-def _number(value: Any) -> float | None:
-    # JSON knows neither NaN nor infinity.
-    return float(value) if np.isfinite(value) else None
+    return {key: None if None in column else finite_or_none(reduce(column)) for key, column in values.items()}

@@ -1,7 +1,6 @@
 """What every `speedlimits theory` command leaves: one JSON object or tables on stdout, and a figure if asked for."""
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.table import Table
 
+from speedlimits._numbers import plain
 from speedlimits.bound import SpeedLimit
+from speedlimits.cli.table import print_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,27 +92,6 @@ def squeezed(limit: SpeedLimit) -> SpeedLimit:
     return limit[0] if len(limit) == 1 else limit
 
 
-def plain(value: object) -> Any:
-    """What JSON can hold: lists for arrays and tuples, None for infinities and what is not a number.
-
-    Args:
-        value: numbers, texts, arrays, and mappings or tuples of them.
-
-    Returns:
-        The same as Python's own types.
-    """
-    match value:
-        case Mapping():
-            return {name: plain(part) for name, part in value.items()}
-        case np.ndarray() | np.generic():
-            return plain(value.tolist())
-        case list() | tuple():
-            return [plain(part) for part in value]
-        case float():
-            return value if math.isfinite(value) else None
-    return value
-
-
 def print_tables(record: Mapping[str, Any], heading: str = "") -> None:
     """Print a record for a reader: one table with a row per time, then its texts, then its parts.
 
@@ -123,14 +101,8 @@ def print_tables(record: Mapping[str, Any], heading: str = "") -> None:
     """
     columns = {name: np.atleast_1d(value) for name, value in record.items() if isinstance(value, np.ndarray | float)}
     if columns:
-        table = Table(title=heading, title_justify="left")
-        for name in columns:
-            table.add_column(name, justify="right", no_wrap=True)
-        for row in zip(*columns.values(), strict=True):
-            table.add_row(*(f"{value:.6g}" for value in row))
-        console = Console()
-        # Piped, a table must not be folded to 80 columns.
-        (console if console.is_terminal else Console(width=200)).print(table)
+        rows = [[f"{value:.6g}" for value in row] for row in zip(*columns.values(), strict=True)]
+        print_table(list(columns), rows, title=heading)
     for name, value in record.items():
         if isinstance(value, Mapping):
             print_tables(value, f"{heading} {name}".strip())

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from speedlimits._checks import check_positive
 from speedlimits.report.curves import band, limit_band
-from speedlimits.report.figures.sheet import GREY, STYLE, TRIPLES, draw_band
+from speedlimits.report.figures.sheet import GREY, STYLE, TRIPLES, draw_band, plain_numbers, sheet
 from speedlimits.trajectory import Trajectory
 
 
@@ -42,36 +41,32 @@ def departure_time(reference: Trajectory, other: Trajectory, tolerance: float) -
     return float(times[near[-1] + 1 if near.size else 0])
 
 
-def comparison(runs: Mapping[str, Sequence[Trajectory]], title: str) -> Figure:
+@mpl.rc_context(STYLE)
+def comparison(runs: Mapping[str, Sequence[Trajectory]], title: str, loss: str) -> Figure:
     """Loss and inefficiency of several ensembles over time.
 
     Args:
         runs: the members of each ensemble under its label, in the order of the legend.
         title: above the panels.
+        loss: what the axis of the loss says.
 
     Returns:
         The figure, not bound to any window.
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.9), layout="constrained")
-        FigureCanvasAgg(figure)
-        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-        left, right = figure.subplots(1, 2)
-        for k, (label, members) in enumerate(runs.items()):
-            colour = TRIPLES[k % len(TRIPLES)]
-            draw_band(left, band(members, lambda run: run.losses), colour, label)
-            draw_band(right, limit_band(members, "inefficiency"), colour, label)
-            middle = limit_band(members, "inefficiency", "averaged")
-            # For a flow the two are one curve.
-            if not np.allclose(middle.mean, limit_band(members, "inefficiency").mean, rtol=1e-2, equal_nan=True):
-                draw_band(right, middle, colour, f"{label}: through the midpoints", linestyle="--")
-        left.set(xscale="log", yscale="log", xlabel="flow time $t$", ylabel=r"loss $\frac{1}{2}\sum(f-y)^2$")
-        left.set_title("Loss")
-        right.axhline(1, color=GREY, linewidth=1)
-        right.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="times slower than the limit, $T/T_{SL}$")
-        right.yaxis.set_major_formatter("{x:.3g}")
-        right.yaxis.set_minor_formatter("{x:.2g}")
-        right.tick_params(axis="y", which="minor", labelsize=7)
-        right.set_title("Inefficiency by the dissipation of the path")
-        right.legend(loc="upper left")
+    figure, (left, right) = sheet(title, 2)
+    for k, (label, members) in enumerate(runs.items()):
+        colour = TRIPLES[k % len(TRIPLES)]
+        draw_band(left, band(members, lambda run: run.losses), colour, label)
+        draw_band(right, limit_band(members, "inefficiency"), colour, label)
+        middle = limit_band(members, "inefficiency", "averaged")
+        # For a flow the two are one curve.
+        if not np.allclose(middle.mean, limit_band(members, "inefficiency").mean, rtol=1e-2, equal_nan=True):
+            draw_band(right, middle, colour, f"{label}: through the midpoints", linestyle="--")
+    left.set(xscale="log", yscale="log", xlabel="flow time $t$", ylabel=loss)
+    left.set_title("Loss")
+    right.axhline(1, color=GREY, linewidth=1)
+    right.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="times slower than the limit, $T/T_{SL}$")
+    plain_numbers(right)
+    right.set_title("Inefficiency by the dissipation of the path")
+    right.legend(loc="upper left")
     return figure

@@ -9,27 +9,29 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
 
-from speedlimits._files import write_atomically, write_text_atomically
+from speedlimits._files import write_text_atomically
+from speedlimits.report.curves import Band
 from speedlimits.report.figure1_tables import COLD, WARM, Table
 from speedlimits.report.figures import sheet
+from speedlimits.report.words import LOSSES
 
-COLOURS = {COLD: sheet.COLD, WARM: sheet.WARM}
+COLOURS = {COLD: sheet.COLD_COLOUR, WARM: sheet.WARM_COLOUR}
 STARTS = {COLD: "cold: from initialisation", WARM: "warm start"}
 TIME = "flow time $t$"
 
 
-def write(folder: Path, tables: Mapping[str, Table], title: str) -> list[Path]:
+def write(folder: Path, tables: Mapping[str, Table], title: str, loss: str = f"loss {LOSSES['squared']}") -> list[Path]:
     """Write every panel.
 
     Args:
         folder: where to; made if missing.
-        tables: from `figure1_data.tables`, with those of `figure1_data.kernel_tables` where there is a kernel.
-        title: of the sheet: network, data, the loss and the focus of panels (a) to (c).
+        tables: from `figure1_tables.tables`, with those of `figure1_tables.kernel_tables` where there is a kernel.
+        title: of the sheet: network, data and the focus of panels (a) to (c).
+        loss: what the axis of the loss says.
 
     Returns:
         The files written, the sheet first.
@@ -39,20 +41,14 @@ def write(folder: Path, tables: Mapping[str, Table], title: str) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
+    names = [name for name in PANELS if name in tables and name not in INSETS.values()]
     with mpl.rc_context(sheet.STYLE):
-        names = [name for name in PANELS if name in tables and name not in INSETS.values()]
-        columns = -(-len(names) // 2)
-        whole = Figure(figsize=(4.2 * columns, 7.4), layout="constrained")
-        FigureCanvasAgg(whole)
-        whole.suptitle(title, fontsize=11, x=0.01, ha="left")
-        for place, name in enumerate(names, start=1):
-            _draw(whole, name, tables, (2, columns, place))
-        written += _save(whole, folder / "figure1")
-        for name in names:
-            figure = Figure(figsize=(4.4, 3.6), layout="constrained")
-            FigureCanvasAgg(figure)
-            _draw(figure, name, tables, (1, 1, 1))
-            written += _save(figure, folder / f"panel_{name}")
+        sheets = {"figure1": (title, names)} | {f"panel_{name}": ("", [name]) for name in names}
+        for file, (heading, shown) in sheets.items():
+            figure, places = sheet.sheet(heading, len(shown), columns=-(-len(names) // 2), size=(4.3, 3.7))
+            for axes, name in zip(places, shown, strict=True):
+                _draw(axes, name, tables, loss)
+            written += _save(figure, folder / file)
     for name, table in tables.items():
         path = folder / f"panel_{name}.csv"
         write_text_atomically(path, to_csv(table))
@@ -77,13 +73,16 @@ def to_csv(table: Table) -> str:
 
 
 def _loss_and_accuracy(axes: Axes, table: Table) -> None:
-    _band(axes, table, "loss", sheet.COLD, "training loss")
+    sheet.draw_band(axes, _curve(table, "loss"), sheet.COLD_COLOUR, "training loss")
     axes.set(xscale="log", yscale="log", xlabel=TIME)
-    axes.set_ylabel(r"loss $\frac{1}{2}\sum(f-y)^2$", color=sheet.COLD)
-    _plain(axes)
+    axes.yaxis.label.set_color(sheet.COLD_COLOUR)
+    sheet.plain_numbers(axes)
+    if "accuracy_mean" not in table:
+        axes.set_title("(a) Loss")
+        return
     axes.set_title("(a) Loss and held-out accuracy")
     right = axes.twinx()
-    _band(right, table, "accuracy", sheet.ACCURACY, "accuracy")
+    sheet.draw_band(right, _curve(table, "accuracy"), sheet.ACCURACY, "accuracy")
     right.set_ylim(bottom=0)
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     right.set_ylabel("held-out accuracy", color=sheet.ACCURACY)
@@ -96,30 +95,23 @@ def _speed_limits(axes: Axes, table: Table) -> None:
     for start, rows in _by(table, "start"):
         at = rows["start_time"][0]
         label = STARTS[start] + (f", $t_0$ = {at:.3g}" if at else "")
-        _band(axes, rows, "speed_limit", COLOURS[start], label)
+        sheet.draw_band(axes, _curve(rows, "speed_limit"), COLOURS[start], label)
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="speed limit $T_{SL}$")
     axes.set_title("(b) Speed limit")
     axes.legend(loc="upper left")
 
 
 def _triples(axes: Axes, table: Table) -> None:
+    space = sheet.in_space(axes)
     for triple, rows in _by(table, "triple"):
-        colour = sheet.TRIPLES[(triple - 1) % len(sheet.TRIPLES)]
-        path = np.stack([rows["w1"], rows["w2"], rows["w3"]])
-        axes.plot(*path, color=colour, linewidth=1.3)
-        axes.plot(*path[:, -1:], color=colour, marker="o", markersize=3)
-    axes.set_title("(c) Paths of random weight triples")
-    axes.set(xlabel="$Δw_1$", ylabel="$Δw_2$")
-    axes.set_zlabel("$Δw_3$")  # pyright: ignore[reportAttributeAccessIssue]  (its axes are in 3D)
-    axes.locator_params(nbins=4)
-    axes.tick_params(labelsize=7, pad=-2)
-    axes.set_box_aspect(None, zoom=0.86)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        sheet.draw_triple(space, np.stack([rows["w1"], rows["w2"], rows["w3"]]), triple - 1)
+    space.set_title("(c) Paths of random weight triples")
 
 
 def _inefficiencies(axes: Axes, table: Table) -> None:
     _over_samples(axes, table, "inefficiency")
     axes.set(yscale="log", ylabel="inefficiency $T/T_{SL}$")
-    _plain(axes)
+    sheet.plain_numbers(axes)
     axes.set_title("(d) Inefficiency")
 
 
@@ -142,7 +134,7 @@ def _overlaps(axes: Axes, table: Table) -> None:
 
 
 def _spectrum(axes: Axes, table: Table) -> None:
-    axes.plot(table["rank"], table["eigenvalue"], color=sheet.COLD, linewidth=1)
+    axes.plot(table["rank"], table["eigenvalue"], color=sheet.COLD_COLOUR, linewidth=1)
     axes.set(xscale="log", yscale="log")
     axes.set_title(r"$\lambda_k$ over $k$ at $t$ = 0", fontsize=8)
     axes.tick_params(labelsize=6)
@@ -156,7 +148,7 @@ def _predictions(axes: Axes, table: Table) -> None:
         axes.plot(rows["time"], rows["predicted"], color=COLOURS[start], linestyle="--")
     axes.plot([], [], color=sheet.GREY, linestyle="--", label="predicted by the kernel there")
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="inefficiency $T/T_{SL}$")
-    _plain(axes)
+    sheet.plain_numbers(axes)
     axes.set_title("Measured, and by a constant kernel")
     # Room above the curves for what they are.
     axes.margins(y=0.2)
@@ -170,7 +162,7 @@ def _map(axes: Axes, table: Table) -> None:
     grid[rows, columns] = table["inefficiency_mean"]
     mesh = axes.pcolormesh(grid, norm=LogNorm(), cmap="cividis")
     bar = axes.figure.colorbar(mesh, ax=axes, label="$T/T_{SL}$ from $t_0$ to $t$")
-    _plain(bar.ax)
+    sheet.plain_numbers(bar.ax)
     for axis, times in ((axes.xaxis, ends), (axes.yaxis, starts)):
         chosen = np.unique(np.linspace(0, times.size - 1, 6).round().astype(int))
         axis.set_ticks((chosen + 0.5).tolist(), [f"{times[k]:.2g}" for k in chosen])
@@ -192,9 +184,10 @@ PANELS: dict[str, Callable[[Axes, Table], None]] = {
 INSETS = {"f": "f_inset"}
 
 
-def _draw(figure: Figure, name: str, tables: Mapping[str, Table], place: tuple[int, int, int]) -> None:
-    axes = figure.add_subplot(*place, projection="3d" if name == "c" else None)
+def _draw(axes: Axes, name: str, tables: Mapping[str, Table], loss: str) -> None:
     PANELS[name](axes, tables[name])
+    if name == "a":
+        axes.set_ylabel(loss, parse_math=False)
     if name in INSETS:
         PANELS[INSETS[name]](axes.inset_axes((0.12, 0.1, 0.38, 0.3)), tables[INSETS[name]])
 
@@ -226,30 +219,18 @@ def _over_samples(axes: Axes, table: Table, name: str) -> None:
     axes.legend(loc="upper left", ncols=2)
 
 
-def _plain(axes: Axes) -> None:
-    """Numbers instead of powers of ten along a logarithmic scale that spans few of them, 1, 2, 5, 10 and so on."""
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(axis="y", which="minor", labelsize=7)
-
-
 def _by(table: Table, column: str) -> list[tuple[Any, Table]]:
     """The table's rows for each value of a column, in order of appearance."""
     values = list(dict.fromkeys(table[column].tolist()))
     return [(value, {name: cells[table[column] == value] for name, cells in table.items()}) for value in values]
 
 
-def _band(axes: Axes, table: Table, name: str, colour: str, label: str) -> None:
-    mean, std = table[f"{name}_mean"], table[f"{name}_std"]
-    axes.plot(table["time"], mean, color=colour, label=label)
-    axes.fill_between(table["time"], mean - std, mean + std, color=colour, alpha=0.18, linewidth=0)
+def _curve(table: Table, name: str) -> Band:
+    return Band(table["time"], table[f"{name}_mean"], table[f"{name}_std"])
 
 
 def _save(figure: Figure, path: Path) -> list[Path]:
-    written = []
-    for suffix in ("png", "pdf"):
-        target = path.with_suffix(f".{suffix}")
-        write_atomically(target, lambda file, suffix=suffix: figure.savefig(file, format=suffix, dpi=150))
-        written.append(target)
+    written = [path.with_suffix(suffix) for suffix in (".png", ".pdf")]
+    for target in written:
+        sheet.save(figure, target)
     return written

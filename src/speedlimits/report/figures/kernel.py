@@ -3,17 +3,17 @@
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from speedlimits.bound import speed_limit
-from speedlimits.report.figures.sheet import COLD, GREY, STYLE, WARM
+from speedlimits.report.figures.sheet import COLD_COLOUR, GREY, STYLE, WARM_COLOUR, plain_numbers, sheet
 from speedlimits.report.spectrum import label, ranked, shares
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.trajectory import Trajectory
 
 
+@mpl.rc_context(STYLE)
 def kernel_figure(record: KernelRecord, run: Trajectory, title: str) -> Figure:
     """Both panels on one sheet.
 
@@ -25,19 +25,15 @@ def kernel_figure(record: KernelRecord, run: Trajectory, title: str) -> Figure:
     Returns:
         The figure, not bound to any window.
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.9), layout="constrained")
-        FigureCanvasAgg(figure)
-        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-        left, right = figure.subplots(1, 2)
-        overlaps(left, record)
-        prediction(right, record, run)
+    figure, (left, right) = sheet(title, 2)
+    overlaps(left, record)
+    prediction(right, record, run)
     return figure
 
 
 def overlaps(axes: Axes, record: KernelRecord) -> None:
     """Panel (f) of Fig. 1: the residual's overlaps with the kernel's eigenvectors, and the eigenvalues inset."""
-    for view, colour in zip(record.views, (COLD, WARM), strict=False):
+    for view, colour in zip(record.views, (COLD_COLOUR, WARM_COLOUR), strict=False):
         axes.plot(*shares(view), "o-", color=colour, markersize=3, linewidth=1, label=label(view))
     axes.set(xscale="log", yscale="log", xlabel=r"eigenvalue $\lambda$", ylabel=r"share of $\sum_k\Delta_k^2$")
     axes.set_title("Residual over the kernel's spectrum")
@@ -46,7 +42,7 @@ def overlaps(axes: Axes, record: KernelRecord) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(low * (low / high) ** 0.9, high)
     inset = axes.inset_axes((0.1, 0.1, 0.36, 0.3))
-    inset.plot(*ranked(record), color=COLD, linewidth=1)
+    inset.plot(*ranked(record), color=COLD_COLOUR, linewidth=1)
     inset.set(xscale="log", yscale="log")
     inset.set_title(r"$\lambda_k$ over $k$", fontsize=8)
     inset.tick_params(labelsize=6)
@@ -56,7 +52,7 @@ def overlaps(axes: Axes, record: KernelRecord) -> None:
 
 def prediction(axes: Axes, record: KernelRecord, run: Trajectory) -> None:
     """T/T_SL as it was measured, and as a kernel that stays the same would have it."""
-    for view, colour in zip(record.views, (COLD, WARM), strict=False):
+    for view, colour in zip(record.views, (COLD_COLOUR, WARM_COLOUR), strict=False):
         seen = view.seen(run)
         axes.plot(
             seen.times[1:],
@@ -67,8 +63,6 @@ def prediction(axes: Axes, record: KernelRecord, run: Trajectory) -> None:
         axes.plot(seen.times[1:], view.predicted(seen.times[1:]).inefficiency, color=colour, linestyle="--")
     axes.plot([], [], color=GREY, linestyle="--", label="predicted by the kernel there")
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="$T/T_{SL}$")
-    axes.yaxis.set_major_formatter("{x:.3g}")
-    axes.yaxis.set_minor_formatter("{x:.2g}")
-    axes.tick_params(axis="y", which="minor", labelsize=7)
+    plain_numbers(axes)
     axes.set_title("Predicted by the tangent kernel beside measured")
     axes.legend(loc="upper left")

@@ -1,16 +1,20 @@
-"""What figures for print share: colours, style, one band, and how they are saved."""
+"""What figures for print share: colours, style, the sheet, one band, and how they are saved."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from speedlimits._files import write_atomically
 from speedlimits.report.curves import Band
 
 # Okabe and Ito's colours: distinct to every kind of colour vision.
-COLD, WARM, ACCURACY, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
+COLD_COLOUR, WARM_COLOUR, ACCURACY, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
 TRIPLES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 # The formats of `save`: pixels, and two that scale.
@@ -28,6 +32,57 @@ STYLE: dict[Any, Any] = {
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
 }
+
+
+def sheet(
+    title: str, panels: int, *, columns: int = 2, size: tuple[float, float] = (4.8, 3.8), math: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """An empty sheet; call it and draw on it under `STYLE`.
+
+    Args:
+        title: above all panels; empty leaves it out.
+        panels: how many, from left to right and from top to bottom.
+        columns: panels beside each other, at most.
+        size: of one panel [inch].
+        math: whether dollars in the title enclose formulas; in a name of the user's they are dollars.
+
+    Returns:
+        The figure, not bound to any window, and its panels.
+    """
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=math)
+    return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(panels)]
+
+
+def in_space(axes: Axes) -> Axes3D:
+    """The panel again, with three axes instead of two."""
+    place, figure = axes.get_subplotspec(), axes.figure
+    axes.remove()
+    found = figure.add_subplot(place, projection="3d")  # pyright: ignore[reportAttributeAccessIssue]
+    found.set(xlabel="$Δw_1$", ylabel="$Δw_2$", zlabel="$Δw_3$")
+    found.locator_params(nbins=4)
+    found.tick_params(labelsize=7, pad=-2)
+    found.set_box_aspect(None, zoom=0.86)  # pyright: ignore[reportArgumentType]  (the stub says int)
+    return found
+
+
+def draw_triple(axes: Axes3D, path: np.ndarray, index: int) -> None:
+    """Draw one path (its three coordinates) in the colour of its index, with a dot at its end."""
+    colour = TRIPLES[index % len(TRIPLES)]
+    axes.plot(*path, color=colour, linewidth=1.3)
+    axes.plot(*path[:, -1:], color=colour, marker="o", markersize=3)
+
+
+def plain_numbers(axes: Axes) -> None:
+    """Numbers instead of powers of ten along a logarithmic scale that spans few of them, 1, 2, 5, 10 and so on."""
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="minor", labelsize=7)
 
 
 def save(figure: Figure, path: str | Path) -> None:

@@ -1,16 +1,15 @@
 """Figures of the closed forms, by matplotlib: the speed limit over time, what it is made of, and densities."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from speedlimits.bound import SpeedLimit
-from speedlimits.report.figures.sheet import COLD, GREY, STYLE, WARM
+from speedlimits.report.figures.sheet import COLD_COLOUR, GREY, STYLE, WARM_COLOUR, plain_numbers, sheet
 from speedlimits.theory.fokker_planck import FokkerPlanckSolution
 
 Times = Float64[np.ndarray, " times"]
@@ -44,18 +43,20 @@ def flow(curve: SpeedLimit, asked: SpeedLimit, title: str, asymptotic: SpeedLimi
     Returns:
         The figure, not bound to any window.
     """
-    figure, (left, right) = _sheet(title, 2)
+    figure, (left, right) = sheet(title, 2, math=True)
     _speed_limit_panel(left, curve, asked)
     for name, style, label in (
         ("inefficiency", "-", "$T/T_{SL}$"),
         ("geometric", ":", "geometric: the path bends"),
         ("pace", "--", "pace: the speed varies"),
     ):
-        right.plot(curve.time, getattr(curve, name), color=COLD, linestyle=style, label=label)
-    right.plot(asked.time, asked.inefficiency, "o", color=COLD, markersize=4)
+        right.plot(curve.time, getattr(curve, name), color=COLD_COLOUR, linestyle=style, label=label)
+    right.plot(asked.time, asked.inefficiency, "o", color=COLD_COLOUR, markersize=4)
     if asymptotic is not None:
         for axes, name in ((left, "speed_limit"), (right, "inefficiency")):
-            axes.plot(asymptotic.time, getattr(asymptotic, name), color=WARM, linewidth=1.2, label="asymptotic form")
+            axes.plot(
+                asymptotic.time, getattr(asymptotic, name), color=WARM_COLOUR, linewidth=1.2, label="asymptotic form"
+            )
     right.axhline(1, color=GREY, linewidth=1)
     right.set(xscale="log", xlabel="flow time $T$", ylabel="times slower than the limit")
     top = np.nanmax(np.append(curve.inefficiency, 1.1))
@@ -63,9 +64,7 @@ def flow(curve: SpeedLimit, asked: SpeedLimit, title: str, asymptotic: SpeedLimi
         right.set_ylim(0.97, 1.05 * top)
     else:
         right.set_yscale("log")
-        right.yaxis.set_major_formatter("{x:.3g}")
-        right.yaxis.set_minor_formatter("{x:.2g}")
-        right.tick_params(axis="y", which="minor", labelsize=7)
+        plain_numbers(right)
     right.set_title("Inefficiency = geometric × pace")
     left.legend()
     right.legend()
@@ -84,7 +83,7 @@ def densities(solution: FokkerPlanckSolution, curve: SpeedLimit, title: str) -> 
     Returns:
         The figure, not bound to any window.
     """
-    figure, (left, right) = _sheet(title, 2)
+    figure, (left, right) = sheet(title, 2, math=True)
     x, width = solution.points, np.diff(solution.edges)
     left.plot(x, solution.start / width, color=GREY, linestyle=":", label="start")
     left.plot(x, solution.gibbs / width, color=GREY, linestyle="--", label="equilibrium")
@@ -120,13 +119,17 @@ def regression(
     Returns:
         The figure, not bound to any window.
     """
-    figure, (left, right) = _sheet(title, 2)
+    figure, (left, right) = sheet(title, 2, math=True)
     finite = np.isfinite(asked.time)
     _speed_limit_panel(left, curve, asked[finite])
-    right.plot(curve.time, curve.w2_squared, color=COLD, label=r"squared distance $\mathcal{W}_2$")
-    right.plot(curve.time, curve.dissipation, color=WARM, label="dissipation per sample $(nβ)^{-1}R$")
+    right.plot(curve.time, curve.w2_squared, color=COLD_COLOUR, label=r"squared distance $\mathcal{W}_2$")
+    right.plot(curve.time, curve.dissipation, color=WARM_COLOUR, label="dissipation per sample $(nβ)^{-1}R$")
     curves = list(right.lines)
-    for axes, name, colour in ((left, "speed_limit", COLD), (right, "w2_squared", COLD), (right, "dissipation", WARM)):
+    for axes, name, colour in (
+        (left, "speed_limit", COLD_COLOUR),
+        (right, "w2_squared", COLD_COLOUR),
+        (right, "dissipation", WARM_COLOUR),
+    ):
         values = getattr(asked, name)
         axes.plot(asked.time[finite], values[finite], "o", color=colour, markersize=4)
         for value in values[~finite]:
@@ -157,24 +160,17 @@ def misprint(temperatures: Times, printed: SpeedLimit, corrected: SpeedLimit, ti
     Returns:
         The figure, not bound to any window.
     """
-    figure, (axes,) = _sheet(title, 1)
-    axes.plot(temperatures, printed.speed_limit, color=WARM, linestyle="--", label="as printed")
-    axes.plot(temperatures, corrected.speed_limit, color=COLD, label="corrected")
+    figure, (axes,) = sheet(title, 1, math=True)
+    axes.plot(temperatures, printed.speed_limit, color=WARM_COLOUR, linestyle="--", label="as printed")
+    axes.plot(temperatures, corrected.speed_limit, color=COLD_COLOUR, label="corrected")
     axes.set(xscale="log", yscale="log", xlabel="inverse temperature $β$", ylabel="speed limit $T_{SL}$ at $T=∞$")
     axes.legend()
     return figure
 
 
-def _sheet(title: str, panels: int) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(4.8 * panels, 3.9), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
-    return figure, [figure.add_subplot(1, panels, k + 1) for k in range(panels)]
-
-
 def _speed_limit_panel(axes: Axes, curve: SpeedLimit, asked: SpeedLimit) -> None:
     axes.plot(curve.time, curve.time, color=GREY, linewidth=1, linestyle="--", label="$T_{SL}=T$: as fast as possible")
-    axes.plot(curve.time, curve.speed_limit, color=COLD, label="$T_{SL}$")
-    axes.plot(asked.time, asked.speed_limit, "o", color=COLD, markersize=4)
+    axes.plot(curve.time, curve.speed_limit, color=COLD_COLOUR, label="$T_{SL}$")
+    axes.plot(asked.time, asked.speed_limit, "o", color=COLD_COLOUR, markersize=4)
     axes.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="speed limit $T_{SL}$")
     axes.set_title("Speed limit: the least time physics allows")

@@ -6,8 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from speedlimits.bound import speed_limit
-from speedlimits.report.figures.sheet import COLD, WARM
-from speedlimits.report.pages.panels import LAYOUT, LOGARITHMIC, POINTS
+from speedlimits.report.figures.sheet import COLD_COLOUR, WARM_COLOUR
+from speedlimits.report.pages.panels import LAYOUT, LOGARITHMIC, POINTS, add_line
 from speedlimits.report.spectrum import label, ranked, shares
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.trajectory import Trajectory
@@ -16,7 +16,7 @@ from speedlimits.trajectory import Trajectory
 def overlaps(record: KernelRecord) -> go.Figure:
     """The residual's overlaps with the kernel's eigenvectors, and the eigenvalues inset."""
     figure = go.Figure()
-    for view, colour in zip(record.views, (COLD, WARM), strict=False):
+    for view, colour in zip(record.views, (COLD_COLOUR, WARM_COLOUR), strict=False):
         places, heights = shares(view)
         figure.add_scatter(
             x=places,
@@ -33,7 +33,7 @@ def overlaps(record: KernelRecord) -> go.Figure:
         x=ranks[::step],
         y=eigenvalues[::step],
         mode="lines",
-        line={"color": COLD, "width": 1},
+        line={"color": COLD_COLOUR, "width": 1},
         xaxis="x2",
         yaxis="y2",
         name="λ<sub>k</sub>",
@@ -41,14 +41,23 @@ def overlaps(record: KernelRecord) -> go.Figure:
     )
     small: dict[str, Any] = {"type": "log", "exponentformat": "power", "tickfont": {"size": 10}, "nticks": 4}
     figure.add_annotation(
-        text="λ<sub>k</sub> by rank", x=0.4, y=0.97, xref="paper", yref="paper", xanchor="right", showarrow=False
+        text="λ<sub>k</sub> by rank", x=0.26, y=0.36, xref="paper", yref="paper", xanchor="center", showarrow=False
     )
+    # Below the curves: inset and legend cover no point.
+    heights = np.log10(np.concatenate([shares(view)[1] for view in record.views]))
+    low, high = heights.min(), heights.max()
+    span = max(high - low, 1.0)
     figure.update_layout(
         LAYOUT | {"hovermode": "closest", "legend": LAYOUT["legend"] | {"x": 0.55, "y": 0.04}},
         xaxis={**LOGARITHMIC, "title": "eigenvalue λ"},
-        yaxis={**LOGARITHMIC, "title": "share of ΣΔ<sub>k</sub>²"},
-        xaxis2={**small, "domain": [0.1, 0.42], "anchor": "y2"},
-        yaxis2={**small, "domain": [0.66, 0.98], "anchor": "x2"},
+        yaxis={
+            **LOGARITHMIC,
+            "dtick": 2,
+            "title": "share of ΣΔ<sub>k</sub>²",
+            "range": [low - 0.9 * span, high + 0.1 * span],
+        },
+        xaxis2={**small, "dtick": 1, "domain": [0.1, 0.42], "anchor": "y2"},
+        yaxis2={**small, "dtick": 2, "domain": [0.09, 0.3], "anchor": "x2"},
     )
     return figure
 
@@ -56,7 +65,7 @@ def overlaps(record: KernelRecord) -> go.Figure:
 def prediction(record: KernelRecord, run: Trajectory) -> go.Figure:
     """T/T_SL as it was measured, and as a kernel that stays the same would have it."""
     figure = go.Figure()
-    for view, colour in zip(record.views, (COLD, WARM), strict=False):
+    for view, colour in zip(record.views, (COLD_COLOUR, WARM_COLOUR), strict=False):
         seen = view.seen(run)
         step = -(-len(seen) // POINTS)
         times = seen.times[1::step]
@@ -65,17 +74,10 @@ def prediction(record: KernelRecord, run: Trajectory) -> go.Figure:
             ("predicted", "dash", view.predicted(times).inefficiency),
         )
         for name, dash, values in curves:
-            figure.add_scatter(
-                x=times,
-                y=values,
-                mode="lines",
-                line={"color": colour, "dash": dash},
-                name=f"{name} {label(view)}",
-                hovertemplate="%{y:.4g}",
-            )
+            add_line(figure, times, np.asarray(values), colour, f"{name} {label(view)}", dash=dash)
     figure.update_layout(
         LAYOUT,
         xaxis={**LOGARITHMIC, "title": "time since the start T"},
-        yaxis={"type": "log", "title": "T/T<sub>SL</sub>", "dtick": "D2", "gridcolor": "#eee"},
+        yaxis={"type": "log", "title": "T/T<sub>SL</sub>", "gridcolor": "#eee"},
     )
     return figure

@@ -1,34 +1,16 @@
-"""One self-contained HTML page about a study: opens from disk, needs no network."""
+"""The page about a run, or about any trajectories."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import plotly.io
-import plotly.offline
-
-from speedlimits._files import write_text_atomically
-from speedlimits.report.curves import warm_views
+from speedlimits.report.curves import later_views
 from speedlimits.report.pages import kernel as kernel_panels
 from speedlimits.report.pages import panels
-from speedlimits.report.words import number, verdict
+from speedlimits.report.pages.render import render
+from speedlimits.report.words import columns, loss_label, measured, name, sure, title, verdict
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.trajectory import Trajectory
-
-# (key of summary.json, heading, tooltip, format) of the table's columns.
-COLUMNS = (
-    ("loss_initial", "L(0)", "training loss ½Σ(f−y)² at the start", ".4g"),
-    ("loss_final", "L(T)", "training loss at the end", ".4g"),
-    ("dissipation", "ΔL", "loss drop: dissipation of the flow, Eq. (6)", ".4g"),
-    ("w2_squared", "|Δθ|²", "squared distance between first and last weights", ".4g"),
-    ("speed_limit", "T<sub>SL</sub>", "least time physics allows, Eq. (7)", ".4g"),
-    ("inefficiency", "T/T<sub>SL</sub>", "times slower than the limit, Eq. (12)", ".3g"),
-    ("geometric", "geometric", "(path length)²/|Δθ|²: what bends cost", ".3g"),
-    ("pace", "pace", "what varying speed costs", ".3g"),
-    ("discretisation_share", "share", "part of the path dissipation that the loss drop misses", ".2%"),
-    ("test_accuracy", "accuracy", "on the held-out images", ".1%"),
-)
 
 
 def write_page(
@@ -44,8 +26,8 @@ def write_page(
     Args:
         path: the file.
         summary: contents of ``summary.json``.
-        provenance: contents of ``provenance.json``.
-        config: the study's configuration as a mapping.
+        provenance: contents of ``provenance.json``; empty where there is none, which leaves the configuration out.
+        config: the run's configuration by key; at least ``warm_start``.
         trajectories: the members, in the order of the summary.
         kernel: what `speedlimits kernel` found out about one of them, if it was asked.
 
@@ -55,35 +37,32 @@ def write_page(
     """
     if not trajectories:
         raise ValueError("`trajectories` must hold at least one member; it is empty.")
-    warm = warm_views(trajectories, config["warm_start"] * trajectories[0].time)
+    warm = later_views(trajectories, config["warm_start"])
     figures = {
         "speed_limits": panels.speed_limits(trajectories, warm),
         "inefficiencies": panels.inefficiencies(trajectories, warm),
-        "loss": panels.loss_and_accuracy(trajectories),
-        "triples": panels.weight_triples(trajectories[0]),
+        "loss": panels.loss_and_accuracy(trajectories, loss_label(summary)),
     }
+    if trajectories[0].weight_traces.shape[1]:
+        figures["triples"] = panels.weight_triples(trajectories[0])
     if kernel is not None:
         member = trajectories[[row["seed"] for row in summary["members"]].index(kernel.seed)]
         figures["overlaps"] = kernel_panels.overlaps(kernel)
         figures["prediction"] = kernel_panels.prediction(kernel, member)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("speedlimits.report"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["number"] = number
-    page = environment.get_template("report.html.j2").render(
+    render(
+        path,
+        "run.html.j2",
+        figures,
         summary=summary,
+        name=name(summary),
+        title=title(summary),
+        loss=loss_label(summary),
         provenance=provenance,
         config=config,
-        columns=COLUMNS,
+        sure=sure(summary),
+        accuracy=measured(summary, "test_accuracy"),
+        columns=columns(summary),
         verdict=verdict(summary)[1:],
         warm=warm[0] if warm else None,
         kernel=kernel,
-        plotly_js=plotly.offline.get_plotlyjs(),
-        panels={
-            name: plotly.io.to_html(
-                figure, full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True}
-            )
-            for name, figure in figures.items()
-        },
     )
-    write_text_atomically(Path(path), page)

@@ -1,13 +1,14 @@
 """The same panels for the browser, by plotly."""
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from speedlimits.report.curves import Band, band, limit_band
-from speedlimits.report.figures.sheet import ACCURACY, COLD, GREY, TRIPLES, WARM
+from speedlimits.report.curves import Band, band, has_accuracy, limit_band
+from speedlimits.report.figures.sheet import ACCURACY, COLD_COLOUR, GREY, TRIPLES, WARM_COLOUR
 from speedlimits.trajectory import Trajectory
 
 # More points than pixels only make the page heavy.
@@ -24,43 +25,38 @@ LAYOUT: dict[str, Any] = {
 LOGARITHMIC = {"type": "log", "exponentformat": "power", "dtick": 1, "showgrid": True, "gridcolor": "#eee"}
 
 
-def loss_and_accuracy(cold: Sequence[Trajectory]) -> go.Figure:
-    """Loss on the left scale, held-out accuracy on the right, over flow time."""
+def loss_and_accuracy(cold: Sequence[Trajectory], loss: str) -> go.Figure:
+    """Loss on the left scale; held-out accuracy, where it was measured, on the right; over flow time."""
     figure = go.Figure()
-    _add(figure, band(cold, lambda run: run.losses), COLD, "training loss")
-    _add(figure, band(cold, lambda run: run.test_accuracy), ACCURACY, "held-out accuracy", yaxis="y2")
-    figure.update_layout(
+    add_band(figure, band(cold, lambda run: run.losses), COLD_COLOUR, "training loss")
+    if has_accuracy(cold):
+        add_band(figure, band(cold, lambda run: run.test_accuracy), ACCURACY, "held-out accuracy", yaxis="y2")
+        figure.update_layout(
+            yaxis2={
+                "title": {"text": "accuracy", "font": {"color": ACCURACY}},
+                "overlaying": "y",
+                "side": "right",
+                "range": [0, 1],
+                "tickvals": [0, 0.25, 0.5, 0.75, 1],
+                "tickformat": ".0%",
+            },
+        )
+    return figure.update_layout(
         LAYOUT | {"legend": LAYOUT["legend"] | {"x": 0.02, "y": 0.5}},
         xaxis={**LOGARITHMIC, "title": "flow time t"},
-        yaxis={**LOGARITHMIC, "title": {"text": "loss ½Σ(f−y)²", "font": {"color": COLD}}},
-        yaxis2={
-            "title": {"text": "accuracy", "font": {"color": ACCURACY}},
-            "overlaying": "y",
-            "side": "right",
-            "range": [0, 1],
-            "tickvals": [0, 0.25, 0.5, 0.75, 1],
-            "tickformat": ".0%",
-        },
+        yaxis={**LOGARITHMIC, "dtick": None, "title": {"text": escape(loss), "font": {"color": COLD_COLOUR}}},
     )
-    return figure
 
 
 def speed_limits(cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> go.Figure:
     """T_SL against T, from initialisation and from the warm start."""
     figure = go.Figure()
     curve = limit_band(cold, "speed_limit")
-    span = [curve.times[0], curve.times[-1]]
-    figure.add_scatter(
-        x=span,
-        y=span,
-        mode="lines",
-        line={"color": GREY, "dash": "dash", "width": 1},
-        name="T<sub>SL</sub> = T",
-        hoverinfo="skip",
-    )
-    _add(figure, curve, COLD, "from initialisation")
+    span = curve.times[[0, -1]]
+    add_line(figure, span, span, GREY, "T<sub>SL</sub> = T", dash="dash")
+    add_band(figure, curve, COLD_COLOUR, "from initialisation")
     if warm:
-        _add(figure, limit_band(warm, "speed_limit"), WARM, f"from t₀ = {warm[0].start_time:.3g}")
+        add_band(figure, limit_band(warm, "speed_limit"), WARM_COLOUR, f"from t₀ = {warm[0].start_time:.3g}")
     figure.update_layout(
         LAYOUT,
         xaxis={**LOGARITHMIC, "title": "time since the start T"},
@@ -72,15 +68,20 @@ def speed_limits(cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> go.F
 def inefficiencies(cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> go.Figure:
     """T/T_SL over time and its two exact factors."""
     figure = go.Figure()
-    _add(figure, limit_band(cold, "inefficiency"), COLD, "T/T<sub>SL</sub>")
-    _add(figure, limit_band(cold, "geometric"), COLD, "geometric: the path bends", dash="dot")
-    _add(figure, limit_band(cold, "pace"), COLD, "pace: the speed varies", dash="dash")
+    add_band(figure, limit_band(cold, "inefficiency"), COLD_COLOUR, "T/T<sub>SL</sub>")
+    add_band(figure, limit_band(cold, "geometric"), COLD_COLOUR, "geometric: the path bends", dash="dot")
+    add_band(figure, limit_band(cold, "pace"), COLD_COLOUR, "pace: the speed varies", dash="dash")
     if warm:
-        _add(figure, limit_band(warm, "inefficiency"), WARM, f"T/T<sub>SL</sub> from t₀ = {warm[0].start_time:.3g}")
+        add_band(
+            figure,
+            limit_band(warm, "inefficiency"),
+            WARM_COLOUR,
+            f"T/T<sub>SL</sub> from t₀ = {warm[0].start_time:.3g}",
+        )
     figure.update_layout(
         LAYOUT,
         xaxis={**LOGARITHMIC, "title": "time since the start T"},
-        yaxis={"type": "log", "title": "times slower than the limit", "dtick": "D2", "gridcolor": "#eee"},
+        yaxis={"type": "log", "title": "times slower than the limit", "gridcolor": "#eee"},
     )
     return figure
 
@@ -97,20 +98,54 @@ def weight_triples(run: Trajectory) -> go.Figure:
         )
     figure.update_layout(
         LAYOUT | {"margin": {"l": 0, "r": 0, "t": 0, "b": 0}},
-        scene={"xaxis": {"title": "Δw₁"}, "yaxis": {"title": "Δw₂"}, "zaxis": {"title": "Δw₃"}},
+        scene={
+            **{f"{axis}axis": {"title": f"Δw{index}", "nticks": 5} for axis, index in zip("xyz", "₁₂₃", strict=True)},
+            "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1.1}, "center": {"x": 0, "y": 0, "z": -0.2}},
+        },
     )
     return figure
 
 
-def _add(figure: go.Figure, curve: Band, colour: str, name: str, dash: str = "solid", **where: Any) -> None:
+def add_line(
+    figure: go.Figure, x: np.ndarray, y: np.ndarray, colour: str, name: str, dash: str = "solid", **where: Any
+) -> None:
+    """Draw one curve."""
+    line = {"color": colour, "dash": dash}
+    figure.add_scatter(x=x, y=y, mode="lines", line=line, name=name, hovertemplate="%{y:.4g}", **where)
+
+
+def add_band(
+    figure: go.Figure,
+    curve: Band,
+    colour: str,
+    name: str,
+    dash: str = "solid",
+    *,
+    logarithmic: bool = True,
+    line: bool = True,
+    **where: Any,
+) -> None:
+    """Draw one deviation as a shade and, unless asked not to, the mean as a line.
+
+    Args:
+        figure: where.
+        curve: the band.
+        colour: of both.
+        name: in the legend.
+        dash: of the line.
+        logarithmic: whether the scale is, so that a shade reaching below zero ends at the mean.
+        line: whether the mean is drawn.
+        where: the axes, for plotly.
+    """
     curve = curve.thinned(POINTS)
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     low, high = curve.mean - curve.std, curve.mean + curve.std
-    # A logarithmic axis has no place for a band that reaches below zero.
-    low = np.where((low > 0) | (curve.mean <= 0), low, curve.mean)
+    if logarithmic:
+        low = np.where((low > 0) | (curve.mean <= 0), low, curve.mean)
     figure.add_scatter(
         x=np.concatenate([curve.times, curve.times[::-1]]),
         y=np.concatenate([high, low[::-1]]),
+        mode="lines",
         fill="toself",
         fillcolor=f"rgba({red},{green},{blue},0.15)",
         line={"width": 0},
@@ -118,12 +153,5 @@ def _add(figure: go.Figure, curve: Band, colour: str, name: str, dash: str = "so
         showlegend=False,
         **where,
     )
-    figure.add_scatter(
-        x=curve.times,
-        y=curve.mean,
-        mode="lines",
-        line={"color": colour, "dash": dash},
-        name=name,
-        hovertemplate="%{y:.4g}",
-        **where,
-    )
+    if line:
+        add_line(figure, curve.times, curve.mean, colour, name, dash, **where)

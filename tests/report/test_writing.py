@@ -1,0 +1,148 @@
+"""`report.write` and `report.write_trajectories`: what lies where, from runs and from loops of one's own."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from speedlimits import Recorder, RunConfig, Trajectory, report
+from speedlimits.report.curves import band
+from speedlimits.report.figures.overview import overview
+from speedlimits.runs.kernel import KernelRecord, KernelView
+from speedlimits.runs.run import Run
+from speedlimits.runs.summary import summarise
+from tests.report.members import CONFIG, FACTS, RUNS, SUMMARY, member
+
+
+def run(path: Path, config: RunConfig = CONFIG, summary=SUMMARY, members=RUNS) -> Run:
+    return Run(path, config, summary, {"python": "3"}, dict(enumerate(members)))
+
+
+def loop(seed: int, steps: int = 40) -> Trajectory:
+    """Minibatches and Adam, watched by a recorder: no accuracy, a loss that is noisy."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 1))
+    inputs = torch.randn(32, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    recorder = Recorder().attach(optimizer)
+    for step in range(steps):
+        batch = inputs[8 * (step % 4) :][:8]
+        loss = (model(batch) - batch.sum(dim=1, keepdim=True)).square().mean()
+        recorder.record(loss=loss)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return recorder.trajectory()
+
+
+def text(page: str) -> str:
+    """What a reader sees: the page without its programs."""
+    return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+
+
+def without_accuracy(runs: list[Trajectory]) -> list[Trajectory]:
+    return [dataclasses.replace(each, test_accuracy=np.full(len(each), np.nan)) for each in runs]
+
+
+def test_report_lies_in_the_runs_folder_or_elsewhere(tmp_path):
+    """Page and figure, by default beside the run; elsewhere in a folder that is made for them."""
+    (tmp_path / "run").mkdir()
+    assert report.write(run(tmp_path / "run")) == tmp_path / "run" / "report.html"
+    assert report.write(run(tmp_path / "run"), tmp_path / "new" / "one") == tmp_path / "new" / "one" / "report.html"
+    for folder in (tmp_path / "run", tmp_path / "new" / "one"):
+        assert {path.name for path in folder.iterdir()} == {"report.html", "overview.png"}
+
+
+def test_kernel_of_the_run_is_drawn(tmp_path):
+    """Where kernel.npz lies, its picture is made and the page has two more panels."""
+    modes = np.array([3.0, 1.0])
+    views = (KernelView(start_time=0.0, eigenvalues=modes, residual=modes, top=modes),)
+    KernelRecord(
+        seed=1, pairs=2, matrix_free=False, chosen=0, views=views, drift_times=np.ones(1), drift=np.ones(1)
+    ).save(tmp_path / "kernel.npz")
+    page = report.write(run(tmp_path), tmp_path / "out").read_text()
+    assert (tmp_path / "out" / "kernel.png").exists()
+    assert page.count('class="plotly-graph-div"') == 6
+
+
+def test_configuration_of_ones_own_problem_is_its_own(tmp_path):
+    """The page of a problem of one's own has its name, and no width or data set that it never had."""
+    config = dataclasses.replace(CONFIG, problem="wine.py:wine", samples="auto")
+    facts = {"name": "wine, LayerNorm MLP", "loss_name": "cross_entropy", "samples": 100}
+    runs = without_accuracy(RUNS)
+    summary = summarise(config, [FACTS | facts | {"seed": seed} for seed in range(3)], runs)
+    page = report.write(run(tmp_path, config, summary, runs)).read_text()
+    assert "<title>Speed limit of wine, LayerNorm MLP, n = 100</title>" in page
+    assert "<dt>problem</dt><dd>wine.py:wine</dd>" in page
+    assert "loss cross-entropy" in page
+    assert "½Σ(f−y)²" not in page
+    for word in ("<dt>width</dt>", "<dt>dataset</dt>", "accuracy"):
+        assert word not in text(page), word
+
+
+def test_runs_from_before_problems_had_names(tmp_path):
+    """A summary without name and loss has those of the built-in networks."""
+    old = {key: value for key, value in SUMMARY.items() if key not in {"name", "loss_name"}}
+    page = report.write(run(tmp_path, summary=old)).read_text()
+    assert f"Speed limit of {SUMMARY['model']} on {SUMMARY['dataset']}, n = " in page
+    assert "loss ½Σ(f−y)²" in page
+
+
+def test_loops_of_ones_own_are_reported(tmp_path):
+    """What a recorder saw becomes a page: its own speed limit, a row for each loop, nothing about accuracy."""
+    loops = [loop(0), loop(1)]
+    page = report.write_trajectories(loops, tmp_path / "new", title="Adam on sums").read_text()
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"report.html", "overview.png"}
+    mean = band(loops, lambda each: each.path_dissipation * each.times / np.maximum(each.w2_squared, 1e-300)).mean[-1]
+    assert f"<h1>{mean:.3g} times slower than thermodynamics allows</h1>" in page
+    assert "<title>Speed limit of Adam on sums</title>" in page
+    assert page.count("<tr>") == 1 + 2 + 2
+    assert page.count('class="plotly-graph-div"') == 4
+    for word in ("accuracy", "Configuration", "Provenance", "½Σ", "None", "nan"):
+        assert word not in text(page), word
+
+
+def test_bare_trajectories_are_reported(tmp_path):
+    """Times, losses and lengths are enough: one network, without accuracy, weight triples or kept weights."""
+    full = member(0)
+    names = ("times", "losses", "w2_squared", "arc_lengths", "path_dissipation")
+    bare = Trajectory(**{name: getattr(full, name) for name in names})
+    page = report.write_trajectories([bare], tmp_path, title="bare", loss_name="hinge").read_text()
+    assert page.count('class="plotly-graph-div"') == 3
+    assert "loss hinge" in page
+    assert "gradients per network" not in page
+
+
+def test_run_that_began_later_has_its_warm_start(tmp_path):
+    """A loop whose first record was at time 5 starts again at 5 and a share of what follows."""
+    late = dataclasses.replace(member(0), start_time=5.0)
+    page = report.write_trajectories([late], tmp_path, title="late", warm_start=0.1).read_text()
+    kept = late.snapshot_times
+    assert f"from t₀ = {5 + kept[np.abs(kept - 0.1).argmin()]:.3g}" in page
+
+
+@pytest.mark.parametrize(
+    ("trajectories", "message"),
+    [
+        ([], "`trajectories` must hold at least one; it is empty."),
+        ([member(0), member(0, 50)], "`trajectories` must have common times; those of trajectories[1] differ."),
+    ],
+)
+def test_trajectories_are_checked(tmp_path, trajectories, message):
+    """Nothing to report, or members that cannot be averaged, is named."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        report.write_trajectories(trajectories, tmp_path, title="x")
+
+
+def test_accuracy_has_an_axis_only_where_it_was_measured():
+    """Without accuracy the overview has no axis for it, without triples no panel for them."""
+    bare = [dataclasses.replace(each, weight_traces=np.empty((len(each), 0, 3))) for each in without_accuracy(RUNS)]
+    labels = [
+        [axes.get_ylabel() for axes in overview(runs, [], "x").axes] for runs in (RUNS, without_accuracy(RUNS), bare)
+    ]
+    assert [len(each) for each in labels] == [5, 4, 3]
+    assert ["accuracy" in each for each in labels] == [True, False, False]
