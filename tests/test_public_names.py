@@ -30,7 +30,6 @@ NAMES = {
         residual_measure spectral_density top_eigenpairs
     """,
     "models": "FCN Myrtle5 NTKConv3x3 NTKLinear",
-    "report": "write write_trajectories",
     "runs": """
         KernelRecord KernelView MemberStore NoisyConfig NoisyRun Plan RecordedProblem Run RunConfig RunFolder load_run
         load_study

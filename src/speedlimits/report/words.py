@@ -100,7 +100,9 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _spread(table: Mapping[str, Any], key: str) -> str:
-    return f"{number(table['mean'][key], '.3g')} ± {number(table['std'][key], '.2g')}"
+    mean, std = number(table["mean"][key], ".3g"), table["std"][key]
+    # One network has none.
+    return mean if std == 0 else f"{mean} ± {number(std, '.2g')}"
 
 
 def _agreement(summary: Mapping[str, Any]) -> str:

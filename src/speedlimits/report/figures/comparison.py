@@ -63,6 +63,7 @@ def comparison(runs: Mapping[str, Sequence[Trajectory]], title: str, loss: str) 
         if not np.allclose(middle.mean, limit_band(members, "inefficiency").mean, rtol=1e-2, equal_nan=True):
             draw_band(right, middle, colour, f"{label}: through the midpoints", linestyle="--")
     left.set(xscale="log", yscale="log", xlabel="flow time $t$", ylabel=loss)
+    plain_numbers(left)
     left.set_title("Loss")
     right.axhline(1, color=GREY, linewidth=1)
     right.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="times slower than the limit, $T/T_{SL}$")

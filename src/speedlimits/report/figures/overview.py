@@ -54,9 +54,7 @@ def loss_and_accuracy(axes: Axes, cold: Sequence[Trajectory], loss: str) -> None
     draw_band(axes, band(cold, lambda run: run.losses), COLD_COLOUR, "training loss")
     axes.set(xscale="log", yscale="log", xlabel="flow time $t$")
     axes.set_ylabel(loss, color=COLD_COLOUR, parse_math=False)
-    low, high = axes.get_ylim()
-    if high < 100 * low:
-        plain_numbers(axes)
+    plain_numbers(axes)
     if not has_accuracy(cold):
         axes.set_title("Loss")
         return

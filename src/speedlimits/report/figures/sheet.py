@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from speedlimits._files import write_atomically
@@ -78,9 +78,13 @@ def draw_triple(axes: Axes3D, path: np.ndarray, index: int) -> None:
 
 
 def plain_numbers(axes: Axes) -> None:
-    """Numbers instead of powers of ten along a logarithmic scale that spans few of them, 1, 2, 5, 10 and so on."""
+    """Numbers along a logarithmic scale that spans up to three powers of ten, to be called when all is drawn."""
+    low, high = axes.get_ylim()
+    if high > 1e3 * low:
+        return
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    # 1, 2, 5, 10 and so on; along less than that, as many as there is room for.
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)) if high > 5 * low else MaxNLocator(8, steps=[1, 2, 5, 10]))
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.tick_params(axis="y", which="minor", labelsize=7)
 

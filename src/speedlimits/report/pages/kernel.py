@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from speedlimits.bound import speed_limit
 from speedlimits.report.figures.sheet import COLD_COLOUR, WARM_COLOUR
-from speedlimits.report.pages.panels import LAYOUT, LOGARITHMIC, POINTS, add_line
+from speedlimits.report.pages.panels import CLOSE, LAYOUT, LOGARITHMIC, POINTS, add_line
 from speedlimits.report.spectrum import label, ranked, shares
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.trajectory import Trajectory
@@ -44,8 +44,8 @@ def overlaps(record: KernelRecord) -> go.Figure:
         text="λ<sub>k</sub> by rank", x=0.26, y=0.36, xref="paper", yref="paper", xanchor="center", showarrow=False
     )
     # Below the curves: inset and legend cover no point.
-    heights = np.log10(np.concatenate([shares(view)[1] for view in record.views]))
-    low, high = heights.min(), heights.max()
+    heights = np.concatenate([shares(view)[1] for view in record.views])
+    low, high = np.log10(heights[heights > 0].min()), np.log10(heights.max())
     span = max(high - low, 1.0)
     figure.update_layout(
         LAYOUT | {"hovermode": "closest", "legend": LAYOUT["legend"] | {"x": 0.55, "y": 0.04}},
@@ -78,6 +78,6 @@ def prediction(record: KernelRecord, run: Trajectory) -> go.Figure:
     figure.update_layout(
         LAYOUT,
         xaxis={**LOGARITHMIC, "title": "time since the start T"},
-        yaxis={"type": "log", "title": "T/T<sub>SL</sub>", "gridcolor": "#eee"},
+        yaxis={**CLOSE, "title": "T/T<sub>SL</sub>"},
     )
     return figure

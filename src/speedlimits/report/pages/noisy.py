@@ -10,11 +10,11 @@ import plotly.graph_objects as go
 
 from speedlimits.report.curves import Band
 from speedlimits.report.figures.sheet import ACCURACY, COLD_COLOUR, GREY, WARM_COLOUR
-from speedlimits.report.pages.panels import LAYOUT, LOGARITHMIC, add_band, add_line
+from speedlimits.report.pages.panels import CLOSE, LAYOUT, LOGARITHMIC, add_band, add_line
 from speedlimits.report.pages.render import render
 from speedlimits.report.words import ESTIMATES, NOISY_COLUMNS, loss_label, name
 
-TIME = {**LOGARITHMIC, "dtick": None, "title": "flow time T"}
+TIME = {**CLOSE, "title": "flow time T"}
 # For curves that start high: the legend where they end.
 FALLING = LAYOUT | {"legend": {"x": 0.98, "y": 0.98, "xanchor": "right", "bgcolor": "rgba(255,255,255,0.7)"}}
 
@@ -48,7 +48,7 @@ def _loss(series: Mapping[str, np.ndarray], label: str) -> go.Figure:
     add_band(
         figure, Band(series["time"], series["loss"], 2 * series["loss_error"]), COLD_COLOUR, "mean loss ± 2 errors"
     )
-    return figure.update_layout(FALLING, xaxis=TIME, yaxis={**LOGARITHMIC, "title": escape(label), "dtick": None})
+    return figure.update_layout(FALLING, xaxis=TIME, yaxis={**CLOSE, "title": escape(label)})
 
 
 def _free_energy(series: Mapping[str, np.ndarray]) -> go.Figure:

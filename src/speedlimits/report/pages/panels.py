@@ -23,6 +23,8 @@ LAYOUT: dict[str, Any] = {
     "legend": {"x": 0.02, "y": 0.98, "bgcolor": "rgba(255,255,255,0.7)"},
 }
 LOGARITHMIC = {"type": "log", "exponentformat": "power", "dtick": 1, "showgrid": True, "gridcolor": "#eee"}
+# Along a scale that may span less than a power of ten: numbers as they fit.
+CLOSE = LOGARITHMIC | {"dtick": None, "nticks": 4}
 
 
 def loss_and_accuracy(cold: Sequence[Trajectory], loss: str) -> go.Figure:
@@ -44,7 +46,7 @@ def loss_and_accuracy(cold: Sequence[Trajectory], loss: str) -> go.Figure:
     return figure.update_layout(
         LAYOUT | {"legend": LAYOUT["legend"] | {"x": 0.02, "y": 0.5}},
         xaxis={**LOGARITHMIC, "title": "flow time t"},
-        yaxis={**LOGARITHMIC, "dtick": None, "title": {"text": escape(loss), "font": {"color": COLD_COLOUR}}},
+        yaxis={**CLOSE, "title": {"text": escape(loss), "font": {"color": COLD_COLOUR}}},
     )
 
 
@@ -81,7 +83,7 @@ def inefficiencies(cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> go
     figure.update_layout(
         LAYOUT,
         xaxis={**LOGARITHMIC, "title": "time since the start T"},
-        yaxis={"type": "log", "title": "times slower than the limit", "gridcolor": "#eee"},
+        yaxis={**CLOSE, "title": "times slower than the limit"},
     )
     return figure
 
