@@ -235,7 +235,7 @@ def test_without_accuracy_there_is_no_warm_start(tmp_path):
 
 def test_loss_of_the_study_is_named(tmp_path):
     """Panel (a) says which loss it shows: the formula for half the squared error only where it is that."""
-    for loss in ("loss ½Σ(f−y)²", "loss cross-entropy", "loss my_$loss$"):
+    for loss in ("loss ½Σ(f−y)²", "loss cross-entropy", r"loss my_$\own$"):
         figure, (axes,) = sheet("", 1)
         figure1._draw(axes, "a", TABLES, loss)
         assert axes.get_ylabel() == loss
