@@ -300,6 +300,7 @@ def test_torch_random_numbers_follow_the_seed(tmp_path):
         ("none.py:build", r"none\.py does not exist"),
         ("{tmp}/mine.py:built", r"mine\.py defines no function built \(it has build\)"),
         ("{tmp}/broken.py:build", "must be importable; .*broken.py:build failed: ZeroDivisionError: division by zero"),
+        ("{tmp}/script.py:build", "must be importable; .*script.py:build failed: SystemExit: 3"),
         ("no.such.module:build", "failed: ModuleNotFoundError: No module named 'no'"),
     ],
 )
@@ -307,6 +308,7 @@ def test_names_that_lead_nowhere(name, message, tmp_path):
     """A missing file or function, and a file that does not import, each in one line."""
     (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "script.py").write_text("raise SystemExit(3)\n")
     with pytest.raises(ValueError, match=message):
         train_run(RunConfig(problem=name.format(tmp=tmp_path), **SHORT), tmp_path / "run")
 

@@ -40,7 +40,7 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration by key; with a problem of one's own, without the keys that are for built-in ones."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        values = self._values()
         if self.problem is None:
             return {key: value for key, value in values.items() if key != "problem"}
         values["problem"] = problem_name(self.problem)
@@ -110,11 +110,13 @@ class Config:
     def difference(self: Own, other: Own) -> dict[str, tuple[Any, Any]]:
         """The keys in which two configurations differ, with both values. Of problems, the functions' names count."""
         ours, theirs = (
-            dataclasses.asdict(each)  # type: ignore[call-overload]
-            | {"problem": None if each.problem is None else problem_name(each.problem).rpartition(":")[2]}
+            each._values() | {"problem": each.problem and problem_name(each.problem).rpartition(":")[2]}
             for each in (self, other)
         )
         return {key: (ours[key], theirs[key]) for key in ours if ours[key] != theirs[key]}
+
+    def _values(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def _check_data(self) -> None:
         """Raise unless the keys that name data and network fit together."""

@@ -4,7 +4,6 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -231,23 +230,20 @@ class Source:
 
 
 def _load(name: str, place: dict[str, Any]) -> ModuleType:
+    if "file" in place and not Path(place["file"]).is_file():
+        raise ValueError(f"`problem` must be {FORMS}; {place['file']} does not exist.")
     try:
-        if "module" in place:
-            # At the end: nothing that is installed may be hidden.
-            sys.path += [entry for entry in place["path"] if entry not in sys.path]
-            return importlib.import_module(place["module"])
-        return _load_file(Path(place["file"]))
-    except FileNotFoundError as error:
-        if "file" in place and error.filename == place["file"]:
-            raise ValueError(f"`problem` must be {FORMS}; {place['file']} does not exist.") from None
-        raise ValueError(f"`problem` must be importable; {name} failed: {last_line(error)}") from error
-    except Exception as error:
+        if "file" in place:
+            return _load_file(Path(place["file"]))
+        # At the end: nothing that is installed may be hidden.
+        sys.path += [entry for entry in place["path"] if entry not in sys.path]
+        return importlib.import_module(place["module"])
+    # A script without a guarded main part may end the program.
+    except (Exception, SystemExit) as error:
         raise ValueError(f"`problem` must be importable; {name} failed: {last_line(error)}") from error
 
 
 def _load_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileNotFoundError(2, os.strerror(2), str(path))
     name = PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:8] + "_" + path.stem
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
