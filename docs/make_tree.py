@@ -48,6 +48,7 @@ SENTENCES = {
     "src/speedlimits/report/pages/templates/run.html.j2": "The page that `report/pages/page.py` fills.",
     "studies/.gitignore": "What of a study is kept in the repository.",
     "studies/README.md": "What is kept of which study, how it was made, and how to make it and its figure again.",
+    "tests/runs/written_by_0.1/": "A run folder as version 0.1 left it; it must still be read.",
     "studies/small/": "The paper's experiment at small size: configuration, series, figure and claims; no weights.",
 }
 
