@@ -7,23 +7,20 @@ flow time :math:`\Delta t = \eta/(1-\mu)`, the time in which a slowly varying fo
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from speedlimits._checks import check_increasing, check_momentum, check_non_negative, check_positive
 from speedlimits.dynamics.curvature import sharpness
-from speedlimits.dynamics.loss import Flat, value_and_gradient
+from speedlimits.dynamics.loss import Flat, Loss, value_and_gradient
 from speedlimits.dynamics.state import Displacement, Point, Scalar, at, collect
 from speedlimits.errors import DivergenceError
 from speedlimits.trajectory import Trajectory
-
-Loss = Callable[[Flat], Tensor]
 
 # A loss this many times above its start does not come back: spikes at the edge of stability stay far below.
 EXPLOSION = 1e3

@@ -15,6 +15,8 @@ from speedlimits.dynamics.purity import check_pure
 from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, split
 
 Flat = Float[Tensor, " parameters"]
+# L(θ), differentiable, as `FlatLoss`.
+Loss = Callable[[Flat], Tensor]
 
 
 def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ class FlatLoss:
         self.targets = targets
         self.criterion = criterion
         size = chunk or samples
-        self.terms: list[Callable[[Flat], Tensor]] = [
+        self.terms: list[Loss] = [
             partial(self._term, *piece) for piece in zip(split(inputs, size), targets.split(size), strict=True)
         ]
         self._names = list(weights)
@@ -144,7 +146,7 @@ def twice_differentiable() -> AbstractContextManager[Any]:
 
 
 def value_and_gradient(
-    loss: Callable[[Flat], Tensor], theta: Flat, weight: Float[Tensor, ""] | None = None
+    loss: Loss, theta: Flat, weight: Float[Tensor, ""] | None = None
 ) -> tuple[Float[Tensor, ""], Flat]:
     """L(θ) and ∇L(θ), both detached: one gradient evaluation.
 
@@ -167,7 +169,7 @@ def value_and_gradient(
     return value, gradient
 
 
-def terms(loss: Callable[[Flat], Tensor]) -> list[Callable[[Flat], Tensor]]:
+def terms(loss: Loss) -> list[Loss]:
     """The functions that a loss is the sum of, to be differentiated one after the other: itself, or its chunks.
 
     Args:
@@ -179,7 +181,7 @@ def terms(loss: Callable[[Flat], Tensor]) -> list[Callable[[Flat], Tensor]]:
     return loss.terms if isinstance(loss, FlatLoss) else [loss]
 
 
-def _term_and_gradient(term: Callable[[Flat], Tensor], theta: Flat, weight: Tensor | None) -> tuple[Tensor, Flat]:
+def _term_and_gradient(term: Loss, theta: Flat, weight: Tensor | None) -> tuple[Tensor, Flat]:
     with torch.enable_grad():
         value = term(theta)
         (gradient,) = torch.autograd.grad(value, theta, weight)

@@ -13,7 +13,7 @@ from jaxtyping import Float64
 from speedlimits._checks import check_integer, check_positive
 from speedlimits.errors import RunFolderError
 from speedlimits.estimates import check_confidence
-from speedlimits.runs.config import Config, ProblemName
+from speedlimits.runs.config import Config, ProblemName, RunConfig
 from speedlimits.runs.folder import Folder, holding
 from speedlimits.runs.formats import read_safetensors, write_safetensors
 
@@ -83,6 +83,10 @@ class NoisyConfig(Config):
     def kappa(self) -> float:
         """κ [loss], ``auto`` resolved."""
         return 0.5 / self.inverse_temperature if self.prior_precision == "auto" else float(self.prior_precision)
+
+
+# Of a run of either kind.
+AnyConfig = RunConfig | NoisyConfig
 
 
 class NoisyFolder(Folder):

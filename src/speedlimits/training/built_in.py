@@ -12,8 +12,7 @@ from speedlimits.data.dataset import Dataset
 from speedlimits.data.digits import digits
 from speedlimits.models.fcn import ACTIVATIONS, FCN
 from speedlimits.models.myrtle import Myrtle5
-from speedlimits.runs.config import RunConfig
-from speedlimits.runs.noisy import NoisyConfig
+from speedlimits.runs.noisy import AnyConfig
 from speedlimits.training.problem import Problem
 
 # Each kind of network has an activation of its own unless one is named.
@@ -23,13 +22,12 @@ AUTO = "auto"
 CHUNKS = {"cpu": 64}
 CHUNK_ELSEWHERE = 1024
 
-Configuration = RunConfig | NoisyConfig
-Network = Callable[[Configuration, Dataset, torch.Generator], nn.Module]
+Network = Callable[[AnyConfig, Dataset, torch.Generator], nn.Module]
 
 DATASETS: dict[str, Callable[[int], Dataset]] = {"cifar10": cifar10, "digits": digits}
 
 
-def fcn(config: Configuration, dataset: Dataset, generator: torch.Generator) -> nn.Module:
+def fcn(config: AnyConfig, dataset: Dataset, generator: torch.Generator) -> nn.Module:
     """The network that configurations call ``fcn``."""
     return FCN(
         int(np.prod(dataset.inputs.shape[1:])),
@@ -42,7 +40,7 @@ def fcn(config: Configuration, dataset: Dataset, generator: torch.Generator) -> 
     )
 
 
-def myrtle(config: Configuration, dataset: Dataset, generator: torch.Generator) -> nn.Module:
+def myrtle(config: AnyConfig, dataset: Dataset, generator: torch.Generator) -> nn.Module:
     """The network that configurations call ``myrtle``."""
     return Myrtle5(
         dataset.inputs.shape[1],
@@ -64,7 +62,7 @@ class BuiltIn:
         config: of a run.
     """
 
-    def __init__(self, config: Configuration) -> None:
+    def __init__(self, config: AnyConfig) -> None:
         self._config = config
 
     def __call__(self, seed: int) -> Problem:
@@ -115,5 +113,5 @@ class BuiltIn:
         return DATASETS[config.dataset](samples)
 
 
-def _dtype(config: Configuration) -> torch.dtype:
+def _dtype(config: AnyConfig) -> torch.dtype:
     return getattr(torch, getattr(config, "dtype", "float64"))

@@ -19,7 +19,7 @@ from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.estimates import from_mean
 from speedlimits.runs.noisy import NoisyConfig, NoisyFolder, NoisyRun
 from speedlimits.runs.provenance import begin
-from speedlimits.training.noisy_estimates import Measured, as_json, check_members, measure, rising, row
+from speedlimits.training.noisy_estimates import Measured, as_json, check_enough_members, measure, rising, row
 from speedlimits.training.problem import Problem
 from speedlimits.training.sources import Source
 
@@ -58,7 +58,7 @@ def train_noisy(
         DivergenceError: if a member leaves the finite numbers.
         ValueError: if a name is unknown or the step is beyond the limit of stability.
     """
-    check_members(config)
+    check_enough_members(config)
     source = Source.of(config).checked(config, config.seed)
     ensemble = _Ensemble.drawn(config, source.build(config, config.seed), source.name)
     with NoisyFolder.writing(out, config, resume=resume, force=force) as folder:

@@ -44,7 +44,7 @@ class Measured:
     means: list[Estimate]
 
 
-def check_members(config: NoisyConfig) -> None:
+def check_enough_members(config: NoisyConfig) -> None:
     """Refuse an ensemble too small for its confidence.
 
     Args:

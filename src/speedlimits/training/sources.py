@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from speedlimits.errors import SpeedLimitsError, last_line
-from speedlimits.runs.config import RecordedProblem, RunConfig, problem_name
-from speedlimits.runs.noisy import NoisyConfig
+from speedlimits.runs.config import RecordedProblem, problem_name
+from speedlimits.runs.noisy import AnyConfig
 from speedlimits.training.built_in import BuiltIn
 from speedlimits.training.problem import Problem
 
@@ -43,7 +43,7 @@ class Source:
     digest: str | None = None
 
     @classmethod
-    def of(cls, config: RunConfig | NoisyConfig) -> "Source":
+    def of(cls, config: AnyConfig) -> "Source":
         """The source that a configuration names.
 
         Args:
@@ -147,7 +147,7 @@ class Source:
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if file is not None else None
         return cls(function, name, sha256, place and {**place, "sha256": sha256})
 
-    def build(self, config: RunConfig | NoisyConfig, seed: int) -> Problem:
+    def build(self, config: AnyConfig, seed: int) -> Problem:
         """The problem of one member.
 
         Args:
@@ -171,7 +171,7 @@ class Source:
             )
         return problem.to(getattr(torch, dtype), device)
 
-    def checked(self, config: RunConfig | NoisyConfig, seed: int) -> "Source":
+    def checked(self, config: AnyConfig, seed: int) -> "Source":
         """This source, once it is known that its problem can be trained and repeated.
 
         Args:
@@ -204,7 +204,7 @@ class Source:
             return None
         return {"name": self.name, "sha256": self.sha256, "digest": self.digest}
 
-    def _call(self, config: RunConfig | NoisyConfig, seed: int) -> Any:
+    def _call(self, config: AnyConfig, seed: int) -> Any:
         if isinstance(self.function, BuiltIn):
             return self.function(seed)
         try:

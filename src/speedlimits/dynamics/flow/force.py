@@ -1,14 +1,11 @@
 """The force −∇L on a network, its evaluations counted, and the spectral radius of its Jacobian."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from speedlimits.dynamics.loss import Flat, value_and_gradient
-
-Loss = Callable[[Flat], Tensor]
+from speedlimits.dynamics.loss import Flat, Loss, value_and_gradient
 
 RADIUS_TOLERANCE = 0.01
 RADIUS_PRODUCTS = 50

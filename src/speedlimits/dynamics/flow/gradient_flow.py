@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from speedlimits._checks import check_increasing, check_non_negative, check_one_of, check_positive
-from speedlimits.dynamics.flow.force import Force, Loss, spectral_radius
+from speedlimits.dynamics.flow.force import Force, spectral_radius
 from speedlimits.dynamics.flow.methods import ONE_STEP_METHODS
 from speedlimits.dynamics.flow.segment import Segment
 from speedlimits.dynamics.flow.state import FlowState, between
 from speedlimits.dynamics.flow.step_size import growth, is_kink
-from speedlimits.dynamics.loss import Flat
+from speedlimits.dynamics.loss import Flat, Loss
 from speedlimits.dynamics.state import Point, collect
 from speedlimits.errors import DivergenceError
 from speedlimits.trajectory import Trajectory

@@ -1,18 +1,15 @@
 """Many networks at once: one loss evaluated for every row of an ensemble, in chunks that fit the memory."""
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.func import grad, grad_and_value, vmap
 
 from speedlimits._checks import check_integer
-from speedlimits.dynamics.loss import twice_differentiable
+from speedlimits.dynamics.loss import Loss, twice_differentiable
 
 Ensemble = Float[Tensor, "members parameters"]
 Members = Float[Tensor, " members"]
-Loss = Callable[[Tensor], Tensor]
 
 # Weights whose gradients are taken at a time, all members together: their activations take a few times as much.
 WEIGHTS = 1 << 22
