@@ -211,7 +211,7 @@ def _over_samples(axes: Axes, table: Table, name: str) -> None:
             )
     axes.axhline(1, color=sheet.GREY, linewidth=1)
     samples = np.unique(table["samples"])
-    axes.set(xscale="log", xlabel="training images $n$")
+    axes.set(xscale="log", xlabel="training samples $n$")
     axes.set_xticks(samples, [str(n) for n in samples])
     axes.xaxis.set_minor_locator(NullLocator())
     # Room above the curves for what they are.
