@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from speedlimits._checks import check_integer, check_positive
-from speedlimits.dynamics.loss import Flat, terms, twice_differentiable
+from speedlimits.dynamics.loss import Flat, terms
+from speedlimits.dynamics.passes import twice_differentiable
 
 # A Hessian-vector product runs the backward pass twice; where its graph is made anew for each, a gradient comes before.
 GRADIENTS_PER_PRODUCT = 2
@@ -56,7 +57,8 @@ def sharpness(
         The estimate and its cost. Zero for a loss without curvature.
 
     Raises:
-        ValueError: if ``tolerance`` is not positive or ``max_iterations`` not an integer of at least 1.
+        ValueError: if ``tolerance`` is not positive, ``max_iterations`` not an integer of at least 1, or torch has no
+            second derivative of the loss.
     """
     check_positive("tolerance", tolerance)
     check_integer("max_iterations", max_iterations, minimum=1)
@@ -98,7 +100,10 @@ class _Graphs:
             gradient = self._graph(term) if self._kept is None else self._kept
             # A loss that is linear in θ has no second graph.
             if gradient.requires_grad:
-                total += torch.autograd.grad(gradient, self._theta, direction, retain_graph=self._kept is not None)[0]
+                with twice_differentiable():
+                    total += torch.autograd.grad(gradient, self._theta, direction, retain_graph=self._kept is not None)[
+                        0
+                    ]
         return total
 
     def _graph(self, term: Callable[[Flat], Tensor]) -> Flat:

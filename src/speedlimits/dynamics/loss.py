@@ -1,16 +1,15 @@
 """A model and its data as one loss function of one flat weight vector: what every integrator moves."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from speedlimits._checks import check_integer
+from speedlimits.dynamics.passes import is_recurrent, one_tensor, plain_layers
 from speedlimits.dynamics.purity import check_pure
 from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, split
 
@@ -20,7 +19,24 @@ Loss = Callable[[Flat], Tensor]
 
 
 def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """L = ½Σ(f − y)², summed over samples and outputs: the loss of Eqs. (49), (56)."""
+    r"""The squared error of Eqs. (49), (56), summed over samples and outputs.
+
+    .. math:: L = \tfrac12\sum(f-y)^2
+
+    Args:
+        outputs: f.
+        targets: y, of the same shape.
+
+    Returns:
+        The loss.
+
+    Raises:
+        ValueError: if the shapes differ: (n, 1) and (n,) would be compared n × n times.
+    """
+    if outputs.shape != targets.shape:
+        raise ValueError(
+            f"`targets` must have the outputs' shape {tuple(outputs.shape)}; targets.shape = {tuple(targets.shape)}."
+        )
     return 0.5 * (outputs - targets).square().sum()
 
 
@@ -32,16 +48,27 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     Args:
         outputs: f, with the classes in the last dimension, (n, …, classes); or in the second, (n, classes, …),
             where only that fits the targets.
-        targets: y, a class for each position, −100 where there is none; or probabilities, of the outputs' shape.
+        targets: y, a class for each position, −100 where there is none, as integers of shape (n, …); or
+            probabilities q, as floating-point numbers of the outputs' shape with the classes last: then
+            :math:`L = -\sum_\mu\sum_c q_{\mu c}\ln p_{\mu c}`.
 
     Returns:
         The loss.
+
+    Raises:
+        ValueError: if the targets have none of these shapes.
     """
-    if targets.shape != outputs.shape and outputs.shape[:-1] != targets.shape:
-        return nn.functional.cross_entropy(outputs, targets, reduction="sum")
-    classes = outputs.shape[-1]
-    targets = targets.reshape(-1, classes) if targets.shape == outputs.shape else targets.reshape(-1)
-    return nn.functional.cross_entropy(outputs.reshape(-1, classes), targets, reduction="sum")
+    shape, probabilities = tuple(outputs.shape), targets.is_floating_point()
+    if not probabilities and targets.shape != outputs.shape[:-1] and outputs.ndim > 2:
+        outputs = outputs.movedim(1, -1)
+    if outputs.ndim < 2 or targets.shape != (outputs.shape if probabilities else outputs.shape[:-1]):
+        raise ValueError(
+            f"`targets` must be integers, a class for each position of the outputs {shape}, or probabilities of that "
+            f"shape; targets.shape = {tuple(targets.shape)}, {targets.dtype}."
+        )
+    logits = outputs.reshape(-1, outputs.shape[-1])
+    targets = targets.to(outputs.dtype).view_as(logits) if probabilities else targets.reshape(-1).long()
+    return nn.functional.cross_entropy(logits, targets, reduction="sum")
 
 
 class FlatLoss:
@@ -61,8 +88,8 @@ class FlatLoss:
 
     Raises:
         ValueError: if the model has no trainable weights, mixes their dtypes or devices, or holds a layer that is
-            no function of weights and inputs (batch normalisation or dropout in training mode); or if inputs and
-            targets have different numbers of samples.
+            no function of weights and inputs (batch normalisation or dropout in training mode, see `check_pure`); or
+            if inputs and targets have different numbers of samples.
     """
 
     def __init__(
@@ -93,6 +120,7 @@ class FlatLoss:
             for place, weight in enumerate(getattr(module, "_flat_weights", ())):
                 places.setdefault(id(weight), []).append((module._flat_weights, place))
         self.model = model
+        self._recurrent = is_recurrent(model)
         self.inputs = inputs
         self.targets = targets
         self.criterion = criterion
@@ -117,11 +145,23 @@ class FlatLoss:
         return self.criterion(self.outputs(theta, inputs), targets)
 
     def outputs(self, theta: Flat, inputs: Inputs) -> Tensor:
-        """The model's outputs f(x; θ) for any inputs."""
+        """The model's outputs f(x; θ) for any inputs.
+
+        Args:
+            theta: the weights.
+            inputs: samples in the first dimension; a tuple for a model of several inputs.
+
+        Returns:
+            The outputs, with a graph back to θ if it asks for one.
+
+        Raises:
+            ValueError: if the model returns something else than one tensor of real numbers.
+        """
         own = [registry[name] for ((registry, name), *_) in self._places]
         try:
             self._put(self._views(theta))
-            return self.model(*as_tuple(inputs))
+            with plain_layers(recurrent=self._recurrent):
+                return one_tensor(self.model(*as_tuple(inputs)))
         finally:
             self._put(own)
 
@@ -138,11 +178,6 @@ class FlatLoss:
         for places, weight in zip(self._places, weights, strict=True):
             for registry, name in places:
                 registry[name] = weight
-
-
-def twice_differentiable() -> AbstractContextManager[Any]:
-    """Attention made of plain operations: the fused one has no second derivative, nor one of many networks at once."""
-    return sdpa_kernel(SDPBackend.MATH)
 
 
 def value_and_gradient(

@@ -1,13 +1,20 @@
 """What a model must be to follow a flow: a function of its weights and its inputs, and of nothing else."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
-from speedlimits.dynamics.samples import Inputs, as_tuple
+from speedlimits.dynamics.passes import check_rows, is_recurrent, one_tensor, plain_layers
+from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths
 from speedlimits.errors import last_line
 
-# Two passes of a deterministic model agree to the last bit on a CPU; elsewhere sums may change their order.
-ROUNDING = 1e-3
+# Layers that draw numbers in training mode.
+RANDOM = (nn.modules.dropout._DropoutNd, nn.RReLU)
+# Layers that draw numbers in training mode where their attribute `dropout` is not 0.
+DROPPING = (nn.MultiheadAttention, nn.RNNBase)
+# Layers that draw numbers in every mode.
+ALWAYS_RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
 
 def check_pure(model: nn.Module) -> None:
@@ -17,20 +24,49 @@ def check_pure(model: nn.Module) -> None:
         model: any module.
 
     Raises:
-        ValueError: if it holds batch normalisation or dropout in training mode.
+        ValueError: naming the layer, if it draws numbers (dropout in training mode), keeps statistics (batch
+            normalisation in training mode), changes weights or gradients on the way (options of embeddings), or has
+            weights without a shape yet.
     """
-    impure = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
     for name, module in model.named_modules():
-        # Dropout that drops nothing is the identity.
-        if module.training and isinstance(module, impure) and getattr(module, "p", 1.0) > 0.0:
+        for found, remedy in _impurities(module):
+            kind = type(module).__name__
+            article = "an" if kind[0] in "AEIOU" else "a"
             raise ValueError(
-                f"`model` must be a function of its weights and inputs alone; {name} is a "
-                f"{type(module).__name__} in training mode (call model.eval())."
+                f"`model` must be a function of its weights and inputs alone; {name or 'it'} is {article} {kind} {found} "
+                f"({remedy})."
             )
+
+
+def _impurities(module: nn.Module) -> Iterator[tuple[str, str]]:
+    """Find what makes a layer more than a function of weights and inputs.
+
+    Yields:
+        What was found, and what to do about it.
+    """
+    if module.training:
+        # Dropout that drops nothing is the identity.
+        drops = isinstance(module, RANDOM) and getattr(module, "p", 1.0) > 0.0
+        if drops or isinstance(module, nn.modules.batchnorm._BatchNorm):
+            yield "in training mode", "call model.eval()"
+        if isinstance(module, DROPPING) and module.dropout > 0.0:
+            yield f"with dropout {module.dropout:g} in training mode", "call model.eval(), or set dropout to 0"
+    if isinstance(module, ALWAYS_RANDOM):
+        yield "that draws its regions anew at every pass", "use another pooling"
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+        if module.max_norm is not None:
+            yield "with max_norm, which changes weights in a forward pass", "set max_norm to None"
+        if module.scale_grad_by_freq:
+            yield "with scale_grad_by_freq, whose gradient is not the loss's", "set scale_grad_by_freq to False"
+    if any(nn.parameter.is_lazy(weight) for weight in module.parameters(recurse=False)):
+        yield "whose weights have no shape yet", "call the model once with its inputs"
 
 
 def check_deterministic(model: nn.Module, inputs: Inputs) -> Tensor:
     """The model's outputs, once two passes are known to agree and to leave the model as it was.
+
+    The second pass finds the global random generators where the first has left them. Afterwards the generators and the
+    model's buffers are put back as they were.
 
     Args:
         model: any module.
@@ -40,38 +76,50 @@ def check_deterministic(model: nn.Module, inputs: Inputs) -> Tensor:
         The outputs.
 
     Raises:
-        ValueError: if the two passes differ, a buffer changes, the model returns no single tensor, or an output is not
-            finite.
+        ValueError: if the two passes differ, a buffer changes, the model returns no single tensor with a row for each
+            sample, or an output is not finite.
     """
     check_pure(model)
+    samples = check_lengths(inputs=inputs)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    passes = []
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        for seed in (0, 1):
-            torch.manual_seed(seed)
-            try:
-                outputs = model(*as_tuple(inputs))
-            except Exception as error:
-                raise ValueError(f"`model` must take the inputs; it fails: {last_line(error)}") from error
-            if not isinstance(outputs, Tensor):
-                raise ValueError(
-                    f"`model` must return one tensor; it returns a {type(outputs).__name__} (wrap it in a module that "
-                    "returns the outputs alone)."
-                )
-            passes.append(outputs)
-    for name, buffer in model.named_buffers():
-        if not torch.equal(before[name], buffer):
-            buffer.copy_(before[name])
-            raise ValueError(
-                f"`model` must stay as it is in a forward pass; its buffer {name} changes (call model.eval())."
-            )
-    first, second = passes
+    devices = {part.device.index for part in (*before.values(), *model.parameters()) if part.device.type == "cuda"}
+    with torch.no_grad(), torch.random.fork_rng(devices=devices):
+        first, second = (_pass(model, inputs) for _ in range(2))
+    changed = [name for name, buffer in model.named_buffers() if name in before and not _same(before[name], buffer)]
+    for name in changed:
+        owner, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(owner), attribute, before[name])
+    if changed:
+        raise ValueError(
+            f"`model` must stay as it is in a forward pass; its buffer {changed[0]} changes (call model.eval())."
+        )
+    check_rows(first, samples)
     if not bool(torch.isfinite(first).all()):
         raise ValueError("`model` must have finite outputs at its start; one is not finite.")
-    rounding = 0.0 if first.device.type == "cpu" else ROUNDING
-    if not torch.allclose(first, second, rtol=rounding, atol=0.0):
+    if first.shape != second.shape or bool(((first - second).abs() > _rounding(first)).any()):
         raise ValueError(
             "`model` must be a function of its weights and inputs alone; two passes differ, so something in forward is "
-            "random (call model.eval(), or set dropout to 0)."
+            "random or remembers earlier calls (call model.eval(), or set dropout to 0)."
         )
     return first
+
+
+def _pass(model: nn.Module, inputs: Inputs) -> Tensor:
+    with plain_layers(recurrent=is_recurrent(model)):
+        try:
+            outputs = model(*as_tuple(inputs))
+        except Exception as error:
+            raise ValueError(f"`model` must take the inputs; it fails: {last_line(error)}") from error
+    return one_tensor(outputs)
+
+
+def _same(old: Tensor, new: Tensor) -> bool:
+    """Whether two buffers hold the same, NaN included."""
+    return old.shape == new.shape and bool(((old == new) | ((old != old) & (new != new))).all())
+
+
+def _rounding(outputs: Tensor) -> float:
+    """How far two passes of a deterministic model may differ: sums may change their order, on a GPU freely."""
+    epsilon = torch.finfo(outputs.dtype).eps
+    share = min(100 * epsilon, epsilon**0.5) if outputs.device.type == "cpu" else epsilon**0.5
+    return share * float(outputs.abs().max()) if outputs.numel() else 0.0

@@ -52,8 +52,17 @@ def check_lengths(**named: Inputs) -> int:
         The number.
 
     Raises:
-        ValueError: naming all, if the numbers differ or are zero.
+        ValueError: naming all, if the numbers differ or are zero, or something is no tensor with a first dimension.
     """
+    for name, value in named.items():
+        for part in as_tuple(value):
+            if not isinstance(part, Tensor) or part.ndim == 0:
+                found = "a number" if isinstance(part, Tensor) else f"a {type(part).__name__}"
+                raise ValueError(
+                    f"`{name}` must be a tensor with a row for each sample, or a tuple of them; it holds {found}."
+                )
+        if not as_tuple(value):
+            raise ValueError(f"`{name}` must hold at least one tensor; it is an empty tuple.")
     lengths = [len(part) for value in named.values() for part in as_tuple(value)]
     if len(set(lengths)) != 1 or not lengths[0]:
         raise ValueError(

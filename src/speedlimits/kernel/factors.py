@@ -63,7 +63,7 @@ class Jacobian:
         probe: a few samples to try with.
 
     Raises:
-        ValueError: if an output is not finite.
+        ValueError: if an output is not finite, or depends on other samples than its own.
     """
 
     def __init__(self, function: WeightFunction, probe: Inputs) -> None:
@@ -71,6 +71,7 @@ class Jacobian:
         self.probe = probe
         outputs, uses = _record(function, probe)
         self.outputs = outputs.shape[1]
+        function.check_apart(probe)
         # Any fixed numbers will do, as long as they differ between samples and outputs.
         mixture = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         mixture = mixture.to(outputs.device)

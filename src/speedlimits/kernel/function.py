@@ -7,14 +7,17 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from speedlimits._checks import check_one_of
+from speedlimits.dynamics.passes import check_rows, is_recurrent, one_tensor, plain_layers, twice_differentiable
 from speedlimits.dynamics.purity import check_pure
-from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, split
+from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, count, split, take
 
 Outputs = Float64[Tensor, "samples outputs"]
 Weights = Mapping[str, Tensor]
+
+# A sample alone and among others is computed by the same sums, maybe in another order.
+AGREEMENT = 1e-8
 
 
 class WeightFunction:
@@ -35,10 +38,14 @@ class WeightFunction:
     def __init__(self, model: nn.Module, weights: Mapping[str, Tensor | np.ndarray] | None = None) -> None:
         check_pure(model)
         self._model = model
+        self._recurrent = is_recurrent(model)
         parameters = dict(model.named_parameters())
         names = [name for name, weight in parameters.items() if weight.requires_grad]
         if not names:
             raise ValueError("`model` must have trainable weights; it has none.")
+        for name in names:
+            if not parameters[name].is_floating_point():
+                raise ValueError(f"`model` must have real weights; {name} is {parameters[name].dtype}.")
         given = dict(weights or {})
         for name, value in given.items():
             check_one_of("weights", name, names)
@@ -58,8 +65,9 @@ class WeightFunction:
     def __call__(self, weights: Weights, inputs: Inputs) -> Outputs:
         """The outputs for these weights, those not named taken from the model."""
         # Fused attention has no rules for differentiating samples side by side or forwards.
-        with sdpa_kernel(SDPBackend.MATH):
+        with twice_differentiable("model"), plain_layers(recurrent=self._recurrent):
             outputs = functional_call(self._model, {**self._rest, **self.weights, **weights}, as_tuple(inputs))
+        check_rows(one_tensor(outputs), count(inputs))
         return outputs.flatten(1) if outputs.ndim > 1 else outputs[:, None]
 
     def inputs(self, inputs: Inputs) -> tuple[Tensor, ...]:
@@ -75,10 +83,29 @@ class WeightFunction:
             ValueError: if there is no sample, or their numbers differ.
         """
         for part in as_tuple(inputs):
-            if part.ndim == 0 or not len(part):
+            if isinstance(part, Tensor) and part.ndim and not len(part):
                 raise ValueError(f"`inputs` must hold at least one sample; inputs.shape = {tuple(part.shape)}.")
         check_lengths(inputs=inputs)
         return tuple(_double(part).to(self.device) for part in as_tuple(inputs))
+
+    def check_apart(self, probe: Inputs) -> None:
+        """Raise unless each sample's outputs are the same alone as among others: the kernel of pairs needs that.
+
+        Args:
+            probe: a few samples, as `inputs` gives them.
+
+        Raises:
+            ValueError: naming a sample whose outputs change.
+        """
+        with torch.no_grad():
+            together = self(self.weights, probe)
+            for sample, row in enumerate(together if len(together) > 1 else ()):
+                alone = self(self.weights, take(probe, slice(sample, sample + 1)))[0]
+                if row.shape != alone.shape or bool(torch.any((row - alone).abs() > AGREEMENT * together.abs().max())):
+                    raise ValueError(
+                        f"`model` must give each sample outputs that depend on that sample alone; those of sample "
+                        f"{sample} depend on others (statistics of the batch, or samples not in the first dimension)."
+                    )
 
     def outputs(self, inputs: Inputs, chunk: int = 1024) -> Outputs:
         """The outputs at the weights given, so many samples at a time.

@@ -11,6 +11,7 @@ from torch.autograd.forward_ad import dual_level, make_dual, unpack_dual
 from torch.autograd.graph import saved_tensors_hooks
 
 from speedlimits._checks import check_finite, check_integer, check_shape
+from speedlimits.dynamics.passes import twice_differentiable
 from speedlimits.dynamics.samples import Inputs, count, split, take
 from speedlimits.kernel.function import Outputs, WeightFunction
 
@@ -52,6 +53,7 @@ class KernelOperator:
         chunk = chunk or self._chunk(inputs)
         self._chunks = list(split(inputs, chunk))
         self.outputs: Outputs = self._function.outputs(inputs, chunk)
+        self._function.check_apart(take(inputs, slice(2)))
         self._forward_mode = self._forward_mode_is_right(take(inputs, slice(2)))
 
     @property
@@ -124,8 +126,9 @@ class KernelOperator:
     def _twice_backwards(self, inputs: Inputs, direction: list[Tensor]) -> Tensor:
         """The derivative of ⟨Jᵀu, v⟩, linear in u, with respect to u: half as fast, but any layer knows it."""
         row = self.outputs.new_zeros(count(inputs), self.outputs.shape[1], requires_grad=True)
-        gradients = self._gradients(inputs, row, create_graph=True)
-        return torch.autograd.grad(gradients, row, direction)[0]
+        with twice_differentiable("model"):
+            gradients = self._gradients(inputs, row, create_graph=True)
+            return torch.autograd.grad(gradients, row, direction)[0]
 
     def _forward_mode_is_right(self, inputs: Inputs) -> bool:
         """Whether the model can be differentiated forwards, and means the same by it."""

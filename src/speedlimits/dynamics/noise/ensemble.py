@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.func import grad, grad_and_value, vmap
 
 from speedlimits._checks import check_integer
-from speedlimits.dynamics.loss import Loss, twice_differentiable
+from speedlimits.dynamics.loss import Loss
+from speedlimits.dynamics.passes import twice_differentiable
 
 Ensemble = Float[Tensor, "members parameters"]
 Members = Float[Tensor, " members"]

@@ -14,6 +14,7 @@ from torch.func import grad, jacrev
 from speedlimits._checks import check_positive
 from speedlimits.dynamics.noise.ensemble import losses_and_gradients
 from speedlimits.dynamics.noise.langevin import Ensemble, Langevin
+from speedlimits.dynamics.passes import twice_differentiable
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class ExactSteps:
             ValueError: if the loss is not quadratic.
         """
         zero = torch.zeros_like(thetas[0])
-        curvature = torch.as_tensor(jacrev(grad(dynamics.loss))(zero))
+        with twice_differentiable():
+            curvature = torch.as_tensor(jacrev(grad(dynamics.loss))(zero))
         probes = torch.cat((zero[None], thetas[:4]))
         gradients = losses_and_gradients(dynamics.loss, probes)[1]
         gap = (gradients - gradients[0] - probes @ curvature).abs().max()

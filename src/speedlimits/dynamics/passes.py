@@ -1,0 +1,96 @@
+"""How any module is run, so that torch can differentiate it: by plain operations in place of torch's shortcuts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from speedlimits.errors import last_line
+
+
+def is_recurrent(model: nn.Module) -> bool:
+    """Whether the model holds an LSTM, a GRU or a plain recurrent layer."""
+    return any(isinstance(module, nn.RNNBase) for module in model.modules())
+
+
+@contextmanager
+def plain_layers(*, recurrent: bool) -> Iterator[None]:
+    """Run a model without those shortcuts of torch that change its outputs or have no gradient.
+
+    The fast path of encoder layers in evaluation mode has no gradient, and gives zeros at masked positions. cuDNN has
+    no gradient of recurrent layers in evaluation mode, and no second one in any mode.
+
+    Args:
+        recurrent: whether the model holds recurrent layers.
+    """
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def twice_differentiable(name: str = "loss") -> Iterator[None]:
+    """Make second derivatives, and those of many networks at once, possible for what is run inside.
+
+    Fused attention has neither. Plain attention has both; its first derivative alone is up to three times slower for
+    long sequences, so this is for second derivatives only. Wrap calls of `torch.func.hessian` in it.
+
+    Args:
+        name: of the argument that an error is about.
+
+    Raises:
+        ValueError: if torch has no second derivative of something inside.
+    """
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    except RuntimeError as error:
+        if "derivative" in str(error) and "is not implemented" in str(error):
+            raise ValueError(f"`{name}` must be twice differentiable by torch; {last_line(error)}") from error
+        raise
+
+
+def one_tensor(outputs: object) -> Tensor:
+    """A model's outputs, once they are known to be one tensor of real numbers.
+
+    Args:
+        outputs: what the model returns.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: saying what the model returns instead.
+    """
+    if not isinstance(outputs, Tensor):
+        parts = f" of {len(outputs)}" if isinstance(outputs, tuple | list) else ""
+        raise ValueError(
+            f"`model` must return one tensor; it returns a {type(outputs).__name__}{parts} (wrap it in a module that "
+            "returns the outputs alone)."
+        )
+    if not outputs.is_floating_point():
+        raise ValueError(f"`model` must return real numbers; it returns {outputs.dtype}.")
+    return outputs
+
+
+def check_rows(outputs: Tensor, samples: int) -> None:
+    """Raise unless there is a row of outputs for each sample.
+
+    Args:
+        outputs: of the model.
+        samples: how many there are.
+
+    Raises:
+        ValueError: if the first dimension has another length, or there is none.
+    """
+    if outputs.ndim == 0 or len(outputs) != samples:
+        raise ValueError(
+            f"`model` must return a row for each sample; for {samples} samples it returns the shape "
+            f"{tuple(outputs.shape)}."
+        )
