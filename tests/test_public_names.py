@@ -23,7 +23,7 @@ NAMES = {
     "dynamics": """
         Annealing ExactSteps FlatLoss Langevin LangevinState Point Sharpness anneal check_deterministic check_pure
         cross_entropy gradient_descent gradient_flow half_squared_error laplacians losses_and_gradients sharpness
-        value_and_gradient
+        twice_differentiable value_and_gradient
     """,
     "kernel": """
         KernelOperator Lanczos ResidualMeasure eigenmodes empirical_kernel estimated_drift kernel_drift

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from speedlimits.dynamics.noise.exact_steps import ExactSteps as ExactSteps
     from speedlimits.dynamics.noise.langevin import Langevin as Langevin
     from speedlimits.dynamics.noise.langevin import LangevinState as LangevinState
+    from speedlimits.dynamics.passes import twice_differentiable as twice_differentiable
     from speedlimits.dynamics.purity import check_deterministic as check_deterministic
     from speedlimits.dynamics.purity import check_pure as check_pure
     from speedlimits.dynamics.state import Point as Point
@@ -35,6 +36,7 @@ else:
             "noise.ensemble": "laplacians losses_and_gradients",
             "noise.exact_steps": "ExactSteps",
             "noise.langevin": "Langevin LangevinState",
+            "passes": "twice_differentiable",
             "purity": "check_deterministic check_pure",
             "state": "Point",
         },

@@ -39,7 +39,11 @@ def twice_differentiable(name: str = "loss") -> Iterator[None]:
     """Make second derivatives, and those of many networks at once, possible for what is run inside.
 
     Fused attention has neither. Plain attention has both; its first derivative alone is up to three times slower for
-    long sequences, so this is for second derivatives only. Wrap calls of `torch.func.hessian` in it.
+    long sequences, so this is for second derivatives only.
+
+    Note:
+        torch 2.13 has wrong entries in `torch.func.hessian` behind layer and instance normalisation. Hessian-vector
+        products by `torch.autograd.grad`, as in `sharpness`, or by `torch.func.grad` twice are right.
 
     Args:
         name: of the argument that an error is about.

@@ -33,8 +33,8 @@ def check_pure(model: nn.Module) -> None:
             kind = type(module).__name__
             article = "an" if kind[0] in "AEIOU" else "a"
             raise ValueError(
-                f"`model` must be a function of its weights and inputs alone; {name or 'it'} is {article} {kind} {found} "
-                f"({remedy})."
+                f"`model` must be a function of its weights and inputs alone; {name or 'it'} is {article} {kind} "
+                f"{found} ({remedy})."
             )
 
 

@@ -11,12 +11,12 @@ from torch.func import functional_call
 from speedlimits._checks import check_one_of
 from speedlimits.dynamics.passes import check_rows, is_recurrent, one_tensor, plain_layers, twice_differentiable
 from speedlimits.dynamics.purity import check_pure
-from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, count, split, take
+from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, count, like, split
 
 Outputs = Float64[Tensor, "samples outputs"]
 Weights = Mapping[str, Tensor]
 
-# A sample alone and among others is computed by the same sums, maybe in another order.
+# A sample among others and beside itself is computed by the same sums, maybe in another order.
 AGREEMENT = 1e-8
 
 
@@ -89,7 +89,7 @@ class WeightFunction:
         return tuple(_double(part).to(self.device) for part in as_tuple(inputs))
 
     def check_apart(self, probe: Inputs) -> None:
-        """Raise unless each sample's outputs are the same alone as among others: the kernel of pairs needs that.
+        """Raise unless each sample's outputs are the same among others as beside itself: pairs have no kernel else.
 
         Args:
             probe: a few samples, as `inputs` gives them.
@@ -100,7 +100,8 @@ class WeightFunction:
         with torch.no_grad():
             together = self(self.weights, probe)
             for sample, row in enumerate(together if len(together) > 1 else ()):
-                alone = self(self.weights, take(probe, slice(sample, sample + 1)))[0]
+                only = like(probe, [part[sample].expand(2, *part.shape[1:]) for part in as_tuple(probe)])
+                alone = self(self.weights, only)[0]
                 if row.shape != alone.shape or bool(torch.any((row - alone).abs() > AGREEMENT * together.abs().max())):
                     raise ValueError(
                         f"`model` must give each sample outputs that depend on that sample alone; those of sample "

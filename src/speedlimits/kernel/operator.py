@@ -50,10 +50,10 @@ class KernelOperator:
             check_integer("chunk", chunk, minimum=1)
         self._function = WeightFunction(model, weights)
         inputs = self._function.inputs(inputs)
+        self._function.check_apart(take(inputs, slice(2)))
         chunk = chunk or self._chunk(inputs)
         self._chunks = list(split(inputs, chunk))
         self.outputs: Outputs = self._function.outputs(inputs, chunk)
-        self._function.check_apart(take(inputs, slice(2)))
         self._forward_mode = self._forward_mode_is_right(take(inputs, slice(2)))
 
     @property

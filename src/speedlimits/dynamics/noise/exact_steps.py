@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float64
 from torch import Tensor
-from torch.func import grad, jacrev
+from torch.func import grad, vmap
 
 from speedlimits._checks import check_positive
 from speedlimits.dynamics.noise.ensemble import losses_and_gradients
@@ -48,8 +48,13 @@ class ExactSteps:
             ValueError: if the loss is not quadratic.
         """
         zero = torch.zeros_like(thetas[0])
+
+        def along(direction: Tensor) -> Tensor:
+            return grad(lambda theta: grad(dynamics.loss)(theta).dot(direction))(zero)
+
+        # Not torch.func.hessian, nor jacrev: torch 2.13 gives wrong entries by them behind layer normalisation.
         with twice_differentiable():
-            curvature = torch.as_tensor(jacrev(grad(dynamics.loss))(zero))
+            curvature = torch.as_tensor(vmap(along)(torch.eye(zero.numel(), dtype=zero.dtype, device=zero.device)))
         probes = torch.cat((zero[None], thetas[:4]))
         gradients = losses_and_gradients(dynamics.loss, probes)[1]
         gap = (gradients - gradients[0] - probes @ curvature).abs().max()
