@@ -212,7 +212,7 @@ def test_exact_steps_pass_through_attention():
 
         def forward(self, x: Tensor) -> Tensor:
             x = x[:, None]
-            return nn.functional.scaled_dot_product_attention(x, x, self.read(x).expand_as(x))[:, 0, :, 0]
+            return nn.functional.scaled_dot_product_attention(x, x, self.read(x).expand_as(x).contiguous())[:, 0, :, 0]
 
     inputs = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     loss = FlatLoss(Readout().double(), inputs, torch.ones(3, 4, dtype=torch.float64))
@@ -283,6 +283,7 @@ def test_classes_may_be_any_integers(kind):
     assert cross_entropy(logits, classes.to(kind)) == cross_entropy(logits, classes)
     one_hot = nn.functional.one_hot(classes, 3)
     assert float(cross_entropy(logits, one_hot.float())) == pytest.approx(float(cross_entropy(logits, classes)))
+    assert cross_entropy(logits.float(), one_hot.double()).dtype == torch.float32
 
 
 def test_classes_stand_last_where_both_readings_fit():
