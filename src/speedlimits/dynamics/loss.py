@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from speedlimits._checks import check_integer
-from speedlimits.dynamics.passes import is_recurrent, one_tensor, plain_layers
+from speedlimits.dynamics.passes import one_tensor, plain_layers
 from speedlimits.dynamics.purity import check_pure
 from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, split
 
@@ -120,7 +120,7 @@ class FlatLoss:
             for place, weight in enumerate(getattr(module, "_flat_weights", ())):
                 places.setdefault(id(weight), []).append((module._flat_weights, place))
         self.model = model
-        self._recurrent = is_recurrent(model)
+        self._plain = plain_layers(model)
         self.inputs = inputs
         self.targets = targets
         self.criterion = criterion
@@ -160,7 +160,7 @@ class FlatLoss:
         own = [registry[name] for ((registry, name), *_) in self._places]
         try:
             self._put(self._views(theta))
-            with plain_layers(recurrent=self._recurrent):
+            with self._plain():
                 return one_tensor(self.model(*as_tuple(inputs)))
         finally:
             self._put(own)

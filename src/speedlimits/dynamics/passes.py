@@ -1,7 +1,8 @@
 """How any module is run, so that torch can differentiate it: by plain operations in place of torch's shortcuts."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -9,22 +10,31 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from speedlimits.errors import last_line
 
-
-def is_recurrent(model: nn.Module) -> bool:
-    """Whether the model holds an LSTM, a GRU or a plain recurrent layer."""
-    return any(isinstance(module, nn.RNNBase) for module in model.modules())
+# Encoder layers and attention have a fast path in evaluation mode.
+FAST = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.MultiheadAttention)
 
 
-@contextmanager
-def plain_layers(*, recurrent: bool) -> Iterator[None]:
-    """Run a model without those shortcuts of torch that change its outputs or have no gradient.
+def plain_layers(model: nn.Module) -> Callable[[], AbstractContextManager[None]]:
+    """How to run a model without those shortcuts of torch that change its outputs or have no gradient.
 
     The fast path of encoder layers in evaluation mode has no gradient, and gives zeros at masked positions. cuDNN has
     no gradient of recurrent layers in evaluation mode, and no second one in any mode.
 
     Args:
-        recurrent: whether the model holds recurrent layers.
+        model: any module.
+
+    Returns:
+        What makes a context for each pass; it costs nothing for a model without such layers.
     """
+    modules = list(model.modules())
+    recurrent = any(isinstance(module, nn.RNNBase) for module in modules)
+    if recurrent or any(isinstance(module, FAST) for module in modules):
+        return partial(_without_shortcuts, recurrent=recurrent)
+    return nullcontext
+
+
+@contextmanager
+def _without_shortcuts(*, recurrent: bool) -> Iterator[None]:
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

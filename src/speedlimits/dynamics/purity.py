@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from speedlimits.dynamics.passes import check_rows, is_recurrent, one_tensor, plain_layers
+from speedlimits.dynamics.passes import check_rows, one_tensor, plain_layers
 from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths
 from speedlimits.errors import last_line
 
@@ -105,7 +105,7 @@ def check_deterministic(model: nn.Module, inputs: Inputs) -> Tensor:
 
 
 def _pass(model: nn.Module, inputs: Inputs) -> Tensor:
-    with plain_layers(recurrent=is_recurrent(model)):
+    with plain_layers(model)():
         try:
             outputs = model(*as_tuple(inputs))
         except Exception as error:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from speedlimits._checks import check_one_of
-from speedlimits.dynamics.passes import check_rows, is_recurrent, one_tensor, plain_layers, twice_differentiable
+from speedlimits.dynamics.passes import check_rows, one_tensor, plain_layers, twice_differentiable
 from speedlimits.dynamics.purity import check_pure
 from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, count, like, split
 
@@ -38,7 +38,7 @@ class WeightFunction:
     def __init__(self, model: nn.Module, weights: Mapping[str, Tensor | np.ndarray] | None = None) -> None:
         check_pure(model)
         self._model = model
-        self._recurrent = is_recurrent(model)
+        self._plain = plain_layers(model)
         parameters = dict(model.named_parameters())
         names = [name for name, weight in parameters.items() if weight.requires_grad]
         if not names:
@@ -65,7 +65,7 @@ class WeightFunction:
     def __call__(self, weights: Weights, inputs: Inputs) -> Outputs:
         """The outputs for these weights, those not named taken from the model."""
         # Fused attention has no rules for differentiating samples side by side or forwards.
-        with twice_differentiable("model"), plain_layers(recurrent=self._recurrent):
+        with twice_differentiable("model"), self._plain():
             outputs = functional_call(self._model, {**self._rest, **self.weights, **weights}, as_tuple(inputs))
         check_rows(one_tensor(outputs), count(inputs))
         return outputs.flatten(1) if outputs.ndim > 1 else outputs[:, None]
