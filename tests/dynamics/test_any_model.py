@@ -185,7 +185,7 @@ def test_curvature_of_any_network_is_that_of_its_hessian(name):
     # Behind layer normalisation torch's is not even symmetric.
     if not any(isinstance(module, nn.LayerNorm) for module in problem.model.modules()):
         with twice_differentiable():
-            whole = torch.as_tensor(hessian(loss)(problem.theta0))
+            whole = torch.as_tensor(torch.func.hessian(loss)(problem.theta0))
         assert found.value == pytest.approx(float(torch.linalg.eigvalsh(whole).abs().max()), rel=1e-4)
 
 
@@ -315,7 +315,6 @@ def test_targets_of_another_shape_are_named(criterion, shape, targets, message):
         criterion(torch.zeros(shape), targets)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
 def test_curvature_of_cross_entropy_is_exact():
     """λ_max of multinomial regression is that of autograd's own Hessian."""
     torch.manual_seed(0)
