@@ -41,7 +41,8 @@ def test_killed_ten_times_at_random(undisturbed, tmp_path, launch):
     chance = random.Random(0)
     for attempt in range(10):
         process = launch(tmp_path / "cut", resume=attempt > 0)
-        goal = len(list(tmp_path.rglob("part-*"))) + chance.randrange(1, 10)
+        # Some eighty parts in all, and a few are written while a kill takes effect: ten kills must find work left.
+        goal = len(list(tmp_path.rglob("part-*"))) + chance.randrange(1, 5)
         wait_for(lambda goal=goal: len(list(tmp_path.rglob("part-*"))) >= goal)
         family = descendants(process.pid)
         assert len(family) == 3
