@@ -17,7 +17,7 @@ DAMPING = 2 / 13
 
 
 @dataclass(frozen=True)
-class Coefficients:
+class ChebyshevCoefficients:
     """One method's numbers.
 
     Args:
@@ -30,8 +30,8 @@ class Coefficients:
 
 
 @lru_cache(maxsize=1024)
-def coefficients(stages: int) -> Coefficients:
-    """Coefficients (2.4), (2.5) of the method with so many stages.
+def coefficients(stages: int) -> ChebyshevCoefficients:
+    """ChebyshevCoefficients (2.4), (2.5) of the method with so many stages.
 
     Args:
         stages: s, at least 2.
@@ -53,7 +53,7 @@ def coefficients(stages: int) -> Coefficients:
         mu_tilde = 2 * b[j] * w1 / b[j - 1]
         a = 1 - b[j - 1] * value[j - 1]
         rows.append((2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], mu_tilde, -a * mu_tilde))
-    return Coefficients(b[1] * w1, tuple(rows))
+    return ChebyshevCoefficients(b[1] * w1, tuple(rows))
 
 
 def stages(step_radius: float) -> int:
