@@ -327,3 +327,15 @@ def test_float32_has_its_own_tolerance(tmp_path):
     assert run.config.tolerance == 1e-3
     assert run.summary["certified"]
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["tolerance"] == pytest.approx(1e-2)
+
+
+def test_file_is_run_once_until_it_changes(tmp_path):
+    """Every run of a study asks for the same file: its code runs once, and again only after an edit."""
+    file, noted = tmp_path / "mine.py", tmp_path / "noted"
+    file.write_text(f"with open({str(noted)!r}, 'a') as out:\n    out.write('x')\n" + MINE)
+    first, second = (Source.named(f"{file}:build") for _ in range(2))
+    assert first.function is second.function
+    assert noted.read_text() == "x"
+    file.write_text(file.read_text() + "# edited\n")
+    assert Source.named(f"{file}:build").function is not first.function
+    assert noted.read_text() == "xx"

@@ -244,7 +244,10 @@ def _load(name: str, place: dict[str, Any]) -> ModuleType:
 
 
 def _load_file(path: Path) -> ModuleType:
-    name = PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:8] + "_" + path.stem
+    # A study asks for one file as often as it has runs; a file that has changed is another module.
+    name = f"{PREFIX}{hashlib.sha256(bytes(path) + path.read_bytes()).hexdigest()[:16]}_{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(name, path)
