@@ -59,8 +59,8 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
         ValueError: if the targets have none of these shapes.
     """
     shape, probabilities = tuple(outputs.shape), targets.is_floating_point()
-    if not probabilities and targets.shape != outputs.shape[:-1] and outputs.ndim > 2:
-        outputs = outputs.movedim(1, -1)
+    if not probabilities:
+        outputs = classes_last(outputs, targets)
     if outputs.ndim < 2 or targets.shape != (outputs.shape if probabilities else outputs.shape[:-1]):
         raise ValueError(
             f"`targets` must be integers, a class for each position of the outputs {shape}, or probabilities of that "
@@ -69,6 +69,19 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     logits = outputs.reshape(-1, outputs.shape[-1])
     targets = targets.to(outputs.dtype).view_as(logits) if probabilities else targets.reshape(-1).long()
     return nn.functional.cross_entropy(logits, targets, reduction="sum")
+
+
+def classes_last(outputs: Tensor, classes: Tensor) -> Tensor:
+    """Outputs with the classes in the last dimension: as they are, or moved from the second where only that fits.
+
+    Args:
+        outputs: (n, …, classes), or (n, classes, …) as torch's own losses have them.
+        classes: a class for each position, (n, …).
+
+    Returns:
+        The outputs, (n, …, classes) wherever one of the two fits.
+    """
+    return outputs if outputs.ndim <= 2 or outputs.shape[:-1] == classes.shape else outputs.movedim(1, -1)
 
 
 class FlatLoss:

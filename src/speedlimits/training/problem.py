@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from speedlimits._checks import check_integer, check_one_of
-from speedlimits.dynamics.loss import Flat, FlatLoss, cross_entropy, half_squared_error
+from speedlimits.dynamics.loss import Flat, FlatLoss, classes_last, cross_entropy, half_squared_error
 from speedlimits.dynamics.purity import check_deterministic
 from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, count, split, take
 from speedlimits.errors import last_line
@@ -122,7 +122,7 @@ class Problem:
             # In pieces: without gradients to keep, memory is the only reason to.
             for inputs, labels in zip(split(self.test_inputs, PIECE), self.test_labels.split(PIECE), strict=True):
                 outputs = self.flat_loss.outputs(theta, inputs)
-                hits.append(outputs.argmax(_class_dimension(outputs, labels)) == labels)
+                hits.append(classes_last(outputs, labels).argmax(-1) == labels)
         return float(torch.cat(hits).double().mean())
 
     def to(self, dtype: torch.dtype, device: str) -> "Problem":
@@ -235,28 +235,22 @@ def _tensor(name: str, value: Any) -> Tensor:
     raise ValueError(f"`{name}` must be a tensor with a row for each sample; it is a {type(value).__name__}.")
 
 
-def _class_dimension(outputs: Tensor, labels: Tensor) -> int:
-    """Where the classes stand: last, or second as torch's own losses have it."""
-    return -1 if outputs.shape[:-1] == labels.shape else 1
-
-
 def _check_classes(name: str, outputs: Float[Tensor, "..."], classes: Tensor, *, ignored: bool) -> None:
     if classes.is_floating_point() or classes.dtype == torch.bool:
         raise ValueError(f"`{name}` must be classes, integers; {name}.dtype = {classes.dtype}.")
     few = classes[: len(outputs)]
-    dimension = _class_dimension(outputs, few)
-    positions = outputs.shape[:-1] if dimension == -1 else outputs.shape[:1] + outputs.shape[2:]
-    if outputs.ndim < 2 or positions != few.shape:
+    moved = classes_last(outputs, few)
+    if outputs.ndim < 2 or moved.shape[:-1] != few.shape:
         raise ValueError(
             f"`{name}` must have a class for each position of the outputs (n, {_listed(outputs)}); {name}.shape = "
             f"{tuple(classes.shape)}."
         )
-    count = outputs.shape[dimension]
-    bad = (classes < 0) | (classes >= count)
+    last = moved.shape[-1] - 1
+    bad = (classes < 0) | (classes > last)
     if ignored:
         bad &= classes != -100
     if bool(bad.any()):
-        raise ValueError(f"`{name}` must lie in 0…{count - 1}, the outputs' classes; found {int(classes[bad][0])}.")
+        raise ValueError(f"`{name}` must lie in 0…{last}, the outputs' classes; found {int(classes[bad][0])}.")
 
 
 def _listed(outputs: Tensor) -> str:
