@@ -5,8 +5,8 @@ import pytest
 
 from speedlimits.certified import certified_speed_limit
 from speedlimits.dissipation import bounds as dissipation_bounds
-from speedlimits.dissipation.free_energy import gaussian_entropy
-from speedlimits.estimates import Estimate
+from speedlimits.estimates import Estimate, from_mean
+from speedlimits.gaussian_start import Change, Passage, fitting, steepest_directions
 from speedlimits.transport import bounds as transport_bounds
 from tests.ensembles import draw, linear_network, potential
 
@@ -25,19 +25,24 @@ def test_best_pair_is_taken():
     assert str(best) == "T_SL ≥ 0.5 at 0.95 confidence (b over entropy); T = 3."
 
 
+def measured(name: str, mean: float, side: str, seed: int = 0) -> Estimate:
+    """A mean of 1,000 numbers."""
+    return from_mean(name, mean + np.random.default_rng(seed).standard_normal(1000), side)  # type: ignore[arg-type]
+
+
 def test_choice_is_paid_for():
-    """Each of k candidates is held to 1 − 5 %/k, whether or not it is chosen."""
-    distances = [known("a", 1.0, "lower", 0.1), known("b", 0.1, "lower", 0.1)]
-    best = certified_speed_limit(distances, [known("loss", 2.0, "upper")], time=1.0)
+    """Each of k candidates is held to 1 − 5 %/k, whether or not it is chosen; a plan from above is no candidate."""
+    distances = [measured("a", 2.0, "lower"), measured("b", 0.1, "lower"), measured("plan", 3.0, "upper")]
+    best = certified_speed_limit(distances, [known("loss", 3.0, "upper")], time=1.0)
     assert best.w2_squared_limit == pytest.approx(distances[0].limit("lower", 1 - 0.05 / 3), rel=1e-12)
 
 
 @pytest.mark.parametrize(
     ("distance", "spent", "reason"),
     [
-        (known("plan", 1.0, "upper"), known("loss", 2.0, "upper"), "no estimate of the distance bounds it from below"),
-        (known("a", 1.0, "lower"), known("neighbours", 2.0, "unsigned"), "no estimate of the dissipation bounds it"),
-        (known("a", 1.0, "lower"), known("integral", 2.0, "upper", caveat="in equilibrium"), "without a caveat"),
+        (known("plan", 1.0, "upper"), known("loss", 2.0, "upper"), "plan is upper, not lower"),
+        (known("a", 1.0, "lower"), known("neighbours", 2.0, "unsigned"), "neighbours is unsigned, not upper"),
+        (known("a", 1.0, "lower"), known("integral", 2.0, "upper", caveat="in equilibrium"), "in equilibrium"),
     ],
 )
 def test_wrong_sides_are_not_certified(distance, spent, reason):
@@ -58,18 +63,34 @@ def test_limit_beyond_the_time_is_not_certified():
 
 def test_nothing_moved():
     """A distance that cannot be told from zero gives T_SL = 0, which is certain."""
-    best = certified_speed_limit([known("a", 0.1, "lower", 0.2)], [known("loss", 1.0, "upper")], time=2.0)
+    best = certified_speed_limit([measured("a", 0.01, "lower")], [known("loss", 1.0, "upper")], time=2.0)
     assert (best.speed_limit, best.certified) == (0.0, True)
 
 
+def test_standard_errors_certify_nothing():
+    """A value with a standard error, whose law is not known, has no proved limit: 58 % of such limits were wrong."""
+    best = certified_speed_limit([known("a", 1.0, "lower", 0.01)], [known("loss", 2.0, "upper")], time=1.0)
+    assert not best.certified
+    assert "a: its error is known as a standard error only" in str(best)
+
+
+def test_heavy_tails_are_refused():
+    """L = x¹² at 400 draws of a Gaussian: the largest few carry the mean, and the sentence says so."""
+    losses = np.random.default_rng(1).standard_normal(400) ** 12
+    best = certified_speed_limit([known("a", 1.0, "lower")], [dissipation_bounds.initial_loss(losses)], time=1e6)
+    assert not best.certified
+    assert "initial loss: a few rare members carry the mean" in str(best)
+
+
 def test_too_few_members_are_named():
-    """95 % over four candidates takes 80 members; 40 are refused by name."""
+    """40 members have no limit at 95 % over four candidates: not certified, and told how many it takes."""
     rng = np.random.default_rng(1)
     start, end = rng.standard_normal((2, 40, 3))
-    distances = [transport_bounds.mean_shift(start, end), transport_bounds.trace_bound(start, end)]
+    distances = [transport_bounds.gelbrich(start, end, rank=3), transport_bounds.max_sliced(start, end)]
     spent = [known("loss", 2.0, "upper"), known("entropy", 2.0, "upper")]
-    with pytest.raises(ValueError, match=r"`confidence` must be within reach of the members; 0\.9875 takes 80, mean"):
-        certified_speed_limit(distances, spent, time=1.0)
+    few = certified_speed_limit(distances, spent, time=1.0)
+    assert not few.certified
+    assert "20 members are too few, it takes" in str(few)
 
 
 def exceeds(dims: int, members: int, seed: int, confidence: float) -> tuple[bool, float]:
@@ -77,18 +98,14 @@ def exceeds(dims: int, members: int, seed: int, confidence: float) -> tuple[bool
     rng = np.random.default_rng(seed)
     process = linear_network(dims, 2 * dims, 2.0, np.random.default_rng(7))
     start, end = draw(process, 0.3, members, rng)
-    distances = [transport_bounds.mean_shift(start, end), transport_bounds.trace_bound(start, end, blocks=[1] * dims)]
-    spent = [
-        dissipation_bounds.maximum_entropy(
-            potential(process, start),
-            potential(process, end),
-            end,
-            entropy_start=gaussian_entropy(process.covariance_start),
-            inverse_temperature=2.0,
-            structure=structure,
-        )
-        for structure in ("full", "diagonal")
-    ]
+    fresh = draw(process, 0.3, 64 * members, rng)[0]
+    losses, later, others = (potential(process, theta) - np.sum(theta**2, axis=1) for theta in (start, end, fresh))
+    # ∇L, without the pull 2θ of the prior.
+    directions = steepest_directions(fresh @ process.stiffness - process.force - 2 * fresh)
+    passage = Passage(start=start, end=end, losses_start=losses, losses_end=later)
+    fit, held = fitting(members)
+    change = Change.fitted(passage[fit], directions, start_variance=0.25, inverse_temperature=2.0)
+    distances, spent = [change.w2_squared(passage[held])], [change.dissipation(passage[held], others)]
     best = certified_speed_limit(distances, spent, 0.3, confidence=confidence)
     truth = float(process.speed_limit(np.array([0.3])).speed_limit[0])
     assert best.certified
@@ -105,5 +122,5 @@ def test_certified_limit_is_close_to_the_truth():
 @pytest.mark.slow
 def test_certified_limits_hold_as_often_as_they_say():
     """Over 200 repetitions the 95 % limit lies above the true T_SL at most as often as 5 % allow (4 errors)."""
-    wrong = sum(exceeds(4, 200, seed, 0.95)[0] for seed in range(200))
+    wrong = sum(exceeds(4, 600, seed, 0.95)[0] for seed in range(200))
     assert wrong <= 200 * 0.05 + 4 * np.sqrt(200 * 0.05 * 0.95)

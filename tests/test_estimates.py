@@ -1,21 +1,46 @@
 """Measured numbers with their errors: limits on the right side, and the jackknife."""
 
 import math
-import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from speedlimits.estimates import Estimate, averaged, from_jackknife, from_mean
+from speedlimits import concentration
+from speedlimits.estimates import Estimate, averaged, from_jackknife, from_mean, from_means
 
 
-def test_limit_is_students():
-    """The limits of a mean are those of the t-test on the same numbers."""
-    values = np.random.default_rng(1).standard_normal(40)
+def test_limit_of_a_mean_is_proved():
+    """The limits of a mean are those of `concentration` for the same numbers, and two means share the error."""
+    values = np.random.default_rng(1).standard_normal(400)
     estimate = from_mean("mean", values, "exact")
+    limits = estimate.limit("lower", 0.95), estimate.limit("upper", 0.95)
+    assert limits == tuple(concentration.mean_limit(values, side, 0.95) for side in ("lower", "upper"))
+    both = from_means("sum", [values, values[:300] ** 2], "upper")
+    parts = [concentration.mean_limit(part, "upper", 0.975) for part in (values, values[:300] ** 2)]
+    assert both.limit("upper", 0.95) == pytest.approx(sum(parts), rel=1e-12)
+
+
+def test_limit_without_the_numbers_is_students():
+    """A value with a standard error has the limits of the t-test, and proves nothing."""
+    values = np.random.default_rng(1).standard_normal(40)
+    given = Estimate(
+        name="mean", value=values.mean(), standard_error=stats.sem(values), side="exact", degrees_of_freedom=39
+    )
     interval = stats.t.interval(0.9, 39, values.mean(), stats.sem(values))
-    assert (estimate.limit("lower", 0.95), estimate.limit("upper", 0.95)) == pytest.approx(interval, rel=1e-12)
+    assert (given.limit("lower", 0.95), given.limit("upper", 0.95)) == pytest.approx(interval, rel=1e-12)
+    assert given.obstacle(0.95) == "mean: its error is known as a standard error only, which proves no limit"
+
+
+def test_limit_holds_for_every_alternative():
+    """Where a number is measured in two ways that may both be off, the limit is the worse of the two."""
+    rng = np.random.default_rng(2)
+    low, high = (from_mean(name, rng.standard_normal(500) + shift, "upper") for name, shift in (("a", 0), ("b", 1)))
+    assert replace(low, alternatives=(high,)).limit("upper", 0.95) == high.limit("upper", 0.95)
+    assert replace(high, alternatives=(low,)).limit("upper", 0.95) == high.limit("upper", 0.95)
+    heavy = from_mean("c", rng.standard_normal(500) ** 12, "upper")
+    assert replace(low, alternatives=(heavy,)).obstacle(0.95).startswith("c: a few rare members carry the mean")
 
 
 def test_a_lower_estimate_bounds_nothing_from_above():
@@ -31,19 +56,14 @@ def test_known_numbers_have_known_limits():
     assert Estimate(name="Z", value=2.0, standard_error=0.0, side="exact").limit("upper", 0.999) == 2.0
 
 
-@pytest.mark.parametrize(
-    ("confidence", "message"),
-    [
-        (1.0, "`confidence` must be between 0 and 1; confidence = 1.0."),
-        (0.96, "`confidence` must be within reach of the members; 0.96 takes 25, mean rests on 20."),
-    ],
-)
-def test_confidence_out_of_reach(confidence, message):
-    """A confidence of 1 is refused, and one of 0.96 with only twenty members."""
+def test_confidence_out_of_reach():
+    """A confidence of 1 is refused; twenty numbers have no limit at 0.95, and say how many it takes."""
     estimate = from_mean("mean", np.arange(20.0), "upper")
-    assert math.isfinite(estimate.limit("upper", 0.95))
-    with pytest.raises(ValueError, match=re.escape(message)):
-        estimate.limit("upper", confidence)
+    with pytest.raises(ValueError, match=r"`confidence` must be between 0 and 1; confidence = 1\.0\."):
+        estimate.limit("upper", 1.0)
+    assert estimate.limit("upper", 0.95) == math.inf
+    needed = concentration.fewest_members(0.95)
+    assert estimate.obstacle(0.95) == f"mean: 20 members are too few, it takes {needed}"
 
 
 def test_jackknife_removes_the_bias():

@@ -5,7 +5,7 @@ r"""Certified speed limits of noisy ensembles: distance from below, dissipation 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from speedlimits._checks import check_positive
@@ -34,6 +34,10 @@ class CertifiedLimit:
     w2_squared_limit: float
     dissipation_limit: float
     reasons: tuple[str, ...] = ()
+
+    def with_reasons(self, reasons: tuple[str, ...]) -> "CertifiedLimit":
+        """The same limit with more reasons against it."""
+        return replace(self, reasons=self.reasons + reasons)
 
     @property
     def limit(self) -> SpeedLimit:
@@ -69,11 +73,12 @@ def certified_speed_limit(
 
     It takes the lower bound on the distance with the highest confidence limit, and the upper bound on the dissipation
     with the lowest. The best of k limits can only be wrong if one of the k is, so each is taken at the confidence
-    1 − (1 − confidence)/k (Bonferroni).
+    1 − (1 − confidence)/k (Bonferroni). Only proved limits certify (`Estimate.obstacle`).
 
     Args:
-        w2_squared: estimates of 𝒲₂; those that are upper or unsigned, or hold under a caveat, do not certify.
-        dissipation: estimates of β⁻¹R [loss]; those that are lower or unsigned, or hold under a caveat, do not certify.
+        w2_squared: estimates of 𝒲₂; those that are upper or unsigned, or whose limit is not proved, do not certify.
+        dissipation: estimates of β⁻¹R [loss]; those that are lower or unsigned, or whose limit is not proved, do not
+            certify.
         time: T [time].
         confidence: joint probability that the limit is below the true T_SL.
 
@@ -82,22 +87,21 @@ def certified_speed_limit(
         certified with the reason.
 
     Raises:
-        ValueError: if a list is empty, the time is not positive, the confidence is not between 0 and 1, or the members
-            are too few for it.
+        ValueError: if a list is empty, the time is not positive, or the confidence is not between 0 and 1.
     """
     check_positive("time", time)
     check_confidence(confidence)
     for name, estimates in (("w2_squared", w2_squared), ("dissipation", dissipation)):
         if not estimates:
             raise ValueError(f"`{name}` must hold at least one estimate; it is empty.")
-    below, above = _usable(w2_squared, "lower"), _usable(dissipation, "upper")
-    reasons = []
-    if not below:
-        reasons.append("no estimate of the distance bounds it from below without a caveat")
-    if not above:
-        reasons.append("no estimate of the dissipation bounds it from above without a caveat")
+    candidates = sum(each.bounds_from("lower") for each in w2_squared)
+    candidates += sum(each.bounds_from("upper") for each in dissipation)
+    each = 1.0 - (1.0 - confidence) / max(candidates, 1)
+    below, short = _usable(w2_squared, "lower", each)
+    above, long = _usable(dissipation, "upper", each)
+    reasons = [fault for usable, fault in ((below, short), (above, long)) if not usable]
     if reasons:
-        plain = w2_squared[0] if not below else below[0], dissipation[0] if not above else above[0]
+        plain = (below or w2_squared)[0], (above or dissipation)[0]
         return CertifiedLimit(
             time=time,
             confidence=confidence,
@@ -105,9 +109,8 @@ def certified_speed_limit(
             dissipation=plain[1],
             w2_squared_limit=max(plain[0].value, 0.0),
             dissipation_limit=max(plain[1].value, 0.0),
-            reasons=tuple(reasons),
+            reasons=tuple(dict.fromkeys(reasons)),
         )
-    each = 1.0 - (1.0 - confidence) / (len(below) + len(above))
     longest = max(below, key=lambda estimate: estimate.limit("lower", each))
     least = min(above, key=lambda estimate: estimate.limit("upper", each))
     return CertifiedLimit(
@@ -121,5 +124,14 @@ def certified_speed_limit(
     )
 
 
-def _usable(estimates: Sequence[Estimate], side: Literal["lower", "upper"]) -> list[Estimate]:
-    return [estimate for estimate in estimates if estimate.bounds_from(side) and not estimate.caveat]
+def _usable(
+    estimates: Sequence[Estimate], side: Literal["lower", "upper"], confidence: float
+) -> tuple[list[Estimate], str]:
+    """The estimates with a proved limit on that side, and why the first of the others has none."""
+    fault, usable = "", []
+    for estimate in estimates:
+        own = estimate.bounds_from(side)
+        wrong = estimate.obstacle(confidence) if own else f"{estimate.name} is {estimate.side}, not {side}"
+        fault = fault or wrong
+        usable += [] if wrong else [estimate]
+    return usable, fault

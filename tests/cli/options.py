@@ -2,5 +2,5 @@
 
 TINY = ["--samples", "20", "--width", "4", "--seeds", "0", "1", "--time", "0.01", "--records", "20", "--snapshots", "6"]
 # With noise.
-NOISY = ["--samples", "6", "--width", "2", "--members", "160", "--time", "0.2", "--records", "5", "--strengths", "3"]
-NOISY += ["--anneal-steps", "2", "--inverse-temperature", "5"]
+NOISY = ["--samples", "6", "--width", "2", "--members", "400", "--time", "0.2", "--records", "5", "--strengths", "3"]
+NOISY += ["--step", "0.01", "--anneal-steps", "2", "--inverse-temperature", "5"]

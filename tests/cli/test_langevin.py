@@ -93,7 +93,7 @@ def test_linear_network_agrees_with_theory(tmp_path):
     from speedlimits.theory.linear_regression import LinearRegression
 
     out = tmp_path / "run"
-    options = ["--depth", "0", "--samples", "8", "--members", "200", "--records", "3", "--strengths", "2"]
+    options = ["--depth", "0", "--samples", "8", "--members", "240", "--records", "3", "--strengths", "2"]
     assert main(["langevin", "--out", str(out), *options, "--scheme", "leimkuhler-matthews"]) == 0
     summary = json.loads((out / "summary.json").read_text())
     data = digits(8)
@@ -116,14 +116,38 @@ def test_linear_network_agrees_with_theory(tmp_path):
             sign = {"lower": 1, "upper": -1}[each["side"]]
             assert sign * (each["value"] - truth) < 4 * each["standard_error"], each["name"]
     assert summary["certified"]
-    assert 0.1 * moved / spent < summary["speed_limit"] < moved / spent
+    assert 0.5 * moved / spent < summary["speed_limit"] < moved / spent
+
+
+def test_long_step_is_not_certified(tmp_path):
+    """At 0.6 of the limit of stability T_SL would come out eight times too large: not certified, and told why."""
+    out = tmp_path / "run"
+    options = ["--depth", "0", "--samples", "5", "--inverse-temperature", "1", "--time", "4", "--step", "0.3637"]
+    options += ["--members", "240", "--records", "2", "--strengths", "2", "--anneal-steps", "1"]
+    assert main(["langevin", "--out", str(out), *options]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert not summary["certified"]
+    assert summary["reasons"][0].startswith("the step is 0.6")
+    assert all(row["speed_limit"] is None for row in summary["series"])
+    assert "the step is 0.6" in (out / "report.html").read_text()
+
+
+def test_heavy_tails_are_not_certified(tmp_path):
+    """Width 1, depth 8: no step diverges, and the loss at the start, carried by a few members, certifies nothing."""
+    out = tmp_path / "run"
+    options = ["--depth", "8", "--width", "1", "--activation", "identity", "--samples", "4", "--members", "240"]
+    options += ["--time", "0.05", "--records", "2", "--strengths", "2", "--anneal-steps", "1"]
+    assert main(["langevin", "--out", str(out), *options]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert not summary["certified"]
+    assert "a few rare members carry the mean" in summary["reasons"][0]
 
 
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
         (["--inverse-temperature", "0"], 2, "`inverse_temperature` must be positive and finite; inverse_temperature"),
-        (["--members", "100"], 2, "`members` must be at least 141 for a limit at 0.95 confidence, chosen from 7"),
+        (["--members", "100"], 2, "`members` must be at least 201 for a limit at 0.95 confidence; members = 100."),
         (["--step", "0.5"], 2, "`time_step` must be below 2/λ_max = "),
         (["--scheme", "heun"], 2, "`scheme` must be one of 'euler-maruyama', 'leimkuhler-matthews', 'metropolis';"),
         (["--dataset", "mnist"], 2, "`dataset` must be one of 'cifar10', 'digits'; dataset = 'mnist'."),

@@ -64,6 +64,24 @@ def test_members_left_out_in_closed_form(structure):
     np.testing.assert_allclose(entropy(end)[1], expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("structure", ["full", "diagonal", "isotropic"])
+def test_cross_entropy_is_above_and_close(structure):
+    """2,000 members in 6 dimensions: above the truth, and over the maximum entropy by the cost of the fit alone."""
+    rng = np.random.default_rng(6)
+    process = linear_network(6, 6, BETA, rng)
+    start, end = draw(process, 0.5, 2000, rng)
+    energies = potential(process, start), potential(process, end)
+    arguments = {"entropy_start": gaussian_entropy(process.covariance_start), "inverse_temperature": BETA}
+    mean = bounds.cross_entropy(*energies, end, structure=structure, **arguments)
+    most = bounds.maximum_entropy(*energies, end, structure=structure, **arguments)
+    truth = float(process.dissipation(np.array([0.5]))[0])
+    assert mean.side == "upper"
+    assert not mean.obstacle(0.95)
+    assert mean.value > truth - 4 * mean.standard_error
+    # A Gaussian with p parameters fitted to n members costs p/(2n) of entropy.
+    assert abs(mean.value - most.value) < 27 / (2 * 1000) / BETA + 2 * mean.standard_error
+
+
 def test_initial_loss_bounds_every_time():
     """⟨L(θ₀)⟩ − inf L exceeds the dissipation at every time, T = ∞ included."""
     rng = np.random.default_rng(4)

@@ -6,6 +6,7 @@ over members. An upper bound needs S_T from above. Row i of an ensemble is one m
 """
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.special import digamma, gammaln
 
 from speedlimits._checks import check_finite, check_integer, check_one_of, check_positive, check_shape
 from speedlimits._shapes import Ensemble, Members
-from speedlimits.estimates import Estimate, check_ensemble, check_members, from_jackknife, from_mean
+from speedlimits.estimates import Estimate, averaged, check_ensemble, check_members, from_jackknife, from_mean
 
 Structure = Literal["full", "diagonal", "isotropic"]
 
@@ -93,6 +94,75 @@ def maximum_entropy(
     return from_jackknife(f"maximum entropy ({structure})", whole, without, "upper")
 
 
+def cross_entropy(
+    potentials_start: Members,
+    potentials_end: Members,
+    end: Ensemble,
+    *,
+    entropy_start: float,
+    inverse_temperature: float,
+    structure: Structure = "diagonal",
+) -> Estimate:
+    r"""Energy spent, and the surprise of the end under a Gaussian that was fitted to other members.
+
+    .. math:: S_T \le -\langle\ln q(\theta_T)\rangle \quad\text{for every density } q \text{ (Gibbs)}
+
+    q is fitted on one half of the members, and what is left is a plain mean over the other half, which has a proved
+    limit; then the halves swap. `maximum_entropy` is the tightest of these bounds, and has the smaller error.
+
+    Args:
+        potentials_start: V(θ(0)) of each member, in the potential of the dynamics [loss].
+        potentials_end: V(θ(T)) of the same members [loss].
+        end: the members at the end.
+        entropy_start: S₀ of the start's law, in units of k_B.
+        inverse_temperature: β [1/loss].
+        structure: of q's covariance: general, diagonal or a multiple of 1; ``"full"`` takes three members in each half
+            for each dimension.
+
+    Returns:
+        An upper bound on β⁻¹R [loss].
+
+    Raises:
+        ValueError: if a number is not finite, β is not positive and finite, shapes differ, members are too few, or a
+            weight does not vary among them.
+    """
+    check_one_of("structure", structure, ("full", "diagonal", "isotropic"))
+    energies = _energies(potentials_start, potentials_end, end, entropy_start, inverse_temperature)
+    if structure == "full":
+        check_members("end", end, 6 * end.shape[1])
+    middle = energies.size // 2
+    halves = (slice(0, middle), slice(middle, None))
+    parts = [
+        energies[held] + _surprises(end[fitted], end[held], structure) / inverse_temperature
+        for fitted, held in (halves, halves[::-1])
+    ]
+    return averaged(f"cross entropy ({structure})", [from_mean("", part, "upper") for part in parts])
+
+
+def _surprises(fitted: np.ndarray, held: np.ndarray, structure: Structure) -> np.ndarray:
+    """−ln q of each held-out member, for the Gaussian q of the others."""
+    dims = fitted.shape[1]
+    mean = fitted.mean(axis=0, dtype=float)
+    if structure == "full":
+        covariance = np.atleast_2d(np.cov(fitted, rowvar=False))
+        sign, volume = np.linalg.slogdet(covariance)
+        away = held - mean
+        squares = np.einsum("ij,ji->i", away, np.linalg.solve(covariance, away.T)) if sign > 0 else np.zeros(len(held))
+        volume = volume if sign > 0 else -math.inf
+    else:
+        slices = [slice(first, first + WIDTH) for first in range(0, dims, WIDTH)]
+        variances = np.concatenate([fitted[:, columns].var(axis=0, ddof=1, dtype=float) for columns in slices])
+        if structure == "isotropic":
+            variances = np.full(dims, variances.mean())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            volume = float(np.log(variances).sum())
+            away = ((held[:, columns] - mean[columns]) ** 2 / variances[columns] for columns in slices)
+            squares = np.sum([part.sum(axis=1) for part in away], axis=0)
+    if not math.isfinite(volume):
+        raise ValueError("`end` must vary in every direction; the entropy of the Gaussian with its variances is -inf.")
+    return 0.5 * (dims * math.log(2 * math.pi) + volume + squares)
+
+
 def energy_entropy(
     potentials_start: Members,
     potentials_end: Members,
@@ -151,14 +221,7 @@ def distance_over_time(w2_squared: Estimate, time: float) -> Estimate:
     check_positive("time", time)
     if not w2_squared.bounds_from("lower"):
         raise ValueError(f"`w2_squared` must bound from below; {w2_squared.name} is {w2_squared.side}.")
-    return Estimate(
-        name=f"{w2_squared.name}/T",
-        value=w2_squared.value / time,
-        standard_error=w2_squared.standard_error / time,
-        side="lower",
-        degrees_of_freedom=w2_squared.degrees_of_freedom,
-        caveat=w2_squared.caveat,
-    )
+    return replace(w2_squared.times(1.0 / time, f"{w2_squared.name}/T"), side="lower")
 
 
 def _energies(start: np.ndarray, end: np.ndarray, ensemble: np.ndarray, entropy: float, beta: float) -> np.ndarray:

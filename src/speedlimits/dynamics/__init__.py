@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from speedlimits.dynamics.noise.ensemble import losses_and_gradients as losses_and_gradients
     from speedlimits.dynamics.noise.exact_steps import ExactSteps as ExactSteps
     from speedlimits.dynamics.noise.langevin import Langevin as Langevin
-    from speedlimits.dynamics.noise.langevin import LangevinState as LangevinState
+    from speedlimits.dynamics.noise.state import LangevinState as LangevinState
     from speedlimits.dynamics.passes import twice_differentiable as twice_differentiable
     from speedlimits.dynamics.purity import check_deterministic as check_deterministic
     from speedlimits.dynamics.purity import check_pure as check_pure
@@ -35,7 +35,8 @@ else:
             "noise.annealing": "Annealing anneal",
             "noise.ensemble": "laplacians losses_and_gradients",
             "noise.exact_steps": "ExactSteps",
-            "noise.langevin": "Langevin LangevinState",
+            "noise.langevin": "Langevin",
+            "noise.state": "LangevinState",
             "passes": "twice_differentiable",
             "purity": "check_deterministic check_pure",
             "state": "Point",

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -134,7 +134,7 @@ class NoisyFolder(Folder):
         with holding(path, "run", "config.toml", config.to_toml(), resume=resume, force=force, check=check):
             yield cls(path, config)
 
-    def write_checkpoint(self, state: Mapping[str, np.ndarray], rows: list[dict[str, float]]) -> None:
+    def write_checkpoint(self, state: Mapping[str, np.ndarray], rows: Sequence[Mapping[str, float | None]]) -> None:
         """Keep the ensemble's state and the time courses up to it, in one file.
 
         Args:
@@ -143,7 +143,7 @@ class NoisyFolder(Folder):
         """
         write_safetensors(self.path / CHECKPOINT, state, {"rows": json.dumps(rows)})
 
-    def read_checkpoint(self) -> tuple[dict[str, np.ndarray], list[dict[str, float]]] | None:
+    def read_checkpoint(self) -> tuple[dict[str, np.ndarray], list[dict[str, float | None]]] | None:
         """The last checkpoint.
 
         Returns:

@@ -9,23 +9,42 @@ from typing import Any
 
 import numpy as np
 
+from speedlimits._numbers import plain
 from speedlimits.dissipation.equilibrium import annealed_importance, thermodynamic_integration
 from speedlimits.dissipation.fluctuation import fluctuation_theorem
 from speedlimits.dynamics.loss import FlatLoss
-from speedlimits.dynamics.noise import langevin
+from speedlimits.dynamics.noise import doubled, langevin
 from speedlimits.dynamics.noise.annealing import anneal
+from speedlimits.dynamics.noise.doubled import DoubledState
 from speedlimits.dynamics.noise.langevin import Langevin, LangevinState
+from speedlimits.dynamics.noise.stability import check_stable, stable_time_step
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.estimates import from_mean
 from speedlimits.runs.noisy import NoisyConfig, NoisyFolder, NoisyRun
 from speedlimits.runs.provenance import begin
-from speedlimits.training.noisy_estimates import Measured, as_json, check_enough_members, measure, rising, row
+from speedlimits.training.noisy_estimates import (
+    Fresh,
+    Measured,
+    as_json,
+    check_enough_members,
+    measure,
+    rise_reason,
+    rising,
+    row,
+)
 from speedlimits.training.problem import Problem
 from speedlimits.training.sources import Source
 
 # Steps per limit of stability where the step is left to us: Euler–Maruyama's variances are then 5 % off at most.
 SHARE = 0.1
+# Members whose sharpness gives the limit of stability.
+PROBES = 9
+FEW_PROBES = 3
+# A run of more steps is a slip in `step`.
+MOST_STEPS = 10_000_000
 DECADES = 3
+# Names of the twin's arrays in the checkpoint begin so.
+TWIN = "doubled."
 # A loss that moves at rest by more standard errors than this has not settled.
 SETTLED = 4.0
 
@@ -63,16 +82,19 @@ def train_noisy(
     ensemble = _Ensemble.drawn(config, source.build(config, config.seed), source.name)
     with NoisyFolder.writing(out, config, resume=resume, force=force) as folder:
         begin(folder, {"workers": 1}, source.facts(), device="cpu", changed=changed)
-        state, rows, measured = ensemble.start, [], None
+        state, measured = ensemble.begun(), None
+        rows: list[dict[str, float | None]] = []
         if (kept := folder.read_checkpoint()) is not None:
-            state, rows = from_arrays(ensemble.start, kept[0]), kept[1]
-        stops = [stop for stop in _stops(ensemble.steps, config.records) if stop > state.steps]
-        for later in langevin.integrate(ensemble.dynamics, state, stops):
+            state, rows = _restored(state, kept[0]), kept[1]
+        stops = [stop for stop in _stops(ensemble.steps, config.records) if stop > state.single.steps]
+        for later in doubled.integrate(ensemble.dynamics, state, stops):
             state, measured = later, ensemble.measure(later)
             rows.append(row(measured, config.inverse_temperature, ensemble.entropy))
-            folder.write_checkpoint(to_arrays(state), rows)
-            progress(state.steps / ensemble.steps, rows[-1]["loss"])
-        folder.write_json("summary.json", ensemble.summary(state, measured or ensemble.measure(state), rows))
+            folder.write_checkpoint(_arrays(state), rows)
+            progress(state.single.steps / ensemble.steps, float(later.single.losses.mean()))
+        summary = ensemble.summary(state, measured or ensemble.measure(state), rows)
+        # Numbers that do not exist are null.
+        folder.write_json("summary.json", plain(summary))
     return NoisyRun.of(folder)
 
 
@@ -85,29 +107,52 @@ class _Ensemble:
     name: str | None
     dynamics: Langevin
     steps: int
+    stable: float
     start: LangevinState
+    fresh: Fresh
 
     @classmethod
     def drawn(cls, config: NoisyConfig, problem: Problem, name: str | None) -> "_Ensemble":
         """Exact draws from p₀: the problem's own weights only tell how many there are."""
-        dynamics, steps = _dynamics(config, problem.flat_loss)
+        dynamics, steps, stable = _dynamics(config, problem.flat_loss)
         thetas = langevin.prior(dynamics, config.members, problem.theta0.numel(), seed=config.seed)
         start = langevin.init(dynamics, thetas, seed=config.seed + 1)
-        return cls(config, problem, problem.name or name, dynamics, steps, start)
+        fresh = Fresh.drawn(dynamics, config.members, problem.theta0.numel(), seed=config.seed + 5)
+        return cls(config, problem, problem.name or name, dynamics, steps, stable, start, fresh)
 
     @property
     def entropy(self) -> float:
         """S₀ of the Gaussian start."""
         return 0.5 * self.start.thetas.shape[1] * math.log(2 * math.pi * math.e * self.dynamics.start_variance)
 
-    def measure(self, state: LangevinState) -> Measured:
-        """All estimates at one time."""
-        blocks, config = self.problem.flat_loss.sizes, self.config
-        return measure(self.dynamics, self.start, state, blocks=blocks, confidence=config.confidence, seed=config.seed)
+    def begun(self) -> DoubledState:
+        """The ensemble and its twin at their start; without a twin where its step would be too long for a limit."""
+        return doubled.init(self.dynamics, self.start, twin=self._share(self.stable) <= doubled.LARGEST_SHARE)
 
-    def summary(self, state: LangevinState, measured: Measured, rows: list[dict[str, float]]) -> dict[str, Any]:
+    def _share(self, stable: float) -> float:
+        """The step as a share of the limit of stability."""
+        return self.dynamics.time_step / stable
+
+    def measure(self, state: DoubledState) -> Measured:
+        """All estimates at one time."""
+        config = self.config
+        share = self._share(min(self.stable, stable_time_step(self.dynamics, state.single.thetas, members=FEW_PROBES)))
+        return measure(
+            self.dynamics,
+            self.start,
+            state,
+            self.fresh,
+            share=share,
+            blocks=self.problem.flat_loss.sizes,
+            confidence=config.confidence,
+            seed=config.seed,
+        )
+
+    def summary(self, both: DoubledState, measured: Measured, rows: list[dict[str, float | None]]) -> dict[str, Any]:
         """The contents of ``summary.json``."""
-        config, limit = self.config, measured.limit
+        config, state = self.config, both.single
+        rises = rising(rows)
+        limit = measured.limit.with_reasons(rise_reason(rises))
         means = {mean.name: as_json(mean) for mean in measured.means}
         return {
             # Those of a problem of one's own have no names.
@@ -120,9 +165,12 @@ class _Ensemble:
             "parameters": self.start.thetas.shape[1],
             "prior_precision": config.kappa,
             "time_step": self.dynamics.time_step,
+            "share_of_stability": measured.share,
             "steps": state.steps,
+            "refined_steps": state.refined,
             "acceptance": state.accepted / (state.steps * len(state.thetas)),
-            "loss_start": float(self.start.losses.mean()),
+            "loss_start": float(self.fresh.losses.mean()),
+            "fresh_starts": self.fresh.losses.size,
             "loss": means["loss"],
             "effective_temperature": means["effective_temperature"],
             "temperature": 1.0 / config.inverse_temperature,
@@ -137,7 +185,7 @@ class _Ensemble:
             "dissipation_limit": limit.dissipation_limit,
             "verdict": str(limit),
             "fluctuation_theorem": self._fluctuations(state),
-            "free_energy_rises_at": rising(rows),
+            "free_energy_rises_at": rises,
             "series": rows,
         }
 
@@ -156,8 +204,8 @@ class _Ensemble:
         }
 
 
-def _dynamics(config: NoisyConfig, loss: FlatLoss) -> tuple[Langevin, int]:
-    """The dynamics and its number of steps: a whole one, so that they end at T."""
+def _dynamics(config: NoisyConfig, loss: FlatLoss) -> tuple[Langevin, int, float]:
+    """The dynamics, its even number of steps, such that they end at T, and the limit of stability at the start."""
     wanted = Langevin(
         loss=loss,
         inverse_temperature=config.inverse_temperature,
@@ -165,17 +213,40 @@ def _dynamics(config: NoisyConfig, loss: FlatLoss) -> tuple[Langevin, int]:
         prior_precision=config.kappa,
         scheme=config.scheme,
     )
-    probes = langevin.prior(wanted, 3, loss.initial.numel(), seed=config.seed)
-    size = SHARE * langevin.stable_time_step(wanted, probes) if config.step == "auto" else float(config.step)
-    steps = max(1, math.ceil(config.time / size - 1e-9))
+    probes = langevin.prior(wanted, PROBES, loss.initial.numel(), seed=config.seed)
+    stable = stable_time_step(wanted, probes)
+    size = SHARE * stable if config.step == "auto" else float(config.step)
+    if not config.time / size <= MOST_STEPS:
+        raise ValueError(
+            f"`step` must be at least T/{MOST_STEPS:.0e} = {config.time / MOST_STEPS:.4g}; step = {size:.4g}."
+        )
+    steps = 2 * max(1, math.ceil(0.5 * config.time / size - 1e-9))
     dynamics = dataclasses.replace(wanted, time_step=config.time / steps)
-    langevin.check_stable(dynamics, probes)
-    return dynamics, steps
+    if config.step != "auto":
+        check_stable(dataclasses.replace(wanted, time_step=size), stable)
+    return dynamics, steps, stable
 
 
 def _stops(steps: int, records: int) -> list[int]:
-    wanted = steps * np.logspace(-DECADES, 0, records)
-    return np.unique(np.maximum(wanted.round().astype(int), 1)).tolist()
+    """Numbers of steps at which to look, even: the twin takes half as many."""
+    wanted = 0.5 * steps * np.logspace(-DECADES, 0, records)
+    return (2 * np.unique(np.maximum(wanted.round().astype(int), 1))).tolist()
+
+
+def _arrays(state: DoubledState) -> dict[str, np.ndarray]:
+    """Both ensembles as arrays of one file."""
+    twin = {} if state.doubled is None else to_arrays(state.doubled)
+    return to_arrays(state.single) | {TWIN + name: array for name, array in twin.items()}
+
+
+def _restored(begun: DoubledState, arrays: dict[str, np.ndarray]) -> DoubledState:
+    """The state that `_arrays` was given."""
+    twin = {name.removeprefix(TWIN): array for name, array in arrays.items() if name.startswith(TWIN)}
+    own = {name: array for name, array in arrays.items() if not name.startswith(TWIN)}
+    return DoubledState(
+        single=from_arrays(begun.single, own),
+        doubled=None if begun.doubled is None else from_arrays(begun.doubled, twin),
+    )
 
 
 def _to_equilibrium(config: NoisyConfig, dynamics: Langevin, start: LangevinState) -> list[dict[str, Any]]:

@@ -1,28 +1,68 @@
 """What an ensemble under Langevin dynamics shows at one time: energies, entropy, and 𝒲₂ and β⁻¹R from both sides."""
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
+from speedlimits._numbers import plain
+from speedlimits._shapes import Ensemble, Members
 from speedlimits.certified import CertifiedLimit, certified_speed_limit
+from speedlimits.concentration import fewest_members
 from speedlimits.dissipation import bounds as dissipation_bounds
+from speedlimits.dynamics.noise import langevin
+from speedlimits.dynamics.noise.doubled import LARGEST_SHARE, DoubledState
+from speedlimits.dynamics.noise.ensemble import losses_and_gradients, losses_of
 from speedlimits.dynamics.noise.langevin import Langevin, LangevinState
-from speedlimits.estimates import Estimate, from_mean, members_needed
+from speedlimits.estimates import Estimate, from_mean, from_means
+from speedlimits.gaussian_start import FITTED, Change, Passage, fitting, steepest_directions
 from speedlimits.runs.noisy import NoisyConfig
 from speedlimits.transport import bounds, plans
 
-# Distances from below and dissipations from above that a certified limit is chosen from; each has its share of error.
-DISTANCES: tuple[Callable[[np.ndarray, np.ndarray, Sequence[int]], Estimate], ...] = (
-    lambda first, last, _: bounds.mean_shift(first, last),
-    lambda first, last, blocks: bounds.trace_bound(first, last, blocks=blocks),
-    lambda first, last, _: bounds.gelbrich(first, last),
-    lambda first, last, _: bounds.max_sliced(first, last),
-)
-# Of the entropy's upper bounds; beside them, the loss at the start.
-STRUCTURES = ("diagonal", "isotropic")
-CANDIDATES = len(DISTANCES) + len(STRUCTURES) + 1
+# Draws of the start beside each member: their losses cost one forward pass, a member's path hundreds of gradients.
+DRAWS = 64
+# Of the error that is allowed for β⁻¹R: two parts, so that each certified mean has the confidence of the others.
+SIDES = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Fresh:
+    """Other draws of the start, at which nothing is trained.
+
+    Args:
+        losses: L of each [loss].
+        gradients: ∇L of some.
+    """
+
+    losses: Members
+    gradients: Ensemble
+
+    @classmethod
+    def drawn(cls, dynamics: Langevin, members: int, parameters: int, *, seed: int) -> "Fresh":
+        """Draw them.
+
+        Args:
+            dynamics: gives the start and the loss.
+            members: of the ensemble; `DRAWS` times as many losses are drawn, and as many gradients.
+            parameters: number of weights.
+            seed: of the draws.
+
+        Returns:
+            The draws.
+        """
+        first = langevin.prior(dynamics, members, parameters, seed=seed)
+        losses, gradients = losses_and_gradients(dynamics.loss, first, chunk=dynamics.chunk)
+        others = [losses]
+        # No two blocks share a seed, nor do blocks of neighbouring runs.
+        seeds = np.random.SeedSequence(seed).generate_state(DRAWS).tolist()
+        for block in range(1, DRAWS):
+            more = langevin.prior(dynamics, members, parameters, seed=seeds[block])
+            others.append(losses_of(dynamics.loss, more, chunk=dynamics.chunk))
+        return cls(torch.cat(others).cpu().numpy(), gradients.cpu().numpy())
 
 
 @dataclass(frozen=True)
@@ -31,13 +71,15 @@ class Measured:
 
     Args:
         time: T [time].
+        share: the step as a share of the limit of stability, the largest seen.
         w2_squared: estimates of 𝒲₂, each with its side.
         dissipation: estimates of β⁻¹R [loss], each with its side.
-        limit: what they certify.
+        limit: what the first of each certify.
         means: of energies and temperature over the members.
     """
 
     time: float
+    share: float
     w2_squared: list[Estimate]
     dissipation: list[Estimate]
     limit: CertifiedLimit
@@ -53,20 +95,23 @@ def check_enough_members(config: NoisyConfig) -> None:
     Raises:
         ValueError: naming the least number of members.
     """
-    # One more: two halves have one degree of freedom less than a whole.
-    needed = members_needed(1.0 - (1.0 - config.confidence) / CANDIDATES) + 1
+    # Each side has half of the error, and β⁻¹R has two means.
+    held = fewest_members(1.0 - 0.5 * (1.0 - config.confidence) / SIDES)
+    needed = math.ceil(held * FITTED / (FITTED - 1))
     if config.members < needed:
         raise ValueError(
-            f"`members` must be at least {needed} for a limit at {config.confidence:g} confidence, chosen from "
-            f"{CANDIDATES} candidates; members = {config.members}."
+            f"`members` must be at least {needed} for a limit at {config.confidence:g} confidence; "
+            f"members = {config.members}."
         )
 
 
 def measure(
     dynamics: Langevin,
     start: LangevinState,
-    state: LangevinState,
+    state: DoubledState,
+    fresh: Fresh,
     *,
+    share: float,
     blocks: Sequence[int],
     confidence: float,
     seed: int,
@@ -76,7 +121,9 @@ def measure(
     Args:
         dynamics: what moved it.
         start: the ensemble at its start.
-        state: the ensemble now, at least one step later.
+        state: the ensemble now, at least two steps later, and its twin.
+        fresh: other draws of the start.
+        share: the step as a share of the limit of stability.
         blocks: numbers of weights in each layer.
         confidence: of the certified limit.
         seed: of the random directions.
@@ -84,36 +131,114 @@ def measure(
     Returns:
         Energies and brackets.
     """
-    first, last = start.thetas.cpu().numpy(), state.thetas.cpu().numpy()
-    time = state.steps * dynamics.time_step
-    energies = [dynamics.potentials(each.thetas, each.losses).cpu().numpy() for each in (start, state)]
-    distances = [bound(first, last, blocks) for bound in DISTANCES]
-    beta = dynamics.inverse_temperature
-    # S₀ of N(0, σ²) in P dimensions.
-    entropy_start = 0.5 * first.shape[1] * np.log(2 * np.pi * np.e * dynamics.start_variance)
-    spent = [
-        dissipation_bounds.initial_loss(start.losses.cpu().numpy()),
-        *(
-            dissipation_bounds.maximum_entropy(
-                energies[0],
-                energies[1],
-                last,
-                entropy_start=float(entropy_start),
-                inverse_temperature=beta,
-                structure=structure,
-            )
-            for structure in STRUCTURES
-        ),
+    now = state.single
+    first, last = start.thetas.cpu().numpy(), now.thetas.cpu().numpy()
+    time = now.steps * dynamics.time_step
+    energies = [dynamics.potentials(each.thetas, each.losses).cpu().numpy() for each in (start, now)]
+    distance, spent = bracket(dynamics, start, state, fresh, share)
+    limit = certified_speed_limit([distance], [spent], time, confidence=confidence)
+    entropies = [_maximum_entropy(dynamics, energies, last, structure) for structure in ("diagonal", "isotropic")]
+    distances = [
+        bounds.mean_shift(first, last),
+        bounds.trace_bound(first, last, blocks=blocks),
+        bounds.gelbrich(first, last),
+        bounds.max_sliced(first, last),
+        bounds.sliced(first, last, generator=np.random.default_rng(seed)),
     ]
-    limit = certified_speed_limit(distances, spent, time, confidence=confidence)
-    below = dissipation_bounds.distance_over_time(limit.w2_squared, time)
-    sliced = bounds.sliced(first, last, generator=np.random.default_rng(seed))
+    above = [plans.member_cost(first, last), plans.assignment_cost(first, last)]
     return Measured(
         time=time,
-        w2_squared=[*distances, sliced, plans.member_cost(first, last), plans.assignment_cost(first, last)],
-        dissipation=[*spent, below],
+        share=share,
+        w2_squared=[distance, *distances, *above],
+        dissipation=[
+            spent,
+            dissipation_bounds.initial_loss(fresh.losses),
+            *entropies,
+            dissipation_bounds.distance_over_time(distance, time),
+        ],
         limit=limit,
-        means=[*_means(dynamics, state, energies[1]), from_mean("potential_drop", energies[0] - energies[1], "exact")],
+        means=[*_means(dynamics, now, energies[1]), from_mean("potential_drop", energies[0] - energies[1], "exact")],
+    )
+
+
+def bracket(
+    dynamics: Langevin, start: LangevinState, state: DoubledState, fresh: Fresh, share: float
+) -> tuple[Estimate, Estimate]:
+    """𝒲₂ from below and β⁻¹R from above, with room for the error of the step: what certifies.
+
+    Args:
+        dynamics: what moved the ensemble.
+        start: the ensemble at its start.
+        state: the ensemble now, and its twin.
+        fresh: other draws of the start.
+        share: the step as a share of the limit of stability.
+
+    Returns:
+        Both estimates; with a caveat where the error of the step is not known.
+    """
+    passage = _passage(start, state.single)
+    fit, held = fitting(len(passage.start))
+    gradients = np.concatenate([fresh.gradients, state.single.gradients[fit].cpu().numpy()])
+    change = Change.fitted(
+        passage[fit],
+        steepest_directions(gradients),
+        start_variance=dynamics.start_variance,
+        inverse_temperature=dynamics.inverse_temperature,
+    )
+    own = passage[held]
+    single = change.w2_squared(own), change.dissipation(own, fresh.losses)
+    fault = ""
+    if share > LARGEST_SHARE:
+        fault = f"the step is {share:.2g} of the limit of stability; its error is known up to {LARGEST_SHARE:g}"
+    if state.doubled is None:
+        return dataclasses.replace(single[0], caveat=fault), dataclasses.replace(single[1], caveat=fault)
+    twin = _passage(start, state.doubled)[held]
+    return (
+        with_step_error(single[0], change.w2_squared(twin), fault),
+        with_step_error(single[1], change.dissipation(twin, fresh.losses), fault),
+    )
+
+
+def with_step_error(single: Estimate, doubled: Estimate, caveat: str = "") -> Estimate:
+    r"""An estimate whose limits hold in continuous time too.
+
+    By `dynamics.noise.doubled` the mean f₀ in continuous time lies between f_h and 2f_h − f_{2h}, or for higher orders
+    nearer to f_h. Limits are taken of f_h and of :math:`3f_h - 2f_{2h}`, which leaves room for twice that.
+
+    Args:
+        single: at the step h.
+        doubled: the same means of the same members at 2h.
+        caveat: as in `Estimate`.
+
+    Returns:
+        The estimate at h, with the other as an alternative.
+    """
+    pairs = zip(single.parts, doubled.parts, strict=True)
+    moved = from_means(single.name, [3.0 * fine - 2.0 * coarse for fine, coarse in pairs], single.side)
+    return dataclasses.replace(single, caveat=caveat, alternatives=(moved,))
+
+
+def _passage(start: LangevinState, state: LangevinState) -> Passage:
+    return Passage(
+        start=start.thetas.cpu().numpy(),
+        end=state.thetas.cpu().numpy(),
+        losses_start=start.losses.cpu().numpy(),
+        losses_end=state.losses.cpu().numpy(),
+    )
+
+
+def _maximum_entropy(
+    dynamics: Langevin, energies: Sequence[np.ndarray], last: np.ndarray, structure: dissipation_bounds.Structure
+) -> Estimate:
+    # S₀ of N(0, σ²) in P dimensions.
+    entropy = 0.5 * last.shape[1] * math.log(2 * math.pi * math.e * dynamics.start_variance)
+    return dissipation_bounds.maximum_entropy(
+        energies[0],
+        energies[1],
+        last,
+        entropy_start=entropy,
+        inverse_temperature=dynamics.inverse_temperature,
+        structure=structure,
     )
 
 
@@ -128,7 +253,7 @@ def _means(dynamics: Langevin, state: LangevinState, energies: np.ndarray) -> li
     ]
 
 
-def row(measured: Measured, inverse_temperature: float, entropy_start: float) -> dict[str, float]:
+def row(measured: Measured, inverse_temperature: float, entropy_start: float) -> dict[str, float | None]:
     """One row of the time courses.
 
     Args:
@@ -137,35 +262,41 @@ def row(measured: Measured, inverse_temperature: float, entropy_start: float) ->
         entropy_start: S₀.
 
     Returns:
-        Numbers by name: means with their errors, brackets at 95 % each, and the certified limit.
+        Numbers by name: means with their errors, brackets at 95 % each, and the certified limit; None where there is
+        none.
     """
-    numbers: dict[str, float] = {"time": measured.time}
+    numbers: dict[str, float | None] = {"time": measured.time}
     for mean in measured.means:
         numbers |= {mean.name: mean.value, f"{mean.name}_error": mean.standard_error}
     above = min((each for each in measured.dissipation if each.bounds_from("upper")), key=lambda each: each.value)
     # F(0) − F(t) = β⁻¹R, and S from the energy that went with it.
     entropic = min((each for each in measured.dissipation if "entropy" in each.name), key=lambda each: each.value)
-    drop = numbers["potential_drop"]
+    energy, drop = (next(mean.value for mean in measured.means if mean.name == name) for name in _ENERGIES)
     numbers["entropy_upper"] = inverse_temperature * (entropic.value - drop) + entropy_start
-    numbers["free_energy_lower"] = numbers["potential"] - numbers["entropy_upper"] / inverse_temperature
+    numbers["free_energy_lower"] = energy - numbers["entropy_upper"] / inverse_temperature
     numbers["dissipation_upper"] = above.value
     for name, estimates in (("w2_squared", measured.w2_squared), ("dissipation", measured.dissipation)):
         for side in ("lower", "upper"):
             numbers[f"{name}_{side}_limit"] = extreme(estimates, side)
-    numbers["speed_limit"] = measured.limit.speed_limit
-    return numbers
+    numbers["speed_limit"] = measured.limit.speed_limit if measured.limit.certified else None
+    return plain(numbers)
+
+
+_ENERGIES = ("potential", "potential_drop")
 
 
 def extreme(estimates: Sequence[Estimate], side: Any) -> float:
-    """The tightest 95 % limit on one side, never below zero."""
-    limits = [each.limit(side, 0.95) for each in estimates if each.bounds_from(side) and not each.caveat]
-    return max(max(limits) if side == "lower" else min(limits), 0.0)
+    """The tightest proved 95 % limit on one side, never below zero; infinite where there is none from above."""
+    proved = [each for each in estimates if each.bounds_from(side) and not each.obstacle(0.95)]
+    limits = [each.limit(side, 0.95) for each in proved]
+    return max([*limits, 0.0]) if side == "lower" else max(min(limits, default=math.inf), 0.0)
 
 
 def as_json(estimate: Estimate) -> dict[str, Any]:
     """An estimate with its 95 % limits; what does not exist is null."""
+    proved = not estimate.obstacle(0.95)
     limits = {
-        f"{side}_limit": estimate.limit(side, 0.95) if estimate.bounds_from(side) else None
+        f"{side}_limit": estimate.limit(side, 0.95) if proved and estimate.bounds_from(side) else None
         for side in ("lower", "upper")
     }
     return {
@@ -178,7 +309,7 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def rising(rows: Sequence[Mapping[str, float]]) -> list[float]:
+def rising(rows: Sequence[Mapping[str, float | None]]) -> list[float]:
     """Times by which F has certainly risen, against Eq. (39): β⁻¹R from above falls below what was spent before.
 
     Args:
@@ -187,5 +318,11 @@ def rising(rows: Sequence[Mapping[str, float]]) -> list[float]:
     Returns:
         The times; empty for a sound run.
     """
-    spent = np.maximum.accumulate([0.0, *(row["dissipation_lower_limit"] for row in rows)])[:-1]
-    return [row["time"] for row, before in zip(rows, spent, strict=True) if row["dissipation_upper_limit"] < before]
+    spent = np.maximum.accumulate([0.0, *(row["dissipation_lower_limit"] or 0.0 for row in rows)])[:-1]
+    above = [math.inf if row["dissipation_upper_limit"] is None else row["dissipation_upper_limit"] for row in rows]
+    return [row["time"] for row, most, least in zip(rows, above, spent, strict=True) if most < least]  # type: ignore[misc]
+
+
+def rise_reason(times: Sequence[float]) -> tuple[str, ...]:
+    """Why a run whose free energy rose certifies nothing; empty for a sound one."""
+    return (f"the free energy rose, against Eq. (39) (at time {times[0]:.4g})",) if times else ()

@@ -96,12 +96,13 @@ def trace_bound(start: Ensemble, end: Ensemble, *, blocks: Sequence[int] | None 
 def gelbrich(start: Ensemble, end: Ensemble, *, rank: int = 16) -> Estimate:
     r"""Gelbrich's bound, the Gaussian distance of the first two moments, by a dual certificate on held-out members.
 
-    .. math:: \mathcal W_2 \ge |\Delta m|^2 + \mathrm{Tr}\bigl((1-A)\Sigma_0\bigr)
-              + \mathrm{Tr}\bigl((1-A^{-1})\Sigma_T\bigr)
+    .. math:: \mathcal W_2 \ge 2a\cdot(m_T - m_0) - |a|^2
+              + \bigl\langle x^{\mathsf T}(1-A)x\bigr\rangle_0 + \bigl\langle y^{\mathsf T}(1-A^{-1})y\bigr\rangle_T
 
-    holds for every positive A, with Gelbrich's bound as its maximum. A is fitted on one half of the members and the
-    right-hand side, linear in the moments, is estimated without bias on the other; then the halves swap. Sample
-    covariances put into the formula would exceed the distance, by far where weights outnumber members.
+    holds for every positive A and every shift a, with x and y measured from any two points a apart; Gelbrich's bound is
+    the maximum. A, a and the points are fitted on one half of the members, and the right-hand side is a plain mean over
+    the other; then the halves swap. Sample covariances put into the formula would exceed the distance, by far where
+    weights outnumber members.
 
     Args:
         start: members at the start.
@@ -121,12 +122,10 @@ def gelbrich(start: Ensemble, end: Ensemble, *, rank: int = 16) -> Estimate:
     parts = []
     for fitted, held in halves(len(start)):
         carried = _fit(start, end, fitted, rank)
-        whole, left_out = mean_shift_squared(start[held], end[held])
-        gains = _gains(start[held], carried.start_gain) + _gains(end[held], carried.end_gain)
-        n = gains.size
-        whole += gains.sum() / (n - 1)
-        left_out += (gains.sum() - n / (n - 1) * gains) / (n - 2)
-        parts.append(from_jackknife("", whole, left_out, "lower"))
+        centre, shift = start[fitted].mean(axis=0, dtype=float), _shift(start[fitted], end[fitted])
+        gains = _gains(start[held], centre, carried.start_gain, -2.0 * shift)
+        gains += _gains(end[held], centre + shift, carried.end_gain, 2.0 * shift)
+        parts.append(from_mean("", gains - shift @ shift, "lower"))
     name = "Gelbrich" if rank >= start.shape[1] else f"Gelbrich, rank {rank}"
     return averaged(name, parts)
 
@@ -238,11 +237,20 @@ def _check(start: np.ndarray, end: np.ndarray) -> None:
     check_ensemble("end", end, FEWEST)
 
 
-def _gains(ensemble: np.ndarray, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The gain of each member under a map, for weights measured from the mean of these members."""
-    mean = ensemble.mean(axis=0, dtype=float)
+def _shift(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """The mean shift, shortened until its square is the unbiased one: of noise alone nothing is left."""
+    shift = end.mean(axis=0, dtype=float) - start.mean(axis=0, dtype=float)
+    square, unbiased = float(shift @ shift), mean_shift_squared(start, end)[0]
+    return shift * (max(unbiased, 0.0) / square) if square > 0 else shift
+
+
+def _gains(
+    ensemble: np.ndarray, centre: np.ndarray, gain: Callable[[np.ndarray], np.ndarray], slope: np.ndarray
+) -> np.ndarray:
+    """The gain of each member under a map of weights measured from a centre, and along a slope."""
     height = max(1, SLICE // ensemble.shape[1])
-    return np.concatenate([gain(ensemble[row : row + height] - mean) for row in range(0, len(ensemble), height)])
+    slices = (ensemble[row : row + height] for row in range(0, len(ensemble), height))
+    return np.concatenate([gain(members - centre) + members @ slope for members in slices])
 
 
 def _line_gains(start: np.ndarray, end: np.ndarray, fitted: slice, held: slice) -> np.ndarray:

@@ -17,6 +17,7 @@ from speedlimits.dynamics.noise import langevin
 from speedlimits.dynamics.noise.annealing import anneal
 from speedlimits.dynamics.noise.ensemble import laplacians, losses_and_gradients
 from speedlimits.dynamics.noise.exact_steps import ExactSteps
+from speedlimits.dynamics.noise.stability import check_stable, stable_time_step
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.errors import DivergenceError
 from speedlimits.models.fcn import FCN
@@ -255,12 +256,30 @@ def test_step_beyond_stability_is_named():
     thetas = langevin.prior(dynamics, 4, 2, seed=0)
     message = re.escape("`time_step` must be below 2/λ_max = 0.5, the limit of stability; time_step = 0.6.")
     with pytest.raises(ValueError, match=message):
-        langevin.check_stable(dynamics, thetas)
-    langevin.check_stable(replace(dynamics, time_step=0.4), thetas)
+        check_stable(dynamics, stable_time_step(dynamics, thetas))
+    check_stable(replace(dynamics, time_step=0.4), 0.5)
 
 
 def test_divergence_is_named():
-    """A quartic potential and a coarse step leave the finite numbers: member and step are told."""
-    dynamics = langevin.Langevin(loss=well, inverse_temperature=0.01, time_step=1.0)
-    with pytest.raises(DivergenceError, match=r"member \d+ left the finite numbers at step \d+ of 1"):
-        run(dynamics, 10, 1, 50)
+    """A loss without a lower bound leaves the finite numbers: member and step are told."""
+    dynamics = langevin.Langevin(loss=lambda theta: -theta.square().sum() * 5, inverse_temperature=1.0, time_step=0.2)
+    with pytest.raises(DivergenceError, match=r"member \d+ left the finite numbers at step \d+ of 0.2"):
+        run(dynamics, 10, 1, 2000)
+
+
+def test_steep_members_are_refined():
+    """L = x⁸ at a step that throws the tail of the start to infinity: ⟨x²⟩ is that of the Fokker–Planck equation."""
+    loss = lambda theta: theta.pow(8).sum()  # noqa: E731
+    dynamics = langevin.Langevin(loss=loss, inverse_temperature=1.0, time_step=0.01, prior_precision=0.2)
+    thetas = langevin.prior(dynamics, 4000, 1, seed=1)
+    # 2/λ is exceeded some thousand times at the outermost member.
+    assert dynamics.time_step * 56 * float(thetas.abs().max()) ** 6 > 1e3
+    *_, state = langevin.integrate(dynamics, langevin.init(dynamics, thetas, seed=2), [30])
+    assert 0 < state.refined < 4000 * 30
+    prior = lambda x: 0.2 * x**2  # noqa: E731
+    equation = FokkerPlanck(lambda x: prior(x) + x**8, inverse_temperature=1.0, start_potential=prior, cells=4000)
+    law = equation.solution(np.array([0.3]))
+    squares = state.thetas.square().numpy()
+    truth = float(law.probabilities[0] @ law.points**2)
+    # A step of 0.01 is off by 1 %.
+    assert abs(squares.mean() - truth) < 4 * squares.std() / 4000**0.5 + 0.01 * truth

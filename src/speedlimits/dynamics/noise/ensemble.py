@@ -39,6 +39,20 @@ def losses_and_gradients(loss: Loss, thetas: Ensemble, *, chunk: int | None = No
     return losses, gradients
 
 
+def losses_of(loss: Loss, thetas: Ensemble, *, chunk: int | None = None) -> Members:
+    """L of every member, without gradients.
+
+    Args:
+        loss: as of `losses_and_gradients`.
+        thetas: a member in each row.
+        chunk: members at a time.
+
+    Returns:
+        The losses.
+    """
+    return vmap(loss, chunk_size=members_at_once(thetas.shape[1]) if chunk is None else chunk)(thetas)
+
+
 def laplacians(loss: Loss, thetas: Ensemble, *, generator: torch.Generator, chunk: int | None = None) -> Members:
     r"""Hutchinson's unbiased estimate of ΔL of every member, one Hessian-vector product each.
 

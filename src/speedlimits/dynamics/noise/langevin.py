@@ -19,16 +19,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
-from speedlimits.dynamics.curvature import sharpness
 from speedlimits.dynamics.noise.ensemble import Loss, losses_and_gradients
+from speedlimits.dynamics.noise.refinement import TOO_STEEP, refine
+from speedlimits.dynamics.noise.state import Draws, Ensemble, LangevinState, Members
 from speedlimits.errors import DivergenceError
-
-Ensemble = Float64[Tensor, "members parameters"]
-Members = Float64[Tensor, " members"]
 
 SCHEMES = ("euler-maruyama", "leimkuhler-matthews", "metropolis")
 
@@ -77,32 +74,6 @@ class Langevin:
     def forces(self, thetas: Ensemble, gradients: Ensemble) -> Ensemble:
         """The force −∇V on each member whose ∇L is known."""
         return torch.add(-2.0 * self.prior_precision * thetas, gradients, alpha=-self.strength)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LangevinState:
-    """Where an ensemble stands, and all that its next step depends on.
-
-    Args:
-        steps: taken so far.
-        thetas: a member in each row, float64.
-        losses: L of each member.
-        gradients: ∇L of each member.
-        noise: the last draw, for schemes that use it twice.
-        path_ratio: ln p[θ|θ₀]/p[θ̃|θ_N] of each member's path so far, Eqs. (37), (38): exact for the discrete paths of
-            Euler–Maruyama and Metropolis; for Leimkuhler–Matthews the heat β(V₀ − V_N), its limit for small steps.
-        accepted: accepted steps of all members together.
-        random: state of the generator of all noise.
-    """
-
-    steps: int
-    thetas: Ensemble
-    losses: Members
-    gradients: Ensemble
-    noise: Float64[Tensor, "drawn parameters"]
-    path_ratio: Members
-    accepted: int
-    random: Int64[Tensor, " words"]
 
 
 def prior(dynamics: Langevin, members: int, parameters: int, *, seed: int) -> Ensemble:
@@ -164,12 +135,32 @@ def init(dynamics: Langevin, thetas: Ensemble, *, seed: int) -> LangevinState:
     return _checked(dynamics, state)
 
 
-def step(dynamics: Langevin, state: LangevinState) -> LangevinState:
+def draw(dynamics: Langevin, state: LangevinState) -> Draws:
+    """The random numbers of the next step.
+
+    Args:
+        dynamics: gives the scheme.
+        state: where the generator stands.
+
+    Returns:
+        The numbers.
+    """
+    generator = _generator(state.random)
+    noise, uniform = _normal(state.thetas, generator), None
+    if dynamics.scheme == "metropolis":
+        uniform = torch.from_numpy(generator.random(len(state.thetas))).to(state.thetas.device)
+    return Draws(noise=noise, uniform=uniform, random=_state_of(generator))
+
+
+def step(dynamics: Langevin, state: LangevinState, draws: Draws | None = None) -> LangevinState:
     """One step of every member.
+
+    A member on which this step is too long, `TOO_STEEP`, is moved along the same noise in shorter ones, `refine`.
 
     Args:
         dynamics: potential, temperature and scheme.
         state: from `init` or `step`.
+        draws: the random numbers; by default from `draw`.
 
     Returns:
         The state one time step later.
@@ -177,13 +168,11 @@ def step(dynamics: Langevin, state: LangevinState) -> LangevinState:
     Raises:
         DivergenceError: if a member leaves the finite numbers.
     """
-    generator = _generator(state.random)
+    draws = draw(dynamics, state) if draws is None else draws
     size, beta = dynamics.time_step, dynamics.inverse_temperature
     forces = dynamics.forces(state.thetas, state.gradients)
-    noise = draw = _normal(state.thetas, generator)
-    if dynamics.scheme == "leimkuhler-matthews":
-        draw = 0.5 * (state.noise + noise)
-    thetas = torch.add(state.thetas, forces, alpha=size).add_(draw, alpha=math.sqrt(2.0 * size / beta))
+    kick = 0.5 * (state.noise + draws.noise) if dynamics.scheme == "leimkuhler-matthews" else draws.noise
+    thetas = torch.add(state.thetas, forces, alpha=size).add_(kick, alpha=math.sqrt(2.0 * size / beta))
     losses, gradients = losses_and_gradients(dynamics.loss, thetas, chunk=dynamics.chunk)
     after = replace(
         state,
@@ -191,25 +180,50 @@ def step(dynamics: Langevin, state: LangevinState) -> LangevinState:
         thetas=thetas,
         losses=losses,
         gradients=gradients,
-        noise=noise if len(state.noise) else state.noise,
+        noise=draws.noise if len(state.noise) else state.noise,
         accepted=state.accepted + len(thetas),
+        random=draws.random,
     )
-    if dynamics.scheme == "leimkuhler-matthews":
-        ratio = _heat(dynamics, state, after)
-        return _checked(dynamics, replace(after, path_ratio=state.path_ratio + ratio, random=_state_of(generator)))
     following = dynamics.forces(thetas, gradients)
     # ln p(θ'|θ)/p(θ|θ') of one step, Eqs. (29), (37), as in `dissipation.path_measure`, in one product:
     # (β/2)(f + f')·δ + (βh/4)(|f'|² − |f|²).
     moved = torch.add(thetas - state.thetas, following - forces, alpha=0.5 * size)
     ratio = 0.5 * beta * torch.linalg.vecdot(forces + following, moved)
-    if dynamics.scheme == "metropolis":
-        uniform = torch.from_numpy(generator.random(len(thetas))).to(thetas.device)
+    if draws.uniform is not None:
         heat = _heat(dynamics, state, after)
-        accepted = uniform.log() < heat - ratio
+        accepted = draws.uniform.log() < heat - ratio
         after = _accepted(state, after, accepted)
         # Accepted so, a step and its reversal have the ratio of detailed balance.
-        ratio = torch.where(accepted, heat, 0.0)
-    return _checked(dynamics, replace(after, path_ratio=state.path_ratio + ratio, random=_state_of(generator)))
+        return _checked(dynamics, replace(after, path_ratio=state.path_ratio + torch.where(accepted, heat, 0.0)))
+    steep = ~(size * (following - forces).norm(dim=1) <= TOO_STEEP * (thetas - state.thetas).norm(dim=1))
+    if bool(steep.any()):
+        after = _refined(dynamics, state, after, kick, steep)
+    if dynamics.scheme == "leimkuhler-matthews" or bool(steep.any()):
+        plain = (~steep) & (dynamics.scheme != "leimkuhler-matthews")
+        ratio = torch.where(plain, ratio, _heat(dynamics, state, after))
+    return _checked(dynamics, replace(after, path_ratio=state.path_ratio + ratio))
+
+
+def _refined(
+    dynamics: Langevin, before: LangevinState, after: LangevinState, kick: Ensemble, steep: Tensor
+) -> LangevinState:
+    """The state after a step, with the steep members moved in shorter ones."""
+    rows = steep.nonzero()[:, 0]
+
+    def evaluate(thetas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        losses, gradients = losses_and_gradients(dynamics.loss, thetas, chunk=dynamics.chunk)
+        return losses, gradients, dynamics.forces(thetas, gradients)
+
+    start, forces = before.thetas[rows], dynamics.forces(before.thetas[rows], before.gradients[rows])
+    push = math.sqrt(2.0 / (dynamics.inverse_temperature * dynamics.time_step)) * kick[rows]
+    thetas, losses, gradients = refine(evaluate, start, forces, push, dynamics.time_step)
+    return replace(
+        after,
+        thetas=after.thetas.index_copy(0, rows, thetas),
+        losses=after.losses.index_copy(0, rows, losses),
+        gradients=after.gradients.index_copy(0, rows, gradients),
+        refined=before.refined + len(rows),
+    )
 
 
 def integrate(dynamics: Langevin, state: LangevinState, stops: Iterable[int]) -> Iterator[LangevinState]:
@@ -232,36 +246,6 @@ def integrate(dynamics: Langevin, state: LangevinState, stops: Iterable[int]) ->
         while state.steps < stop:
             state = step(dynamics, state)
         yield state
-
-
-def stable_time_step(dynamics: Langevin, thetas: Ensemble, *, members: int = 3, seed: int = 0) -> float:
-    """The limit of stability, 2/λ_max of ∇∇V, at the sharpest of the first members.
-
-    Args:
-        dynamics: gives the potential; its time step is not looked at.
-        thetas: the ensemble.
-        members: how many to look at.
-        seed: of the power iteration's first direction.
-
-    Returns:
-        Largest stable h of Euler–Maruyama [time].
-    """
-
-    def potential(theta: Tensor) -> Tensor:
-        return dynamics.prior_precision * theta.square().sum() + dynamics.strength * dynamics.loss(theta)
-
-    generator = torch.Generator().manual_seed(seed)
-    return 2.0 / max(sharpness(potential, theta, generator=generator).value for theta in thetas[:members])
-
-
-def check_stable(dynamics: Langevin, thetas: Ensemble) -> None:
-    """Raise ValueError if the time step is beyond the limit of stability at the start."""
-    limit = stable_time_step(dynamics, thetas)
-    if dynamics.time_step >= limit:
-        raise ValueError(
-            f"`time_step` must be below 2/λ_max = {limit:.4g}, the limit of stability; "
-            f"time_step = {dynamics.time_step:.4g}."
-        )
 
 
 def _normal(like: Tensor, generator: np.random.Generator) -> Tensor:

@@ -29,7 +29,7 @@ def write_noisy_page(path: str | Path, summary: Mapping[str, Any]) -> None:
     Raises:
         OSError: what the disk reports.
     """
-    series = {key: np.array([row[key] for row in summary["series"]]) for key in summary["series"][0]}
+    series = {key: np.array([row[key] for row in summary["series"]], dtype=float) for key in summary["series"][0]}
     figures = {
         "Loss ⟨L⟩": _loss(series, loss_label(summary)),
         "Free energy and entropy": _free_energy(series),
