@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install demo test test-all test-lowest lint format docs figures bench clean
+.PHONY: help install demo test test-all test-lowest torture lint format docs figures bench clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -34,6 +34,9 @@ test: lint  ## lint, then every test but the slow ones
 
 test-all: lint  ## lint, then every test
 	$(BIN)/python -m pytest -n auto
+
+torture: $(STAMP)  ## try to break every promise of docs/trust.md, and keep the counts
+	$(BIN)/python -m tests.torture
 
 # The lowest versions that pyproject.toml allows, but for torch: PyPI has old versions with gigabytes of CUDA only. The
 # kernel, dynamics and training tests also passed with torch 2.6.0 (CUDA 12.4, run on a CPU) when the bound was set.
