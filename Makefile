@@ -49,7 +49,7 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt .ci/lowest.py
 # Deprecations are no errors here: old packages use what newer ones beneath them have deprecated.
 test-lowest: $(LOWEST)/.installed  ## a telling part of the tests with the lowest versions allowed, a few minutes
 	$(LOWEST)/bin/python -m pytest -n auto -m "not slow" -W ignore::DeprecationWarning tests/test_*.py tests/cli \
-	  tests/data tests/dissipation tests/dynamics tests/kernel tests/misprints tests/models tests/report tests/runs \
+	  tests/data tests/dissipation tests/dynamics tests/kernel tests/misprints tests/models tests/recorder tests/report tests/runs \
 	  tests/spectra tests/theory tests/training/test_kernel.py tests/transport --deselect tests/test_benchmarks.py
 
 docs: $(STAMP)  ## the documentation as pages in docs/_build/html

@@ -47,6 +47,7 @@ NAMES = {
         time_integral velocity
     """,
     "misprints": "entropy power_law regression",
+    "recorder": "Recorder",
     "report": "write write_trajectories",
     "spectra": "PowerLawFit Quadrature fit_power_law quadrature",
     "theory": """

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from speedlimits import kernel as kernel
     from speedlimits import misprints as misprints
     from speedlimits import models as models
+    from speedlimits import recorder as recorder
     from speedlimits import report as report
     from speedlimits import runs as runs
     from speedlimits import spectra as spectra
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from speedlimits.dynamics.descent import gradient_descent as gradient_descent
     from speedlimits.dynamics.flow.gradient_flow import gradient_flow as gradient_flow
     from speedlimits.dynamics.loss import FlatLoss as FlatLoss
-    from speedlimits.recorder import Recorder as Recorder
+    from speedlimits.recorder.recorder import Recorder as Recorder
     from speedlimits.runs.config import RunConfig as RunConfig
     from speedlimits.runs.run import load_run as load_run
     from speedlimits.training.problem import Problem as Problem
@@ -37,14 +38,15 @@ else:
             "dynamics.flow.gradient_flow": "gradient_flow",
             "dynamics.descent": "gradient_descent",
             "dynamics.loss": "FlatLoss",
-            "recorder": "Recorder",
+            "recorder.recorder": "Recorder",
             "runs.config": "RunConfig",
             "runs.run": "load_run",
             "training.problem": "Problem",
             "training.train": "train_run",
             "trajectory": "Trajectory",
         },
-        modules="data dissipation dynamics kernel misprints models report runs spectra theory training transport",
+        modules="data dissipation dynamics kernel misprints models recorder report runs spectra theory"
+        " training transport",
     )
 
 __version__ = "0.1.0"

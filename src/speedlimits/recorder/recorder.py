@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from speedlimits._checks import check_finite, check_integer, check_non_negative
-from speedlimits._meter import PathMeter, copy, overwrite, squared_norm
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import DivergenceError
+from speedlimits.recorder.meter import PathMeter, copy, overwrite, squared_norm
 from speedlimits.trajectory import Trajectory, distances_squared
 
 Weights = nn.Module | Tensor | Iterable[Tensor]

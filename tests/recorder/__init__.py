@@ -1,0 +1,1 @@
+"""Tests of the recorder, in training loops as people write them."""
