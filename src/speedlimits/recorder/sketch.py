@@ -1,0 +1,124 @@
+r"""A linear sketch of all weights: few numbers from which distances between any two moments can be read.
+
+Each weight is added to one of k buckets with a random sign. A difference of sketches is the sketch of the difference,
+and over the signs
+
+.. math:: \langle|S(a)-S(b)|^2\rangle = |a-b|^2, \qquad
+   \operatorname{Var} = 2\sum_{\text{buckets}}\sum_{i\ne j}\delta_i^2\delta_j^2 \approx \tfrac2k|a-b|^4
+
+(Charikar, Chen and Farach-Colton 2002; Thorup and Zhang 2004), the last for changes that are spread over
+the weights. So a path can be measured at any stride, and from any start, without a copy of the weights.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from speedlimits._checks import check_integer
+
+# A block and its signs stay in a core's second cache; a GPU wants long blocks.
+ROWS = 32
+ROWS_ON_GPU = 2048
+# Tensors below this share of a block are gathered first: a call for each would cost more than its numbers.
+SMALL = 0.25
+
+
+class Sketch:
+    """The same random signs for every moment, fixed by the seed, the number of buckets and the shapes of the weights.
+
+    Where there are fewer weights than buckets, the sketch is the weights themselves, and exact.
+
+    Memory: two blocks of signs, one block of numbers, and one number for each k weights.
+
+    Args:
+        weights: the tensors a model holds; only shapes, types and devices are read.
+        size: at most so many buckets. Their number k is the largest prime up to it, so that the rows of a matrix do not
+            fall into one bucket.
+        seed: of the signs; two sketches can be compared only with the same seed.
+
+    Raises:
+        ValueError: if there are no weights, or ``size`` is below 2.
+    """
+
+    def __init__(self, weights: Sequence[Tensor], size: int = 4096, seed: int = 0) -> None:
+        check_integer("size", size, minimum=2)
+        check_integer("seed", seed, minimum=0)
+        flats = [_flat(weight) for weight in weights]
+        if not flats:
+            raise ValueError("`weights` must hold at least one tensor; it is empty.")
+        numbers = sum(flat.numel() for flat in flats)
+        self.exact = numbers <= size
+        self.size = numbers if self.exact else _prime_up_to(size)
+        self.device = flats[0].device
+        # Apple's GPUs have no float64: there the sums live on the host.
+        self.sums = torch.device("cpu") if self.device.type == "mps" else self.device
+        if self.exact:
+            return
+        rows = ROWS if self.device.type == "cpu" else ROWS_ON_GPU
+        self._rows = min(rows, -(-numbers // self.size))
+        self._block = self._rows * self.size
+        self._groups = _groups(flats, int(SMALL * self._block))
+        generator = np.random.Generator(np.random.Philox(key=seed))
+        signs = generator.integers(0, 2, size=2 * self._block, dtype=np.int8) * 2 - 1
+        self._signs = {
+            dtype: torch.from_numpy(signs).to(self.device, dtype) for dtype in {flat.dtype for flat in flats}
+        }
+        self._numbers = torch.empty(self._block, dtype=torch.float64, device=self.sums)
+        blocks = sum(-(-sum(flats[place].numel() for place in group) // self._block) for group in self._groups)
+        # Where a block starts in the signs, and one more sign for each of its rows: no two blocks have the same.
+        self._starts = generator.integers(0, self._block, size=blocks).tolist()
+        flips = generator.integers(0, 2, size=(blocks, self._rows)) * 2.0 - 1.0
+        self._flips = torch.from_numpy(flips).to(self.sums)
+
+    @torch.no_grad()
+    def __call__(self, weights: Sequence[Tensor]) -> Float64[Tensor, " buckets"]:
+        """The sketch of these weights; nothing is read to the host.
+
+        Args:
+            weights: of the shapes, types and devices that the sketch was made for.
+        """
+        flats = [_flat(weight) for weight in weights]
+        if self.exact:
+            return torch.cat([flat.to(self.sums, torch.float64) for flat in flats])
+        sums = torch.zeros(self.size, dtype=torch.float64, device=self.sums)
+        number = 0
+        for group in self._groups:
+            # Several devices: the sums live on the first one.
+            numbers = torch.cat([flats[place] for place in group]) if len(group) > 1 else flats[group[0]]
+            for block in numbers.to(self.device).split(self._block):
+                self._add(sums, block, number)
+                number += 1
+        return sums
+
+    def _add(self, sums: Tensor, block: Tensor, number: int) -> None:
+        count = block.numel()
+        signed = block * self._signs[block.dtype].narrow(0, self._starts[number], count)
+        whole = count // self.size
+        numbers = self._numbers[:count].copy_(signed)
+        flips = self._flips[number]
+        if whole:
+            table = numbers[: whole * self.size].view(whole, self.size)
+            sums.addmv_(table.t(), flips[:whole])
+        if rest := count - whole * self.size:
+            sums[:rest] += numbers[whole * self.size :] * flips[whole if whole < self._rows else 0]
+
+
+def _flat(weight: Tensor) -> Tensor:
+    weight = weight.detach()
+    return (torch.view_as_real(weight) if weight.is_complex() else weight).reshape(-1)
+
+
+def _groups(flats: Sequence[Tensor], small: int) -> list[list[int]]:
+    """Which tensors go together: small ones of one type and device, each large one alone."""
+    groups: dict[object, list[int]] = {}
+    for place, flat in enumerate(flats):
+        key = (flat.dtype, flat.device) if flat.numel() < small else place
+        groups.setdefault(key, []).append(place)
+    return list(groups.values())
+
+
+def _prime_up_to(number: int) -> int:
+    return next(n for n in range(number, 1, -1) if all(n % divisor for divisor in range(2, int(n**0.5) + 1)))

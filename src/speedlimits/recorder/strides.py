@@ -1,0 +1,138 @@
+"""The path of a walk at strides of 1, 2, 4, … steps, added up while it is walked."""
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from speedlimits.recorder.noise import StrideCurve
+
+Place = Float64[Tensor, " numbers"]
+
+# Stretches of time, each with its sum: their scatter is the error of the whole sum.
+STRETCHES = 64
+# Groups of numbers, each a sketch of its own: their scatter is what the sketch leaves open.
+GROUPS = 16
+
+
+class StrideMeter:
+    r"""Sums over the chunks Δ of every stride, from sketches or from the weights themselves.
+
+    .. math:: D = \sum|\Delta|^2/\tau, \qquad
+       V = \tfrac{n}{n-1}\sum\tfrac12|u-u'|^2\,\tfrac12(\tau+\tau'), \qquad
+       M = \tfrac{n}{n-1}\sum\tfrac12|u-u'|^2\,\tfrac12(\tau^2+\tau'^2)
+
+    with τ the time of a chunk, u = Δ/τ its velocity, and a prime for the chunk that follows. V is the part of D, and M
+    that of |Δθ|², which is new in every chunk. Nothing is read to the host. Memory: seven vectors for each stride.
+
+    Args:
+        start: the first place; every later one has its length.
+        exact: whether the numbers are the weights themselves, and not a sketch.
+    """
+
+    def __init__(self, start: Place, *, exact: bool = False) -> None:
+        self._start = self._place = start
+        self._groups = 1 if exact else GROUPS
+        self._levels: list[_Level] = []
+        self._time = 0.0
+        self._steps = 0
+
+    def add(self, place: Place, step_size: float) -> None:
+        """Take one step.
+
+        Args:
+            place: where it ends; the tensor is kept, not copied.
+            step_size: Δt of the step [time]; a step that takes no time is added to the next.
+        """
+        self._place = place
+        self._time += step_size
+        self._steps += 1
+        if self._steps == 2 ** len(self._levels):
+            self._levels.append(_Level(self._start))
+        for power, level in enumerate(self._levels):
+            if self._steps % 2**power:
+                break
+            if self._time > level.time:
+                level.add(place, self._time)
+
+    def curve(self) -> StrideCurve:
+        """What was added so far; the last chunk of a stride may be shorter than the others.
+
+        Raises:
+            ValueError: if no time has passed.
+        """
+        if not self._time > 0:
+            raise ValueError(f"`curve` needs a path that took time; time = {self._time}.")
+        levels = [level for level in self._levels if level.time > 0]
+        return StrideCurve(
+            strides=2 ** np.arange(len(levels)),
+            chunks=np.array([level.chunks for level in levels]),
+            dissipation=self._grouped([self._with_rest(level) for level in levels]),
+            noise=self._grouped([level.noise * level.share for level in levels]),
+            noise_moved=self._grouped([level.moved * level.share for level in levels]),
+            scatter=[level.scatter.sums() for level in levels],
+            w2_squared=self._grouped([(self._place - self._start).square()])[:, 0],
+            time=self._time,
+            steps=self._steps,
+        )
+
+    def _with_rest(self, level: "_Level") -> Tensor:
+        left = self._time - level.time
+        return level.dissipation + (self._place - level.place).square() / left if left > 0 else level.dissipation
+
+    def _grouped(self, sums: list[Tensor]) -> np.ndarray:
+        """Numbers dealt out to the groups in turn, and summed within each."""
+        size = self._start.numel()
+        group = torch.arange(size, device=self._start.device) % self._groups
+        table = torch.zeros(self._groups, len(sums), dtype=torch.float64, device=self._start.device)
+        return table.index_add_(0, group, torch.stack(sums, 1)).cpu().numpy()
+
+
+class _Level:
+    """One stride: where its last chunk ended, and its sums."""
+
+    def __init__(self, start: Place) -> None:
+        self.place, self.time, self.chunks = start, 0.0, 0
+        self.dissipation, self.noise, self.moved = (torch.zeros_like(start) for _ in range(3))
+        self.scatter = _Stretches(start)
+        self._velocity, self._duration = start, 0.0
+
+    @property
+    def share(self) -> float:
+        """n/(n − 1): the first and last chunk stand in one pair each, all others in two."""
+        return self.chunks / (self.chunks - 1) if self.chunks > 1 else float("nan")
+
+    def add(self, place: Place, time: float) -> None:
+        """A chunk ends here."""
+        chunk, duration = place - self.place, time - self.time
+        velocity = chunk / duration
+        self.dissipation.addcmul_(chunk, velocity)
+        if self.chunks:
+            turn = (velocity - self._velocity).square_()
+            mean = 0.5 * (duration + self._duration)
+            self.noise.add_(turn, alpha=0.5 * mean)
+            self.moved.add_(turn, alpha=0.25 * (duration**2 + self._duration**2))
+            self.scatter.add(torch.stack([torch.dot(velocity, self._velocity) * mean, turn.sum() * (0.5 * mean)]))
+        self.place, self.time, self.chunks = place, time, self.chunks + 1
+        self._velocity, self._duration = velocity, duration
+
+
+class _Stretches:
+    """Sums of two series over at most 64 stretches of equal length, which double in length when all are full."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._sums = torch.zeros(STRETCHES, 2, dtype=torch.float64, device=like.device)
+        self._length, self._count = 1, 0
+
+    def add(self, numbers: Tensor) -> None:
+        """The next number of each series; they stay on their device."""
+        if self._count == STRETCHES * self._length:
+            halves = self._sums.view(-1, 2, 2).sum(1)
+            self._sums = torch.cat([halves, torch.zeros_like(halves)])
+            self._length *= 2
+        self._sums[self._count // self._length] += numbers
+        self._count += 1
+
+    def sums(self) -> np.ndarray:
+        """The sums of the stretches that are full."""
+        return self._sums[: self._count // self._length].cpu().numpy()
