@@ -24,7 +24,7 @@ def walk(places: np.ndarray, steps: np.ndarray | float = STEP):
 
 
 def noisy(size: int, steps: int, ratio: float, seed: int, kernel: tuple[float, ...] = (1.0,)) -> np.ndarray:
-    """A constant drift of length 1; in each gradient noise of `ratio` times its square, spread over steps by a kernel."""
+    """A constant drift of length 1; each gradient has noise of `ratio` times its square, spread by a kernel."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((steps + len(kernel), size)) * math.sqrt(ratio / size)
     weights = np.array(kernel) / sum(kernel)
