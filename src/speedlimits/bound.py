@@ -13,12 +13,15 @@ from numpy.typing import ArrayLike
 from speedlimits._checks import check_non_negative, check_time
 from speedlimits.trajectory import Trajectory
 
-# Sums in float64 hold their inequalities to this relative precision.
+# Sums in float64 hold their inequalities to this relative precision: nine million steps lose no more, 2⁻⁵³ each.
 ROUNDING = 1e-9
 
 Series = Float64[np.ndarray, "*times"]
 # One time gives a number, many give a series.
 Values = Series | np.float64
+# A reason that holds at all times; or one with a size for each time, NaN where it does not hold.
+Caveat = str | tuple[str, ArrayLike]
+KINDS = ("path", "loss_drop", "averaged")
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -38,8 +41,13 @@ class SpeedLimit:
         w2_squared: 𝒲₂, the SQUARED Wasserstein-2 distance between start and end, non-negative.
         dissipation: β⁻¹R [loss], non-negative; NaN where it is not known.
         arc_length: l_γ, length of the path; NaN (the default) where there is none, as for noisy ensembles.
-        caveats: reasons why the limit is not certain, from whoever measured the numbers.
+        points: how many points of the path were seen, if dissipation and length are those of the polygon through them.
+            The path itself has no less of both, so T_SL is then an upper bound on its own limit, and `inefficiency` and
+            `geometric` are lower bounds. NaN (the default) where every step counts.
         tolerance: relative error of the numbers; T_SL ≤ T and l² ≥ 𝒲₂ count as violated beyond it.
+        caveats: reasons why the limit is not certain, from whoever measured the numbers: a sentence for all times, or a
+            pair of a sentence and a size for each time, NaN where it does not hold. A ``{}`` in the sentence is filled
+            with the largest size.
 
     Raises:
         ValueError: if a distance, dissipation or length is negative or infinite, a time negative, or shapes do
@@ -50,8 +58,9 @@ class SpeedLimit:
     w2_squared: Series
     dissipation: Series
     arc_length: Series
-    caveats: tuple[str, ...]
-    tolerance: float
+    points: Series
+    tolerance: Series
+    caveats: tuple[Caveat, ...]
 
     def __init__(
         self,
@@ -60,28 +69,34 @@ class SpeedLimit:
         w2_squared: ArrayLike,
         dissipation: ArrayLike,
         arc_length: ArrayLike = np.nan,
-        caveats: tuple[str, ...] = (),
-        tolerance: float = ROUNDING,
+        points: ArrayLike = np.nan,
+        tolerance: ArrayLike = ROUNDING,
+        caveats: tuple[Caveat, ...] = (),
     ) -> None:
-        given = {"time": time, "w2_squared": w2_squared, "dissipation": dissipation, "arc_length": arc_length}
+        given = {
+            "time": time,
+            "w2_squared": w2_squared,
+            "dissipation": dissipation,
+            "arc_length": arc_length,
+            "points": points,
+            "tolerance": tolerance,
+        }
         check_time("time", time)
         check_non_negative("w2_squared", w2_squared)
-        for name in ("dissipation", "arc_length"):
+        check_non_negative("tolerance", tolerance)
+        for name in ("dissipation", "arc_length", "points"):
             # NaN says "not known" here, and only here.
             values = np.asarray(given[name], dtype=np.float64)
             check_non_negative(name, np.where(np.isnan(values), 0.0, values))
-        check_non_negative("tolerance", tolerance)
         try:
             arrays = np.broadcast_arrays(*(np.asarray(values, dtype=np.float64) for values in given.values()))
         except ValueError:
             shapes = ", ".join(f"{name}: {np.shape(values)}" for name, values in given.items())
             raise ValueError(f"the fields of a SpeedLimit must broadcast; shapes are {shapes}.") from None
         for name, array in zip(given, arrays, strict=True):
-            frozen = array.copy()
-            frozen.setflags(write=False)
-            object.__setattr__(self, name, frozen)
-        object.__setattr__(self, "caveats", tuple(caveats))
-        object.__setattr__(self, "tolerance", tolerance)
+            object.__setattr__(self, name, _frozen(array, arrays[0].shape))
+        sized = [each if isinstance(each, str) else (each[0], _frozen(each[1], arrays[0].shape)) for each in caveats]
+        object.__setattr__(self, "caveats", tuple(sized))
 
     @property
     def speed_limit(self) -> Values:
@@ -111,19 +126,21 @@ class SpeedLimit:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the limit is not certified, one sentence each; empty when it is."""
+        """Why the limit is not certified, one sentence each with its times; empty when it is."""
         violated = self.speed_limit > self.time * (1 + self.tolerance)
         shortcut = self.w2_squared > self.arc_length**2 * (1 + self.tolerance)
         own = (
-            (np.isnan(self.dissipation), "the dissipation is not known"),
-            (violated, "T_SL exceeds T: distance and dissipation are not of one process"),
-            (shortcut, "the arc length is below the distance"),
+            ("the dissipation is not known", np.isnan(self.dissipation)),
+            ("T_SL exceeds T: distance and dissipation are not of one process", violated),
+            ("the arc length is below the distance", shortcut),
         )
-        return self.caveats + tuple(f"{what} (at {_where(self.time, flags)})" for flags, what in own if np.any(flags))
+        found = [*self.caveats, *((sentence, np.where(flags, 1.0, np.nan)) for sentence, flags in own)]
+        said = (each if isinstance(each, str) else _said(each[0], each[1], self.time) for each in found)
+        return tuple(filter(None, said))
 
     @property
     def certified(self) -> bool:
-        """Whether T_SL is a lower limit on T, to within the tolerance: nothing stands in `reasons`."""
+        """Whether T_SL is a lower limit on T at every time, to within the tolerance: nothing stands in `reasons`."""
         return not self.reasons
 
     def __len__(self) -> int:
@@ -131,14 +148,17 @@ class SpeedLimit:
         return len(self.time)
 
     def __getitem__(self, index: int | slice | np.ndarray) -> "SpeedLimit":
-        """The limit at some of the times; the caveats stay."""
+        """The limit at some of the times, with the caveats that hold there."""
         return type(self)(
             time=self.time[index],
             w2_squared=self.w2_squared[index],
             dissipation=self.dissipation[index],
             arc_length=self.arc_length[index],
-            caveats=self.caveats,
-            tolerance=self.tolerance,
+            points=self.points[index],
+            tolerance=self.tolerance[index],
+            caveats=tuple(
+                each if isinstance(each, str) else (each[0], np.asarray(each[1])[index]) for each in self.caveats
+            ),
         )
 
     @property
@@ -150,16 +170,24 @@ class SpeedLimit:
         """One sentence on the last time: how far training was from the fastest possible.
 
         Returns:
-            For example ``"T = 1, T_SL = 0.24: 4.2 times slower than the limit (geometric 1.49 × pace 2.8)."``
+            For example ``"T = 1, T_SL = 0.24: 4.2 times slower than the limit (geometric 1.49 × pace 2.8), certified to
+            1e-09."`` The number at its end is the tolerance. Where only some points of the path were seen, bounds are
+            named as such.
         """
-        last = self.final
-        sentence = f"T = {last.time:.4g}, T_SL = {last.speed_limit:.4g}"
+        last, bounds = self.final, bool(np.isfinite(self.final.points))
+        sentence = f"T = {last.time:.4g}, T_SL {'at most' if bounds else '='} {last.speed_limit:.4g}"
         if np.isfinite(last.inefficiency):
-            sentence += f": {last.inefficiency:.3g} times slower than the limit"
+            sentence += f": {'at least ' * bounds}{last.inefficiency:.3g} times slower than the limit"
+        if bounds:
+            sentence += f", seen at {last.points:.0f} points"
         if np.isfinite(last.geometric):
-            sentence += f" (geometric {last.geometric:.3g} × pace {last.pace:.3g})"
+            pace = f" × pace {last.pace:.3g}"
+            sentence += f" (geometric {'at least ' * bounds}{last.geometric:.3g}{'' if bounds else pace})"
+        if not last.certified:
+            return f"{sentence}; not certified: {'; '.join(last.reasons)}."
+        sentence += f", certified to {last.tolerance:.2g}"
         if not self.certified:
-            sentence += f"; not certified: {'; '.join(self.reasons)}"
+            sentence += f", but not on the way: {'; '.join(self.reasons)}"
         return sentence + "."
 
     def __str__(self) -> str:
@@ -193,32 +221,41 @@ def speed_limit(
     check_non_negative("tolerance", tolerance)
     if tolerance >= 1:
         raise ValueError(f"`tolerance` must be below 1; tolerance = {tolerance}.")
-    caveats: list[str] = []
-    error = ROUNDING
-    if dissipation == "path":
-        spent = trajectory.path_dissipation
-    elif dissipation == "averaged":
-        spent = trajectory.averaged_dissipation
-    elif dissipation == "loss_drop":
-        spent = np.where(trajectory.loss_drop >= 0, trajectory.loss_drop, np.nan)
-        # A dissipation too small by the share s makes T_SL too large by 1/(1 − s).
-        error = max(ROUNDING, tolerance / (1 - tolerance))
-        share = trajectory.discretisation_share[-1]
-        if abs(share) > tolerance:
-            caveats.append(
-                f"the loss drop misses the path dissipation by {share:.2%}, more than the {tolerance:.2%} of a flow"
-            )
-    else:
-        choices = "'path', 'loss_drop', 'averaged'"
+    if dissipation not in KINDS:
+        choices = ", ".join(map(repr, KINDS))
         raise ValueError(f"`dissipation` must be one of {choices}; dissipation = {dissipation!r}.")
+    if dissipation == "loss_drop":
+        return _by_loss_drop(trajectory, tolerance)
+    averaged = dissipation == "averaged"
     return SpeedLimit(
         time=trajectory.times,
         w2_squared=trajectory.w2_squared,
-        dissipation=spent,
+        dissipation=trajectory.averaged_dissipation if averaged else trajectory.path_dissipation,
         # The length of the path is not that of the path through its midpoints.
-        arc_length=np.nan if dissipation == "averaged" else trajectory.arc_lengths,
-        caveats=tuple(caveats),
-        tolerance=error,
+        arc_length=np.nan if averaged else trajectory.arc_lengths,
+        points=trajectory.points,
+    )
+
+
+def _by_loss_drop(trajectory: Trajectory, tolerance: float) -> SpeedLimit:
+    share, seen = trajectory.discretisation_share, trajectory.points
+    return SpeedLimit(
+        time=trajectory.times,
+        w2_squared=trajectory.w2_squared,
+        dissipation=np.where(trajectory.loss_drop >= 0, trajectory.loss_drop, np.nan),
+        arc_length=trajectory.arc_lengths,
+        # A dissipation too small by the share s makes T_SL too large by 1/(1 − s).
+        tolerance=max(ROUNDING, tolerance / (1 - tolerance)),
+        caveats=(
+            (
+                f"the loss drop misses the path dissipation by {{:.2%}}, more than the {tolerance:.2%} of a flow",
+                np.where(np.abs(share) > tolerance, share, np.nan),
+            ),
+            (
+                "the path dissipation, seen at {:.0f} points only, cannot tell whether this is a flow",
+                np.where(trajectory.times > 0, seen, np.nan),
+            ),
+        ),
     )
 
 
@@ -231,7 +268,18 @@ def _ratio(numerator: Values, denominator: Values, *, zero_over_zero: float) -> 
     return ratio[()]
 
 
-def _where(time: np.ndarray, flags: ArrayLike) -> str:
-    flags = np.broadcast_to(flags, time.shape)
-    first = time[flags][0] if time.ndim else time
-    return f"time {first:.4g}" + (f" and {flags.sum() - 1} later" if flags.sum() > 1 else "")
+def _frozen(values: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.array(np.broadcast_to(np.asarray(values, dtype=np.float64), shape))
+    array.setflags(write=False)
+    return array
+
+
+def _said(sentence: str, sizes: ArrayLike, time: np.ndarray) -> str:
+    """The sentence with its largest size and where that is, or without one where it begins; empty if nowhere."""
+    sizes = np.broadcast_to(sizes, time.shape)
+    places = np.flatnonzero(~np.isnan(sizes))
+    if not places.size:
+        return ""
+    worst = places[np.argmax(np.abs(sizes.flat[places]))]
+    others = f" and {places.size - 1} more" if places.size > 1 else ""
+    return f"{sentence.format(sizes.flat[worst])} (at time {time.flat[worst]:.4g}{others})"

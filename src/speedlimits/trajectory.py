@@ -55,6 +55,8 @@ class Trajectory:
         averaged_dissipation: Σ|δ̄|²/Δt of the path through the midpoints of the steps, from the same start to the same
             end in the same time: oscillations of period two are filtered out [loss]; NaN where not measured (the
             default).
+        points: how many points of the path were seen so far, if lengths and dissipation are those of the polygon
+            through them, lower bounds on the path's own. NaN (the default) where every step was summed.
         gradient_norms_squared: |∇L(θ_t)|² [loss/time]; NaN where not measured (the default).
         gradient_evaluations: full-batch gradients spent so far, int64; zeros by default.
         test_accuracy: share of test inputs classified correctly; NaN where not measured (the default).
@@ -74,6 +76,7 @@ class Trajectory:
     arc_lengths: Records
     path_dissipation: Records
     averaged_dissipation: Records = None  # type: ignore[assignment]
+    points: Records = None  # type: ignore[assignment]
     gradient_norms_squared: Records = None  # type: ignore[assignment]
     gradient_evaluations: Int64[np.ndarray, " records"] = None  # type: ignore[assignment]
     test_accuracy: Records = None  # type: ignore[assignment]
@@ -86,6 +89,7 @@ class Trajectory:
         records = np.size(self.times)
         defaults = {
             "averaged_dissipation": np.full(records, np.nan),
+            "points": np.full(records, np.nan),
             "gradient_norms_squared": np.full(records, np.nan),
             "gradient_evaluations": np.zeros(records, dtype=np.int64),
             "test_accuracy": np.full(records, np.nan),
@@ -205,6 +209,7 @@ class Trajectory:
             path_dissipation=self.path_dissipation[rows] - self.path_dissipation[start],
             # Its first half step would need the step after the new start, which is not kept.
             averaged_dissipation=np.full(rows.size, np.nan),
+            points=self.points[rows] - self.points[start] + 1,
             gradient_norms_squared=self.gradient_norms_squared[rows],
             gradient_evaluations=self.gradient_evaluations[rows] - self.gradient_evaluations[start],
             test_accuracy=self.test_accuracy[rows],
@@ -221,6 +226,7 @@ class Trajectory:
         snapshot_records: Sequence[int] = (),
         snapshot_distances_squared: np.ndarray | None = None,
         *,
+        points: np.ndarray | None = None,
         start_time: float = 0.0,
     ) -> "Trajectory":
         """A trajectory from rows, one mapping per record.
@@ -229,6 +235,7 @@ class Trajectory:
             records: rows with the keys of `COLUMNS`; those that have a default may be missing in all rows.
             snapshot_records: indices of the rows whose weights were kept.
             snapshot_distances_squared: distances between those, from `distances_squared`.
+            points: of the path that were seen so far, where steps between the records were not.
             start_time: when the path started, in the caller's time [time].
 
         Returns:
@@ -242,6 +249,8 @@ class Trajectory:
         if snapshot_distances_squared is not None:
             columns["snapshot_records"] = np.asarray(snapshot_records, dtype=np.int64)
             columns["snapshot_distances_squared"] = snapshot_distances_squared
+        if points is not None:
+            columns["points"] = points
         return cls(**columns, start_time=start_time)
 
     def save(self, path: str | Path) -> None:
@@ -282,6 +291,8 @@ class Trajectory:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} does not exist.") from None
         except (ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} is damaged ({error}).") from None
+        # Files from before points were counted have none: every step was summed.
+        contents.setdefault("points", None)
         missing = {"schema", "start_time", *_array_fields()} - contents.keys()
         if missing:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} lacks {sorted(missing)[0]!r}.")

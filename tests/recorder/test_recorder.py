@@ -106,6 +106,33 @@ def test_limit_holds_for_any_optimizer(name):
     assert (limit.pace[1:] >= 1 - 1e-12).all()
 
 
+def test_records_by_hand_bound_the_path_from_below():
+    """Two records of a descent show a straight line, all 1,001 its oscillation: 1,500 times slower than the limit.
+
+    Both say that they are bounds and how many points they saw, in a later view too; attached, every step counts.
+    """
+    points = torch.tensor([1.0, 1.0]) * (1 - 0.015 * torch.tensor([1.0, 100.0])) ** torch.arange(1001.0)[:, None]
+    runs = {}
+    for every in (1000, 1):
+        recorder = Recorder(triples=0)
+        for k in range(0, 1001, every):
+            recorder.record(time=0.015 * k, loss=0.0, model=points[k].double())
+        runs[every] = recorder
+    two, all_of_them = runs[1000], runs[1]
+    assert two.speed_limit().final.inefficiency == pytest.approx(1)
+    assert all_of_them.speed_limit().final.inefficiency == pytest.approx(1504, rel=1e-3)
+    assert "at least 1 times slower than the limit, seen at 2 points" in str(two.speed_limit())
+    assert "at least 1.5e+03 times slower than the limit, seen at 1001 points" in str(all_of_them.speed_limit())
+    later = all_of_them.trajectory().from_start(3.84)
+    assert later.start_time == pytest.approx(3.84)
+    assert later.points[-1] == 1001 - 256
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    attached = Recorder().attach(optimizer)
+    train(model, optimizer, 4, lambda _, loss: attached.record(loss=loss), every=4)
+    assert "at least" not in str(attached.speed_limit())
+
+
 def test_learning_rate_schedule_sets_the_time():
     """Time is the sum of the learning rates of the steps taken, zero ones included."""
     model = network()

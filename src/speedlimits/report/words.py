@@ -67,6 +67,16 @@ def sure(summary: Mapping[str, Any]) -> str:
     return "" if summary["certified"] or "spent" in summary["mean"] else "path_"
 
 
+def sure_later(summary: Mapping[str, Any]) -> str:
+    """The same from the later start, which is certified by itself."""
+    return sure(summary) or ("" if summary["warm_start"].get("certified", True) else "path_")
+
+
+def at_least(summary: Mapping[str, Any]) -> str:
+    """What stands before a ratio that is a lower bound, since only some points of the path were seen."""
+    return "At least " if summary["mean"].get("points") is not None else ""
+
+
 def verdict(summary: Mapping[str, Any]) -> list[str]:
     """The sentences, the most important first.
 
@@ -77,14 +87,20 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         How far from the limit the run was, whether that is certified, what holds if it is not, and how close discrete
         steps were to instability.
     """
-    mean, warm, by = summary["mean"], summary["warm_start"], sure(summary)
+    mean, warm, by, bound = summary["mean"], summary["warm_start"], sure(summary), at_least(summary)
     lines = [
-        f"{_spread(summary, f'{by}inefficiency')} times slower than thermodynamics allows: "
-        f"T = {summary['time']:.4g}, T_SL = {number(mean[f'{by}speed_limit'], '.3g')}."
+        f"{bound}{_spread(summary, f'{by}inefficiency')} times slower than thermodynamics allows: T = "
+        f"{summary['time']:.4g}, T_SL {'at most' if bound else '='} {number(mean[f'{by}speed_limit'], '.3g')}."
     ]
     if warm["mean"].get("start_time"):
-        lines.append(f"From t0 = {warm['mean']['start_time']:.3g} on: {_spread(warm, f'{by}inefficiency')} times.")
-    if "spent" in mean:
+        later = _spread(warm, f"{sure_later(summary)}inefficiency")
+        lines.append(f"From t0 = {warm['mean']['start_time']:.3g} on: {bound.lower()}{later} times.")
+    if bound:
+        lines.append(
+            f"Only {mean['points']:.0f} points of the path were seen; these are by the dissipation of the polygon "
+            "through them, and the path itself dissipates no less. The limit holds for any optimizer and any steps."
+        )
+    elif "spent" in mean:
         lines.append("These are by the dissipation of the path, whose limit holds for any optimizer and any steps.")
     elif summary["certified"]:
         lines.append(f"Certified: {_agreement(summary)}.")

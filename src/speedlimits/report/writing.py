@@ -128,6 +128,7 @@ def _row(seed: int, run: Trajectory, limit: SpeedLimit) -> dict[str, Any]:
         "spent": limit.dissipation,
         "gradient_evaluations": run.gradient_evaluations[-1],
         "test_accuracy": run.test_accuracy[-1],
+        "points": limit.points,
     }
     limits = {key: getattr(limit, key) for key in ("w2_squared", "speed_limit", "inefficiency", "geometric", "pace")}
     return {"seed": seed} | {key: finite_or_none(value) for key, value in (numbers | limits).items()}

@@ -39,12 +39,10 @@ def summarise(
     tolerance = DESCENT_TOLERANCE if config.method == "gd" else min(FLOW_TOLERANCE * config.tolerance, 0.5)
     limits = [speed_limit(run, dissipation="loss_drop", tolerance=tolerance) for run in trajectories]
     rows = [_member(config, facts, run, limit) for facts, run, limit in zip(members, trajectories, limits, strict=True)]
-    warm = [_warm(config, facts, run) for facts, run in zip(members, trajectories, strict=True)]
-    reasons = [
-        f"seed {facts['seed']}: {reason}"
-        for facts, limit in zip(members, limits, strict=True)
-        for reason in limit.final.reasons
-    ]
+    later = [run.from_start(config.warm_start * run.time) for run in trajectories]
+    later_limits = [speed_limit(run, dissipation="loss_drop", tolerance=tolerance) for run in later]
+    warm = [_warm(facts, run, limit) for facts, run, limit in zip(members, later, later_limits, strict=True)]
+    reasons, later_reasons = _reasons(members, limits), _reasons(members, later_limits)
     return {
         "schema": SCHEMA,
         # Runs from before a problem had a name are all of the built-in kind.
@@ -64,6 +62,8 @@ def summarise(
             "members": warm,
             "mean": _over(warm, np.mean),
             "std": _over(warm, lambda values: np.std(values, ddof=1) if len(values) > 1 else 0.0),
+            "certified": not later_reasons,
+            "reasons": later_reasons,
         },
         "edge_of_stability": [row["seed"] for row in rows if (row["stability"] or 0.0) >= EDGE],
         "tolerance": tolerance,
@@ -105,11 +105,15 @@ def _certificate(run: Trajectory) -> float | None:
     return float(abs(drop - run.path_dissipation[-1]) / abs(drop)) if drop != 0 else None
 
 
-def _warm(config: RunConfig, facts: Mapping[str, Any], run: Trajectory) -> dict[str, Any]:
-    view = run.from_start(config.warm_start * run.time)
-    limit = speed_limit(view, dissipation="loss_drop")
+def _warm(facts: Mapping[str, Any], view: Trajectory, limit: SpeedLimit) -> dict[str, Any]:
     path = {"path_inefficiency": finite_or_none(speed_limit(view).final.inefficiency)}
     return {"seed": facts["seed"], "start_time": view.start_time, "time": view.time, **_limit(limit), **path}
+
+
+def _reasons(members: Sequence[Mapping[str, Any]], limits: Sequence[SpeedLimit]) -> list[str]:
+    """Why the limits at the end are not certified."""
+    named = zip(members, limits, strict=True)
+    return [f"seed {facts['seed']}: {reason}" for facts, limit in named for reason in limit.final.reasons]
 
 
 def _limit(limit: SpeedLimit) -> dict[str, float | None]:

@@ -8,7 +8,17 @@ from speedlimits.report.curves import later_views
 from speedlimits.report.pages import kernel as kernel_panels
 from speedlimits.report.pages import panels
 from speedlimits.report.pages.render import render
-from speedlimits.report.words import columns, loss_label, measured, name, sure, title, verdict
+from speedlimits.report.words import (
+    at_least,
+    columns,
+    loss_label,
+    measured,
+    name,
+    sure,
+    sure_later,
+    title,
+    verdict,
+)
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.trajectory import Trajectory
 
@@ -60,6 +70,8 @@ def write_page(
         provenance=provenance,
         config=config,
         sure=sure(summary),
+        sure_later=sure_later(summary),
+        at_least=at_least(summary),
         accuracy=measured(summary, "test_accuracy"),
         columns=columns(summary),
         verdict=verdict(summary)[1:],
