@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from speedlimits.recorder.stretches import Stretches
+
 Weights = Sequence[Tensor]
 
 
@@ -16,7 +18,8 @@ class PathMeter:
 
     .. math:: l = \sum|\delta|, \qquad \beta^{-1}R = \sum|\delta|^2/\Delta t, \qquad \mathcal W_2 = |\theta-\theta_0|^2
 
-    Nothing is read to the host. Memory: two copies of the weights.
+    Differences are exact: they are taken in float64 whatever the weights' own precision, block by block, so no float64
+    copy is made. Nothing is read to the host. Memory: two copies of the weights, and a block.
 
     Args:
         start: θ_0, as the list of tensors a model holds.
@@ -24,13 +27,12 @@ class PathMeter:
     """
 
     def __init__(self, start: Weights, traced: np.ndarray) -> None:
-        self._first = copy(start)
-        self._previous = copy(start)
+        self._stretches = Stretches(start)
+        self._first = self.copy(start)
+        self._previous = self.copy(start)
         self._traced = _places(traced, start)
         self._size = traced.size
-        device = start[0].device
-        # Apple's GPUs have no float64: there the sums live on the host.
-        self.device = torch.device("cpu") if device.type == "mps" else device
+        self.device = self._stretches.device
         self.arc_length: Float64[Tensor, ""] = torch.zeros((), dtype=torch.float64, device=self.device)
         self.path_dissipation: Float64[Tensor, ""] = torch.zeros_like(self.arc_length)
 
@@ -39,15 +41,24 @@ class PathMeter:
 
         With Δt = 0 the dissipation is zero if nothing moves, and infinite if something does.
         """
-        squared = _squared_distance(weights, self._previous).to(self.device)
+        numbers = self._stretches.of(weights)
+        squared = self._stretches.squared_distance(numbers, self._previous)
         self.arc_length = self.arc_length + squared.sqrt()
         cost = squared / step_size if step_size > 0 else torch.where(squared > 0, math.inf, 0.0).to(squared)
         self.path_dissipation = self.path_dissipation + cost
-        overwrite(self._previous, weights)
+        torch._foreach_copy_(self._previous, numbers)
+
+    def copy(self, weights: Weights) -> list[Tensor]:
+        """A copy of these weights as stretches, small tensors together."""
+        return [stretch.clone() for stretch in self._stretches.of(weights)]
+
+    def overwrite(self, old: list[Tensor], weights: Weights) -> None:
+        """Write these weights into such a copy."""
+        torch._foreach_copy_(old, self._stretches.of(weights))
 
     def w2_squared(self, weights: Weights) -> Float64[Tensor, ""]:
         """|θ − θ_0|²."""
-        return _squared_distance(weights, self._first).to(self.device)
+        return self._stretches.squared_distance(self._stretches.of(weights), self._first)
 
     def trace(self, weights: Weights) -> Float64[Tensor, " traced"]:
         """The traced values of these weights."""
@@ -61,20 +72,6 @@ def squared_norm(tensors: Weights) -> Float64[Tensor, ""]:
     """Σ|x|² over tensors, summed in float64."""
     norms = torch._foreach_norm(list(tensors), 2, dtype=torch.float64)
     return torch.stack([norm.to(norms[0].device) for norm in norms]).square().sum()
-
-
-def copy(weights: Weights) -> list[Tensor]:
-    """Detached copies."""
-    return [weight.detach().clone() for weight in weights]
-
-
-def overwrite(old: Weights, new: Weights) -> None:
-    """Write the new values into the old tensors."""
-    torch._foreach_copy_(list(old), [weight.detach() for weight in new])
-
-
-def _squared_distance(weights: Weights, others: Weights) -> Tensor:
-    return squared_norm(torch._foreach_sub([weight.detach() for weight in weights], list(others)))
 
 
 def _places(flat: np.ndarray, weights: Weights) -> list[tuple[int, Tensor, Tensor]]:

@@ -1,5 +1,6 @@
 """Any torch training loop becomes a trajectory: two lines in the loop, with any optimizer."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 from speedlimits._checks import check_finite, check_integer, check_non_negative
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import DivergenceError
-from speedlimits.recorder.meter import PathMeter, copy, overwrite, squared_norm
-from speedlimits.trajectory import Trajectory, distances_squared
+from speedlimits.recorder.meter import PathMeter, squared_norm
+from speedlimits.recorder.stretches import BLOCK, squared_distance
+from speedlimits.trajectory import Trajectory
 
 Weights = nn.Module | Tensor | Iterable[Tensor]
 
@@ -45,7 +47,8 @@ class Recorder:
     weights' own device. Records are read to the host a thousand at a time, kept weights at once. By
     Cauchy–Schwarz T ≥ |Δθ|²/(Σ|δ|²/Δt) for any optimizer and any steps.
 
-    Memory: four copies of the weights, and one more on the host for each kept snapshot.
+    Differences are taken in float64 whatever the precision of the weights, block by block. Memory: three copies of the
+    weights, and one more on the host for each kept snapshot.
 
     Args:
         snapshot_growth: weights are kept at the first and last record, and whenever time has grown by this factor
@@ -78,6 +81,7 @@ class Recorder:
         self._host: list[dict[str, Any]] = []
         self._waiting: list[tuple[dict[str, Any], Tensor]] = []
         self._snapshots: dict[int, list[Tensor]] = {}
+        self._between: dict[tuple[int, int], float] = {}
 
     def attach(
         self, optimizer: torch.optim.Optimizer, *, time_step: Callable[[], float] | float | None = None
@@ -179,31 +183,47 @@ class Recorder:
         """
         if not self._rows:
             raise ValueError("`trajectory` needs at least one record; `record` was not called.")
-        self._read()
-        for row in self._host:
-            for name in ("loss", "w2_squared", "path_dissipation"):
-                if not math.isfinite(row[name]):
-                    raise DivergenceError(f"training diverged: `{name}` is {row[name]} at time {row['time']:.6g}.")
-        kept = self._snapshots | {self._rows - 1: self._recorded}
-        # In float64: NumPy has no bfloat16, and float64 holds all others exactly.
-        points = [torch.cat([weight.double().cpu().reshape(-1) for weight in kept[row]]).numpy() for row in kept]
-        seen = None if self._attached else np.arange(1.0, self._rows + 1)
-        return Trajectory.from_records(
-            self._host, list(kept), distances_squared(points), points=seen, start_time=self._origin
-        )
+        last = {self._rows - 1: [stretch.cpu() for stretch in self._recorded]} if self._rows else {}
+        return self._made(self._snapshots | last)
 
     def speed_limit(self) -> SpeedLimit:
         """The limit by path dissipation, valid for any optimizer, at each record: see `speedlimits.speed_limit`."""
-        return speed_limit(self.trajectory())
+        return speed_limit(self._made({}))
 
     @property
     def _rows(self) -> int:
         return len(self._host) + len(self._waiting)
 
+    def _made(self, kept: dict[int, list[Tensor]]) -> Trajectory:
+        if not self._rows:
+            raise ValueError("`trajectory` needs at least one record; `record` was not called.")
+        self._read()
+        for row in self._host:
+            for name in ("loss", "w2_squared", "path_dissipation"):
+                if not math.isfinite(row[name]):
+                    raise DivergenceError(f"training diverged: `{name}` is {row[name]} at time {row['time']:.6g}.")
+        seen = None if self._attached else np.arange(1.0, self._rows + 1)
+        distances = self._distances(kept) if kept else None
+        return Trajectory.from_records(self._host, list(kept), distances, points=seen, start_time=self._origin)
+
+    def _distances(self, kept: dict[int, list[Tensor]]) -> np.ndarray:
+        """Squared distances between kept weights, each pair measured once in the recorder's life but for the last."""
+        numbers = torch.empty(BLOCK, dtype=torch.float64)
+        found = np.zeros((len(kept), len(kept)))
+        for (i, first), (j, second) in itertools.combinations(enumerate(kept), 2):
+            pair = (first, second)
+            squared = self._between.get(pair)
+            if squared is None:
+                squared = float(squared_distance(kept[first], kept[second], numbers))
+            if second in self._snapshots:
+                self._between[pair] = squared
+            found[i, j] = found[j, i] = squared
+        return found
+
     def _start(self) -> None:
         size = sum(weight.numel() for weight in self._weights)
         self._meter = PathMeter(self._weights, self._generator.integers(size, size=3 * self._triples))
-        self._recorded = copy(self._weights)
+        self._recorded = self._meter.copy(self._weights)
         self._last_kept = 0.0
 
     def _walk_to(self, time: float | None, model: Weights | None) -> None:
@@ -250,10 +270,10 @@ class Recorder:
         self._steps += 1
 
     def _keep(self, row: int) -> None:
-        overwrite(self._recorded, self._weights)
+        self._meter.overwrite(self._recorded, self._weights)
         self._last_time = self._time
         if row == 0 or (self._growth is not None and self._time >= self._growth * self._last_kept):
-            self._snapshots[row] = [weight.detach().cpu().clone() for weight in self._weights]
+            self._snapshots[row] = [stretch.to("cpu", copy=True) for stretch in self._recorded]
             self._last_kept = self._time
 
     def _read(self) -> None:

@@ -18,12 +18,11 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from speedlimits._checks import check_integer
+from speedlimits.recorder.stretches import Stretches
 
 # A block and its signs stay in a core's second cache; a GPU wants long blocks.
 ROWS = 32
 ROWS_ON_GPU = 2048
-# Tensors below this share of a block are gathered first: a call for each would cost more than its numbers.
-SMALL = 0.25
 
 
 class Sketch:
@@ -46,28 +45,25 @@ class Sketch:
     def __init__(self, weights: Sequence[Tensor], size: int = 4096, seed: int = 0) -> None:
         check_integer("size", size, minimum=2)
         check_integer("seed", seed, minimum=0)
-        flats = [_flat(weight) for weight in weights]
-        if not flats:
-            raise ValueError("`weights` must hold at least one tensor; it is empty.")
-        numbers = sum(flat.numel() for flat in flats)
+        self._stretches = Stretches(weights)
+        stretches = self._stretches.of(weights)
+        numbers = sum(stretch.numel() for stretch in stretches)
         self.exact = numbers <= size
         self.size = numbers if self.exact else _prime_up_to(size)
-        self.device = flats[0].device
-        # Apple's GPUs have no float64: there the sums live on the host.
-        self.sums = torch.device("cpu") if self.device.type == "mps" else self.device
+        self.sums = self._stretches.device
         if self.exact:
             return
-        rows = ROWS if self.device.type == "cpu" else ROWS_ON_GPU
+        rows = ROWS_ON_GPU if self.sums.type == "cuda" else ROWS
         self._rows = min(rows, -(-numbers // self.size))
         self._block = self._rows * self.size
-        self._groups = _groups(flats, int(SMALL * self._block))
         generator = np.random.Generator(np.random.Philox(key=seed))
         signs = generator.integers(0, 2, size=2 * self._block, dtype=np.int8) * 2 - 1
         self._signs = {
-            dtype: torch.from_numpy(signs).to(self.device, dtype) for dtype in {flat.dtype for flat in flats}
+            (stretch.dtype, stretch.device): torch.from_numpy(signs).to(stretch.device, stretch.dtype)
+            for stretch in stretches
         }
         self._numbers = torch.empty(self._block, dtype=torch.float64, device=self.sums)
-        blocks = sum(-(-sum(flats[place].numel() for place in group) // self._block) for group in self._groups)
+        blocks = sum(-(-stretch.numel() // self._block) for stretch in stretches)
         # Where a block starts in the signs, and one more sign for each of its rows: no two blocks have the same.
         self._starts = generator.integers(0, self._block, size=blocks).tolist()
         flips = generator.integers(0, 2, size=(blocks, self._rows)) * 2.0 - 1.0
@@ -80,22 +76,18 @@ class Sketch:
         Args:
             weights: of the shapes, types and devices that the sketch was made for.
         """
-        flats = [_flat(weight) for weight in weights]
+        stretches = self._stretches.of(weights)
         if self.exact:
-            return torch.cat([flat.to(self.sums, torch.float64) for flat in flats])
+            return torch.cat([stretch.to(self.sums, torch.float64) for stretch in stretches])
         sums = torch.zeros(self.size, dtype=torch.float64, device=self.sums)
-        number = 0
-        for group in self._groups:
-            # Several devices: the sums live on the first one.
-            numbers = torch.cat([flats[place] for place in group]) if len(group) > 1 else flats[group[0]]
-            for block in numbers.to(self.device).split(self._block):
-                self._add(sums, block, number)
-                number += 1
+        blocks = (block for stretch in stretches for block in stretch.split(self._block))
+        for number, block in enumerate(blocks):
+            self._add(sums, block, number)
         return sums
 
     def _add(self, sums: Tensor, block: Tensor, number: int) -> None:
         count = block.numel()
-        signed = block * self._signs[block.dtype].narrow(0, self._starts[number], count)
+        signed = block * self._signs[block.dtype, block.device].narrow(0, self._starts[number], count)
         whole = count // self.size
         numbers = self._numbers[:count].copy_(signed)
         flips = self._flips[number]
@@ -104,20 +96,6 @@ class Sketch:
             sums.addmv_(table.t(), flips[:whole])
         if rest := count - whole * self.size:
             sums[:rest] += numbers[whole * self.size :] * flips[whole if whole < self._rows else 0]
-
-
-def _flat(weight: Tensor) -> Tensor:
-    weight = weight.detach()
-    return (torch.view_as_real(weight) if weight.is_complex() else weight).reshape(-1)
-
-
-def _groups(flats: Sequence[Tensor], small: int) -> list[list[int]]:
-    """Which tensors go together: small ones of one type and device, each large one alone."""
-    groups: dict[object, list[int]] = {}
-    for place, flat in enumerate(flats):
-        key = (flat.dtype, flat.device) if flat.numel() < small else place
-        groups.setdefault(key, []).append(place)
-    return list(groups.values())
 
 
 def _prime_up_to(number: int) -> int:
