@@ -11,7 +11,8 @@ import pytest
 
 from speedlimits.data import cifar10 as module
 from speedlimits.data.cifar10 import cifar10, download
-from speedlimits.data.cifar10_files import read, restricted_load
+from speedlimits.data.cifar10_files import read
+from speedlimits.data.python2_pickle import load
 from speedlimits.errors import DataError
 
 
@@ -24,7 +25,14 @@ def binary(pixels: np.ndarray, labels: np.ndarray) -> bytes:
     return np.concatenate([labels[:, None].astype(np.uint8), pixels], axis=1).tobytes()
 
 
-def python2(pixels: np.ndarray, labels: np.ndarray) -> bytes:
+def python2(
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    *,
+    code: bytes = b"u1",
+    state: bytes | None = None,
+    shape: tuple[int, int] | None = None,
+) -> bytes:
     """The stream of Python 2's cPickle, protocol 2, byte for byte as in the genuine batches: strings are BINSTRING."""
 
     def text(value: bytes) -> bytes:
@@ -34,10 +42,12 @@ def python2(pixels: np.ndarray, labels: np.ndarray) -> bytes:
         return b"J" + struct.pack("<i", value)
 
     raw = pixels.tobytes()
-    dtype = b"cnumpy\ndtype\n" + text(b"u1") + integer(0) + integer(1) + b"\x87R"
-    dtype += b"(" + integer(3) + text(b"|") + b"NNN" + integer(-1) + integer(-1) + integer(0) + b"tb"
+    dtype = b"cnumpy\ndtype\n" + text(code) + integer(0) + integer(1) + b"\x87R"
+    genuine = text(b"|") + b"NNN" + integer(-1) + integer(-1) + integer(0)
+    dtype += b"(" + integer(3) + (genuine if state is None else state) + b"tb"
+    rows, columns = pixels.shape if shape is None else shape
     array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + integer(0) + b"\x85" + text(b"b") + b"\x87R"
-    array += b"(" + integer(1) + integer(pixels.shape[0]) + integer(3072) + b"\x86" + dtype + b"\x89"
+    array += b"(" + integer(1) + integer(rows) + integer(columns) + b"\x86" + dtype + b"\x89"
     array += b"T" + struct.pack("<I", len(raw)) + raw + b"tb"
     listed = b"](" + b"".join(integer(int(label)) for label in labels) + b"e"
     return b"\x80\x02}(" + text(b"data") + array + text(b"labels") + listed + b"u."
@@ -86,7 +96,7 @@ def test_part_of_the_test_set_is_not_called_the_test_set(genuine):
 
 def test_genuine_pickle_is_read(genuine):
     """The class names of the python version, a pickle of Python 2, are read without its executing anything."""
-    names = restricted_load((genuine / "batches.meta").read_bytes())[b"label_names"]
+    names = load((genuine / "batches.meta").read_bytes())[b"label_names"]
     assert names[:3] == [b"airplane", b"automobile", b"bird"]
 
 
@@ -139,6 +149,53 @@ def test_malicious_pickle_executes_nothing(folder, name):
     with pytest.raises(DataError, match=rf"it asks for {name}, which is not allowed"):
         cifar10(1)
     assert not mark.exists()
+
+
+def number(value: int) -> bytes:
+    return b"J" + struct.pack("<i", value)
+
+
+# A field of objects in a dtype whose flags say that it has none: NumPy would follow the bytes as addresses.
+FIELD = b"U\x01|N(U\x01at}U\x01acnumpy\ndtype\n(U\x02O8" + number(0) + number(1) + b"tR" + number(0) + b"\x86s"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"code": b"O8"}, "an array of something else than bytes"),
+        ({"code": b"V8"}, "an array of something else than bytes"),
+        ({"state": FIELD + number(8) + number(1) + number(1)}, "an array of something else than bytes"),
+        ({"state": b"U\x01|NNN" + number(8) + number(1) + number(1)}, "a dtype that is not uint8"),
+        ({"state": b"U\x01|NNN" + number(-8) + number(1) + number(0)}, "a dtype that is not uint8"),
+        ({"state": b"U\x01|NNN" + number(2**31 - 1) + number(1) + number(0)}, "a dtype that is not uint8"),
+        ({"shape": (-1, 3072)}, "an array of another form than rows of bytes"),
+        ({"shape": (2**31 - 1, 2**31 - 1)}, r"shape \(2147483647, 2147483647\) in 6144 bytes"),
+        ({"shape": (3, 3072)}, r"shape \(3, 3072\) in 6144 bytes"),
+    ],
+)
+def test_crafted_arrays_are_refused_before_numpy_sees_them(folder, changes, message):
+    """A dtype of objects, with fields, sizes or flags of its own, or a shape beyond the bytes ends in one line."""
+    (folder / "batch").write_bytes(python2(*batch(2), **changes))
+    with pytest.raises(DataError, match=message) as found:
+        read(folder / "batch")
+    assert "\n" not in str(found.value)
+
+
+def test_any_changed_byte_is_read_or_refused(folder):
+    """A batch with one byte changed is either read as images or refused as data: nothing else is raised."""
+    content, rng = python2(*batch(1)), np.random.default_rng(0)
+    refused = []
+    # All but most of the image, which may be anything.
+    for place in [place for place in range(len(content)) if not 230 < place < 3250]:
+        changed = bytearray(content)
+        changed[place] = rng.integers(256)
+        (folder / "batch").write_bytes(changed)
+        try:
+            read(folder / "batch")
+        except DataError as error:
+            refused.append(str(error))
+    assert len(refused) > 100
+    assert not [message for message in refused if "\n" in message]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
 """The two layouts CIFAR-10 is distributed in: binary records, and Python 2 pickles read without executing anything."""
 
-import io
-import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from speedlimits.data import python2_pickle
 from speedlimits.errors import DataError
 
 SHAPE = (3, 32, 32)
@@ -77,47 +75,12 @@ def _from_binary(path: Path, content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 def _from_pickle(path: Path, content: bytes) -> tuple[np.ndarray, np.ndarray]:
     try:
-        batch = restricted_load(content)
-        pixels, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
-    # A damaged stream can raise any exception.
-    except Exception as error:
-        raise DataError(f"{path} is damaged or no batch of CIFAR-10 ({' '.join(str(error).split())}).") from None
-    if pixels.dtype != np.uint8 or pixels.shape != (labels.size, PIXELS) or labels.dtype.kind not in "iu":
-        raise DataError(f"{path} is no batch of CIFAR-10 (data: {pixels.dtype}{pixels.shape}).")
-    return pixels, labels
-
-
-def restricted_load(content: bytes) -> Any:
-    """The content of a pickle of numbers, strings, containers and NumPy arrays; anything else is refused.
-
-    Args:
-        content: the pickle; strings of Python 2 become bytes.
-
-    Returns:
-        The object.
-
-    Raises:
-        pickle.UnpicklingError: if it asks for anything else, or is no pickle.
-    """
-    return _Restricted(io.BytesIO(content), encoding="bytes").load()
-
-
-def _dtype(code: bytes, align: int, copy: int) -> np.dtype:
-    # Python 2 wrote integers here, of which NumPy warns.
-    return np.dtype(code.decode("ascii"), align=bool(align), copy=bool(copy))
-
-
-class _Restricted(pickle.Unpickler):
-    # NumPy 2 moved the function that rebuilds arrays; an array's own reduction has it in any version.
-    ALLOWED = {  # noqa: RUF012  (never written to)
-        ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): _dtype,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Look up a name for the pickle, if it is an allowed one."""
-        try:
-            return self.ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not allowed") from None
+        batch = python2_pickle.load(content)
+    except ValueError as error:
+        raise DataError(f"{path} is damaged or no batch of CIFAR-10 ({error}).") from None
+    pixels, labels = (batch.get(key) for key in (b"data", b"labels")) if isinstance(batch, dict) else (None, None)
+    if not isinstance(pixels, np.ndarray) or not isinstance(labels, list) or not all(type(n) is int for n in labels):
+        raise DataError(f"{path} is damaged or no batch of CIFAR-10 (it has no images, or no list of labels).")
+    if pixels.shape != (len(labels), PIXELS):
+        raise DataError(f"{path} is no batch of CIFAR-10 (data: {pixels.shape}, labels: {len(labels)}).")
+    return pixels, np.array(labels, dtype=np.int64)
