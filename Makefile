@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install demo test test-all test-lowest torture lint format docs figures bench clean
+.PHONY: help install demo test test-all test-lowest torture mutation lint format docs figures bench clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -37,6 +37,9 @@ test-all: lint  ## lint, then every test
 
 torture: $(STAMP)  ## try to break every promise of docs/trust.md, and keep the counts
 	$(BIN)/python -m tests.torture
+
+mutation: $(STAMP)  ## break every term of every equation in EQUATIONS.md, and see that the tests its row names notice
+	$(BIN)/python -m tests.mutation
 
 # The lowest versions that pyproject.toml allows, but for torch: PyPI has old versions with gigabytes of CUDA only. The
 # kernel, dynamics and training tests also passed with torch 2.6.0 (CUDA 12.4, run on a CPU) when the bound was set.

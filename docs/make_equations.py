@@ -11,6 +11,7 @@ import re
 import sys
 from collections import defaultdict
 from pathlib import Path
+from types import UnionType
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "speedlimits"
@@ -29,35 +30,36 @@ def numbers_in(text: str) -> set[int]:
     return found
 
 
-def docstrings(path: Path) -> list[tuple[str, str]]:
+def docstrings(path: Path, kinds: type | UnionType = object) -> list[tuple[str, str]]:
     """Dotted name and docstring of a module, its classes, functions and methods; "" is the module itself."""
 
     def walk(node: ast.Module | ast.ClassDef | ast.FunctionDef, name: str) -> list[tuple[str, str]]:
         inner = [child for child in node.body if isinstance(child, ast.ClassDef | ast.FunctionDef)]
         found = [pair for child in inner for pair in walk(child, f"{name}.{child.name}".strip("."))]
-        return [(name, ast.get_docstring(node) or ""), *found]
+        return [(name, ast.get_docstring(node) or ""), *found] if isinstance(node, kinds) else found
 
     return walk(ast.parse(path.read_text(encoding="utf-8")), "")
 
 
 def tagged_functions() -> dict[int, set[str]]:
-    """Number to everything in the package whose docstring claims it; a Note only remarks on the paper."""
+    """Number to the functions and methods whose docstring claims it in its first paragraph; the rest only remarks."""
     found: dict[int, set[str]] = defaultdict(set)
     for path in SOURCE.rglob("*.py"):
         module = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
-        for name, doc in docstrings(path):
-            for number in numbers_in(doc.split("\nNote:")[0]):
+        for name, doc in docstrings(path, ast.FunctionDef):
+            for number in numbers_in(doc.split("\n\n")[0]):
                 found[number].add(f"{module}.{name}".strip("."))
     return found
 
 
 def tagged_tests() -> dict[int, set[str]]:
-    """Number to the test files that name it."""
+    """Number to the tests that name it, as pytest calls them; a file or a helper that names it proves nothing."""
     found: dict[int, set[str]] = defaultdict(set)
     for path in (ROOT / "tests").rglob("test_*.py"):
-        for _, doc in docstrings(path):
-            for number in numbers_in(doc):
-                found[number].add(path.relative_to(ROOT).as_posix())
+        for name, doc in docstrings(path, ast.FunctionDef):
+            if name.startswith("test_"):
+                for number in numbers_in(doc):
+                    found[number].add(f"{path.relative_to(ROOT).as_posix()}::{name}")
     return found
 
 

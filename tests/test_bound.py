@@ -38,7 +38,7 @@ def test_no_path_beats_the_limit(steps, durations):
 
 
 def test_straight_path_at_constant_speed_meets_the_limit():
-    """Equality: T_SL = T exactly for uniform motion along a line, with both factors 1."""
+    """Eqs. (12), (16), equality: T_SL = T exactly for uniform motion along a line, with both factors 1."""
     steps, durations = np.outer([1.0, 2.0, 0.5], [3.0, 4.0]), np.array([1.0, 2.0, 0.5])
     limit = speed_limit(polygon(steps, durations))[1:]
     for series, expected in ((limit.speed_limit, limit.time), (limit.geometric, 1.0), (limit.pace, 1.0)):
@@ -71,7 +71,7 @@ def test_series_and_single_times_agree():
 
 
 def test_nothing_moved_needs_no_time():
-    """At the start T_SL is 0, as 0 ≤ T_SL ≤ T = 0 demands; the ratios are 0/0 and not a number."""
+    """Eqs. (7), (12), (16), (26): at the start T_SL is 0, as 0 ≤ T_SL ≤ T = 0 demands; the ratios are 0/0 and NaN."""
     limit = speed_limit(polygon(np.ones((2, 2)), np.ones(2)))
     assert limit.speed_limit[0] == 0
     assert np.isnan([limit.inefficiency[0], limit.geometric[0], limit.pace[0]]).all()

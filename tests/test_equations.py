@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutation._targets import resolve
+
 ROOT = Path(__file__).parents[1]
 NUMBERS = list(range(1, 84))
 
@@ -41,6 +43,16 @@ def test_what_is_computed_is_proved(ledger):
         assert kind in {"as printed", "corrected", "definition", "derivation step"}, number
         assert bool(functions) == bool(tests), number
         assert functions or kind in {"definition", "derivation step"}, number
+
+
+def test_names_are_those_of_functions_and_tests(ledger):
+    """Each name in a row is whole: the module and name of a function here, the file and name of a test."""
+    for number, (_, _, functions, tests, _) in ledger.items():
+        for name in re.findall("`(.+?)`", functions):
+            assert resolve(name).__name__ == name.split(".")[-1], number
+        for name in re.findall("`(.+?)`", tests):
+            path, test = name.split("::")
+            assert re.search(rf"^def {test}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), number
 
 
 def test_corrections_are_explained(equations, ledger):

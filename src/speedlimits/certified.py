@@ -69,7 +69,7 @@ class CertifiedLimit:
 def certified_speed_limit(
     w2_squared: Sequence[Estimate], dissipation: Sequence[Estimate], time: float, *, confidence: float = 0.95
 ) -> CertifiedLimit:
-    """The best speed limit that these estimates allow, Eqs. (7), (26).
+    """The best speed limit that these estimates allow.
 
     It takes the lower bound on the distance with the highest confidence limit, and the upper bound on the dissipation
     with the lowest. The best of k limits can only be wrong if one of the k is, so each is taken at the confidence

@@ -20,7 +20,7 @@ def test_layer_keeps_the_variance():
 
 
 def test_kernel_has_a_limit():
-    """Eq. (50): the kernel ΣJJᵀ has a limit for large widths: its relative spread over seeds falls as width^(−1/2)."""
+    """The kernel ΣJJᵀ has a limit for large widths: its relative spread over seeds falls as width^(−1/2)."""
     x = torch.randn(1, 16, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
     def kernel(width: int, seed: int) -> float:

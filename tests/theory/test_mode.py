@@ -11,7 +11,10 @@ PULLS = np.array([1e-12, 1e-5, 0.04, 0.11, 0.12, 0.4, 3.0, 1e6, 1e15])
 
 @pytest.mark.parametrize("advance", [1e-13, 1e-6, 0.03, 0.06, 0.5, 1.0 - 1e-9, 1.0])
 def test_digits(advance):
-    """v, (1 − √v)² and E(1 + u)m² + Eu + ln v in 60 digits, over 27 decades of pull and 13 of advance."""
+    """v, (1 − √v)² and E(1 + u)m² + Eu + ln v in 60 digits, over 27 decades of pull and 13 of advance.
+
+    They are the terms of Eqs. (11), (76), (77), (78), (79), (82), mode by mode.
+    """
     signal = 0.3 * (PULLS / (1 + PULLS)) ** 2
     moved, spent = moved_and_spent(PULLS, advance, signal)
     variances = variance_ratio(PULLS, advance)

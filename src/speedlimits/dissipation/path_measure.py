@@ -76,12 +76,12 @@ def log_path_density(
 def log_path_ratio(
     path: Path, forces: Path, inverse_temperature: float, time_step: float
 ) -> Float[np.ndarray, "*batch"]:
-    r"""Log ratio ln p[θ|θ₀]/p[θ̃|θ_N] of a path against its reversal, exact for Euler–Maruyama, Eqs. (37), (38).
+    r"""Log ratio ln p[θ|θ₀]/p[θ̃|θ_N] of a path against its reversal, Eqs. (3), (17), (37), (38).
 
     .. math:: \ln\frac{p}{\tilde p} = \sum_l \frac\beta2(f_l+f_{l+1})\cdot(\theta_{l+1}-\theta_l)
               + \frac{\beta\,dt}4\bigl(|f_{l+1}|^2-|f_l|^2\bigr)
 
-    Its mean over paths is R₁; with R₀ = ⟨ln p(θ₀) − ln p(θ_N)⟩ added it is R, Eqs. (3), (17).
+    It is exact for Euler–Maruyama. Its mean over paths is R₁; with R₀ = ⟨ln p(θ₀) − ln p(θ_N)⟩ added it is R.
 
     Args:
         path: θ₀ … θ_N.

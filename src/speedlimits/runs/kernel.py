@@ -45,7 +45,7 @@ class KernelView:
     error: float = 0.0
 
     def predicted(self, times: Float64[np.ndarray, " times"]) -> SpeedLimit:
-        """What follows if the kernel stays as it is, Eqs. (12), (13), (66).
+        """What follows if the kernel stays as it is, by `ConstantKernel`.
 
         Args:
             times: since the view's start [time].

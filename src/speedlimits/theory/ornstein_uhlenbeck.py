@@ -57,7 +57,7 @@ class OrnsteinUhlenbeck:
         check_inverse_temperature("inverse_temperature", self.inverse_temperature)
 
     def law(self, time: float) -> tuple[Vector, Matrix]:
-        """Mean and covariance at time t ≥ 0."""
+        """Mean and covariance of Eq. (1) at time t ≥ 0."""
         check_non_negative("time", time)
         rates, modes = self._modes
         decay = np.exp(-rates * time)

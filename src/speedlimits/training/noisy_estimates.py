@@ -310,7 +310,9 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
 
 
 def rising(rows: Sequence[Mapping[str, float | None]]) -> list[float]:
-    """Times by which F has certainly risen, against Eq. (39): β⁻¹R from above falls below what was spent before.
+    """Times by which F has certainly risen: β⁻¹R from above falls below what was spent before.
+
+    No Langevin dynamics does that, by Eq. (39).
 
     Args:
         rows: time courses.

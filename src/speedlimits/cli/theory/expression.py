@@ -25,7 +25,7 @@ OPERATORS = {
 
 
 def potential_from_expression(text: str) -> Potential:
-    r"""Potential V(x) of Eq. (2) from arithmetic in x.
+    r"""Potential V(x) from arithmetic in x.
 
     Allowed are numbers, x, + - * / ** with constant exponents up to 64 in size, parentheses, and
     exp, log, sqrt, sin, cos, tan, sinh, cosh, tanh, abs of one argument.
