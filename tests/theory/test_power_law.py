@@ -273,3 +273,30 @@ def test_late_forms_need_a_time(name):
     """At t = 0, where logarithms and powers are none, the forms say so."""
     with pytest.raises(ValueError, match=r"`times` must be positive and finite; times\[1\] = 0"):
         getattr(PowerLaw(1.0, 1.0, 10), name)(np.array([1.0, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "delta"), [(1.0, 0.5), (1.5, 1.0), (1.3, 1.6), (2.0, 4.0), (1.0, -0.7), (1.2, 0.9999)]
+)
+def test_asymptotic_form_states_its_error(alpha, delta):
+    """At every time the tolerance is the distance to the limit by all modes one by one."""
+    law = PowerLaw(alpha, delta, 2000)
+    times = np.geomspace(1e-3, 100 * law.last_time, 60)
+    leading, exact = law.asymptotic(times), law.speed_limit(times)
+    error = np.abs(leading.speed_limit / exact.speed_limit - 1)
+    certified = np.array([each.certified for each in (leading[k] for k in range(60))])
+    np.testing.assert_array_equal(certified, error <= 0.5)
+    np.testing.assert_allclose(leading.tolerance[certified], error[certified], rtol=1e-4, atol=1e-8)
+    assert not leading.certified
+
+
+def test_asymptotic_form_far_outside_its_window():
+    """Long after the last mode the leading terms of α = 1, δ = ½ say 7,810 where all modes say 683."""
+    law = PowerLaw(1.0, 0.5, 1000)
+    late = law.asymptotic(np.array([10 * law.last_time])).final
+    assert late.speed_limit == pytest.approx(7810, rel=1e-3)
+    assert law.speed_limit(np.array([10 * law.last_time])).final.speed_limit == pytest.approx(683, rel=1e-2)
+    assert late.reasons == ("the leading terms are off by 1044%, outside their window 1 ≪ t ≪ 1e+03 (at time 1e+04)",)
+    within = law.asymptotic(np.array([30.0])).final
+    assert within.certified
+    assert "certified to 0.0" in str(within)

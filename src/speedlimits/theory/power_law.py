@@ -26,6 +26,10 @@ Grid = Float[np.ndarray, "spectrum residual"]
 LN2 = np.log(2.0)
 # δ = 1 + α and the like are not exact in binary; the regimes' borders are this wide.
 BORDER = 1e-12
+# The sums over all modes by incomplete gamma functions are right to this share.
+SUMS = 1e-9
+# Where the leading terms of T_SL are off by more, they lead no longer.
+WINDOW = 0.5
 
 
 @dataclass(frozen=True)
@@ -154,18 +158,39 @@ class PowerLaw:
         for a ≤ −1, where it has no closed form. Far outside the window a logarithm is negative; 𝒲₂ is then 0, and
         β⁻¹R is NaN.
 
+        The tolerance at each time is the relative error of T_SL there, against the sums over all modes. Where it is
+        above a half, the time is outside the window, and the limit is not certified.
+
         Note:
             Errata 58 to 63, 71, 72: `misprints.power_law` has the paper's own prefactors.
         """
         check_positive("times", times)
         moved = self.residual_scale**2 / self.scale * self._distance(self.scale * times)
         spent = 0.5 * self.residual_scale**2 * self._loss(self.scale * times)
+        moved, spent = np.maximum(moved, 0.0), np.where(spent >= 0, spent, np.nan)
+        error = self._error_of(moved, spent, times)
         return SpeedLimit(
             time=times,
-            w2_squared=np.maximum(moved, 0.0),
-            dissipation=np.where(spent >= 0, spent, np.nan),
-            arc_length=np.sqrt(np.maximum(moved, 0.0) * asymptotic_geometric(self.exponent)),
+            w2_squared=moved,
+            dissipation=spent,
+            arc_length=np.sqrt(moved * asymptotic_geometric(self.exponent)),
+            tolerance=np.where(np.isfinite(error), error, 1.0),
+            caveats=(
+                (
+                    f"the leading terms are off by {{:.0%}}, outside their window {1 / self.scale:.3g} ≪ t ≪ "
+                    f"{self.last_time:.3g}",
+                    np.where(error <= WINDOW, np.nan, error),
+                ),
+            ),
         )
+
+    def _error_of(self, moved: Times, spent: Times, times: Times) -> Times:
+        """Relative error of their T_SL, by the sums over all modes; infinite where there is no T_SL."""
+        sums, scaled = self.sums, self.scale * times
+        with np.errstate(divide="ignore", invalid="ignore"):
+            exact = 2.0 * sums.distance(scaled) / sums.loss(scaled) / self.scale
+            error = np.abs(moved / spent / exact - 1.0) + SUMS
+        return np.where(np.isfinite(error), error, np.inf)
 
     def sharp_w2_squared(self, times: Times) -> Times:
         r"""Distance if modes with λt > 1 were learned and all others untouched: the paper's estimate, Eqs. (71), (72).

@@ -1,7 +1,7 @@
 """`speedlimits theory power-law`: training under a constant kernel whose spectrum and residual are powers."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -46,6 +46,9 @@ class PowerLawCommand(Output):
             title = f"{powers}, {law.modes:,} modes: {law.regime}"
             return theory.flow(law.speed_limit(grid), asked, title, law.asymptotic(window))
 
-        asymptotic = limit_record(squeezed(law.asymptotic(times)))
+        leading = squeezed(law.asymptotic(times))
+        asymptotic: dict[str, Any] = limit_record(leading) | {"tolerance": leading.tolerance}
+        if leading.reasons:
+            asymptotic["reasons"] = "; ".join(leading.reasons)
         record = limit_record(squeezed(asked)) | {"asymptotic": asymptotic, "regime": law.regime}
         self.emit(record, draw)
