@@ -53,7 +53,8 @@ def to_table(rows: list[dict[str, Any]], first: int) -> pa.Table:
         The table, with the records' numbers in its first column.
     """
     columns: dict[str, Any] = {"record": pa.array(range(first, first + len(rows)), pa.int64())}
-    for key in COLUMNS:
+    # Of points a run that we train ourselves has no need: every step is summed.
+    for key in [key for key in COLUMNS if key in rows[0]]:
         values = [row[key] for row in rows]
         if key == "weight_trace":
             columns[key] = pa.array(values, pa.list_(pa.float64(), len(values[0])))

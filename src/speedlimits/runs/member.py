@@ -175,7 +175,7 @@ class MemberStore:
         columns: dict[str, Any] = {
             field: table.column(key).combine_chunks().to_numpy(zero_copy_only=False)
             for key, field in COLUMNS.items()
-            if key != "weight_trace"
+            if key in table.column_names and key != "weight_trace"
         }
         traces = table.column("weight_trace").combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return Trajectory(
