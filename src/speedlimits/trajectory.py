@@ -32,7 +32,6 @@ COLUMNS = {
     "arc_length": "arc_lengths",
     "path_dissipation": "path_dissipation",
     "averaged_dissipation": "averaged_dissipation",
-    "points": "points",
     "gradient_norm_squared": "gradient_norms_squared",
     "gradient_evaluations": "gradient_evaluations",
     "test_accuracy": "test_accuracy",

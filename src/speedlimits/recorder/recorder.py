@@ -165,7 +165,6 @@ class Recorder:
             "time": self._time,
             "gradient_evaluations": self._steps if gradient_evaluations is None else gradient_evaluations,
             "test_accuracy": test_accuracy,
-            "points": math.nan if self._attached else self._rows + 1.0,
         }
         self._waiting.append((row, torch.cat([*values, meter.trace(self._weights)])))
         self._keep(self._rows - 1)
