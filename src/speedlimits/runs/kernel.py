@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from speedlimits._files import write_atomically
-from speedlimits._numbers import plain
+from speedlimits._numbers import finite_or_none, plain
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import RunFolderError
 from speedlimits.spectra.power_law import PowerLawFit, fit_power_law
@@ -149,7 +149,7 @@ class KernelRecord:
             "window": list(fit.window),
             "regimes": list(fit.regimes),
             "inefficiency": None if law is None else plain(law.finite(time).inefficiency)[0],
-            "asymptotic_inefficiency": None if law is None else plain(law.asymptotic(time).inefficiency)[0],
+            "asymptotic_inefficiency": None if law is None else _within_window(law.asymptotic(time).final),
         }
 
     def save(self, path: str | Path) -> None:
@@ -193,6 +193,10 @@ class KernelRecord:
         except (ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise RunFolderError(f"`path` must be a saved kernel; {path} is damaged ({error}).") from None
         return cls(views=views, **fields)
+
+
+def _within_window(leading: SpeedLimit) -> float | None:
+    return finite_or_none(leading.inefficiency) if leading.certified else None
 
 
 def _series(limit: SpeedLimit) -> dict[str, list[float | None]]:

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from speedlimits.theory.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
     from speedlimits.theory.power_law import PhaseDiagram as PhaseDiagram
     from speedlimits.theory.power_law import PowerLaw as PowerLaw
-    from speedlimits.theory.power_law import asymptotic_geometric as asymptotic_geometric
-    from speedlimits.theory.power_law import asymptotic_inefficiency as asymptotic_inefficiency
-    from speedlimits.theory.power_law import asymptotic_pace as asymptotic_pace
     from speedlimits.theory.power_law import phase_diagram as phase_diagram
+    from speedlimits.theory.power_law_leading import LeadingTerms as LeadingTerms
+    from speedlimits.theory.power_law_leading import asymptotic_geometric as asymptotic_geometric
+    from speedlimits.theory.power_law_leading import asymptotic_inefficiency as asymptotic_inefficiency
+    from speedlimits.theory.power_law_leading import asymptotic_pace as asymptotic_pace
     from speedlimits.theory.power_law_sums import PowerLawSums as PowerLawSums
     from speedlimits.theory.regression_limit import RegressionLimit as RegressionLimit
 else:
@@ -28,8 +29,8 @@ else:
             "heavy_ball": "HeavyBall",
             "linear_regression": "LinearRegression",
             "ornstein_uhlenbeck": "OrnsteinUhlenbeck",
-            "power_law": "PhaseDiagram PowerLaw phase_diagram"
-            " asymptotic_geometric asymptotic_inefficiency asymptotic_pace",
+            "power_law": "PhaseDiagram PowerLaw phase_diagram",
+            "power_law_leading": "LeadingTerms asymptotic_geometric asymptotic_inefficiency asymptotic_pace",
             "power_law_sums": "PowerLawSums",
             "regression_limit": "RegressionLimit",
         },

@@ -6,30 +6,27 @@ a < 0.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import exprel, gamma, zeta
+from scipy.special import exprel
 
 from speedlimits._checks import check_finite, check_integer, check_positive, check_shape
 from speedlimits._shapes import Modes, Times
 from speedlimits.bound import SpeedLimit
 from speedlimits.theory.constant_kernel import ConstantKernel, path_length
+from speedlimits.theory.power_law_leading import LeadingTerms, asymptotic_geometric
 from speedlimits.theory.power_law_sums import PowerLawSums
 
-Exponents = Float[np.ndarray, "*exponents"]
 Grid = Float[np.ndarray, "spectrum residual"]
 
-LN2 = np.log(2.0)
+# "≪" in the window of the leading terms: their largest relative error.
+WINDOW = 0.2
 # δ = 1 + α and the like are not exact in binary; the regimes' borders are this wide.
 BORDER = 1e-12
-# The sums over all modes by incomplete gamma functions are right to this share.
-SUMS = 1e-9
-# Where the leading terms of T_SL are off by more, they lead no longer.
-WINDOW = 0.5
 
 
 @dataclass(frozen=True)
@@ -158,39 +155,37 @@ class PowerLaw:
         for a ≤ −1, where it has no closed form. Far outside the window a logarithm is negative; 𝒲₂ is then 0, and
         β⁻¹R is NaN.
 
-        The tolerance at each time is the relative error of T_SL there, against the sums over all modes. Where it is
-        above a half, the time is outside the window, and the limit is not certified.
+        Returns:
+            The leading terms. Their `tolerance` is the largest relative error, against `finite`, of distance,
+            dissipation, length and T_SL at that time. Times are outside the window, and not certified, where it exceeds
+            20 %: before the first modes are learned, after the last, and everywhere where a is so near to 0 or ±1 that
+            two terms are alike, such as (Λt)^a and 1.
 
         Note:
             Errata 58 to 63, 71, 72: `misprints.power_law` has the paper's own prefactors.
         """
+        leading, sums = self._leading(times), self.finite(times)
+        names = ("w2_squared", "dissipation", "arc_length", "speed_limit")
+        # Long before the first mode's time the distance is below all floating-point numbers.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = np.nanmax([np.abs(getattr(leading, name) / getattr(sums, name) - 1.0) for name in names], axis=0)
+        error = np.minimum(error, np.finfo(np.float64).max)
+        outside = (
+            f"leading terms are off by {{:.0%}}, outside their window {1 / self.scale:.3g} ≪ t ≪ {self.last_time:.3g}"
+        )
+        return replace(leading, tolerance=error, caveats=((outside, np.where(error > WINDOW, error, np.nan)),))
+
+    def _leading(self, times: Times) -> SpeedLimit:
         check_positive("times", times)
-        moved = self.residual_scale**2 / self.scale * self._distance(self.scale * times)
-        spent = 0.5 * self.residual_scale**2 * self._loss(self.scale * times)
-        moved, spent = np.maximum(moved, 0.0), np.where(spent >= 0, spent, np.nan)
-        error = self._error_of(moved, spent, times)
+        terms = LeadingTerms(spectrum_exponent=self.spectrum_exponent, exponent=self.exponent, modes=self.modes)
+        moved = self.residual_scale**2 / self.scale * np.maximum(terms.distance(self.scale * times), 0.0)
+        spent = 0.5 * self.residual_scale**2 * terms.loss(self.scale * times)
         return SpeedLimit(
             time=times,
             w2_squared=moved,
-            dissipation=spent,
+            dissipation=np.where(spent >= 0, spent, np.nan),
             arc_length=np.sqrt(moved * asymptotic_geometric(self.exponent)),
-            tolerance=np.where(np.isfinite(error), error, 1.0),
-            caveats=(
-                (
-                    f"the leading terms are off by {{:.0%}}, outside their window {1 / self.scale:.3g} ≪ t ≪ "
-                    f"{self.last_time:.3g}",
-                    np.where(error <= WINDOW, np.nan, error),
-                ),
-            ),
         )
-
-    def _error_of(self, moved: Times, spent: Times, times: Times) -> Times:
-        """Relative error of their T_SL, by the sums over all modes; infinite where there is no T_SL."""
-        sums, scaled = self.sums, self.scale * times
-        with np.errstate(divide="ignore", invalid="ignore"):
-            exact = 2.0 * sums.distance(scaled) / sums.loss(scaled) / self.scale
-            error = np.abs(moved / spent / exact - 1.0) + SUMS
-        return np.where(np.isfinite(error), error, np.inf)
 
     def sharp_w2_squared(self, times: Times) -> Times:
         r"""Distance if modes with λt > 1 were learned and all others untouched: the paper's estimate, Eqs. (71), (72).
@@ -210,75 +205,6 @@ class PowerLaw:
         power = self.spectrum_exponent * (1.0 + self.exponent)
         return self.residual_scale**2 / self.scale * last * exprel(power * last)
 
-    def _distance(self, scaled: np.ndarray) -> np.ndarray:
-        """ΛΔ⁻²𝒲₂, leading, of Λt."""
-        a, alpha = self.exponent, self.spectrum_exponent
-        if a < -1:
-            return np.full_like(scaled, zeta(self.residual_exponent - alpha))
-        if a == -1:
-            return (np.log(0.5 * scaled) + (1.0 + alpha) * np.euler_gamma) / alpha
-        if a < 1:
-            return 2.0 * LN2 * exprel(a * LN2) * gamma(1.0 - a) / (1.0 + a) * scaled ** (1.0 + a) / alpha
-        if a == 1:
-            slowness = alpha * np.log(float(self.modes)) - np.log(scaled)
-            return scaled**2 * (slowness + 1.5 - np.euler_gamma - 2.0 * LN2) / alpha
-        return scaled**2 * self._slow_modes
-
-    def _loss(self, scaled: np.ndarray) -> np.ndarray:
-        """2Δ⁻²β⁻¹R, leading, of Λt."""
-        a, alpha = self.exponent, self.spectrum_exponent
-        if a < 0:
-            return np.full_like(scaled, zeta(self.residual_exponent))
-        if a == 0:
-            return (np.log(2.0 * scaled) + (1.0 + alpha) * np.euler_gamma) / alpha
-        if a < 1:
-            return gamma(1.0 - a) / a * (2.0 * scaled) ** a / alpha
-        if a == 1:
-            slowness = alpha * np.log(float(self.modes)) - np.log(2.0 * scaled)
-            return 2.0 * scaled * (slowness + 1.0 - np.euler_gamma) / alpha
-        return 2.0 * scaled * self._slow_modes
-
-    @property
-    def _slow_modes(self) -> float:
-        """Σk^{−α−δ}, leading, for a > 1."""
-        power = self.spectrum_exponent * (self.exponent - 1.0)
-        return self.modes**power / power
-
-
-def asymptotic_inefficiency(exponent: Exponents | float) -> Exponents:
-    r"""Limit of T/T_SL at late times with modes left to learn, the text after Eq. (15), for an exponent a.
-
-    .. math:: T/T_{SL} \to \frac{1+a}{4(1-2^{-a})} \qquad (0 < a < 1)
-
-    It is `asymptotic_geometric` × `asymptotic_pace`. The limit is 1 for a ≥ 1, and infinite for a ≤ 0.
-    """
-    limit = asymptotic_geometric(exponent) * asymptotic_pace(exponent)
-    return np.where(np.greater(exponent, 0.0), limit, np.inf)
-
-
-def asymptotic_geometric(exponent: Exponents | float) -> Exponents:
-    r"""Limit of l²/𝒲₂ at late times with modes left to learn, Eqs. (16), (73), for an exponent a.
-
-    .. math:: l_\gamma^2/\mathcal W_2 \to \frac{a}{(1+a)(1-2^{-a})} \qquad (-1 < a < 1)
-
-    It is 1/ln 2 at a = 0 and 1 for a ≥ 1. For a ≤ −1 it depends on more than a, and is NaN here.
-    """
-    # A straight line beyond a = 1, where the form is 1 already.
-    a = np.minimum(exponent, 1.0)
-    return np.asarray(1.0 / (np.where(a > -1, 1.0 + a, np.nan) * LN2 * exprel(-a * LN2)))
-
-
-def asymptotic_pace(exponent: Exponents | float) -> Exponents:
-    r"""Limit of Tβ⁻¹R/l² at late times with modes left to learn, for an exponent a.
-
-    .. math:: T\,\beta^{-1}R/l_\gamma^2 \to \frac{(1+a)^2}{4a} \qquad (0 < a < 1)
-
-    It is 1 for a ≥ 1, and infinite for a ≤ 0.
-    """
-    a = np.clip(exponent, 0.0, 1.0)
-    with np.errstate(divide="ignore"):
-        return np.asarray((1.0 + a) ** 2 / (4.0 * a))
-
 
 class PhaseDiagram(NamedTuple):
     """Tables over the plane of exponents: a row for each spectrum exponent α, a column for each residual exponent δ.
@@ -287,7 +213,7 @@ class PhaseDiagram(NamedTuple):
         times: t of each law [time].
         exponents: a = (1 − δ)/α.
         exact: T/T_SL by the sums over all modes.
-        asymptotic: T/T_SL by the leading terms for Λ⁻¹ ≪ t ≪ λ_n⁻¹.
+        asymptotic: T/T_SL by the leading terms for Λ⁻¹ ≪ t ≪ λ_n⁻¹; compare `exact` for their error.
     """
 
     times: Grid
@@ -320,5 +246,5 @@ def phase_diagram(
         law = PowerLaw(float(spectrum_exponents[row]), float(residual_exponents[column]), modes)
         when = np.array([time(law) if callable(time) else time], dtype=float)
         exact = when @ law.dissipation(when) / law.w2_squared(when)[0]
-        tables[:, row, column] = when[0], law.exponent, exact, law.asymptotic(when).final.inefficiency
+        tables[:, row, column] = when[0], law.exponent, exact, law._leading(when).final.inefficiency
     return PhaseDiagram(*tables)

@@ -1,7 +1,7 @@
 """`speedlimits theory power-law`: training under a constant kernel whose spectrum and residual are powers."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -25,11 +25,11 @@ class PowerLawCommand(Output):
     modes: Annotated[int, tyro.conf.arg(metavar="N")]
     """Number of modes."""
     time: Annotated[tuple[float, ...], tyro.conf.arg(metavar="T [T …]")]
-    """Flow time, learning rate × step: one or more; the asymptotic forms are for 1 ≪ T ≪ N^α."""
+    """Flow time, learning rate × step: one or more; the asymptotic forms are for 1 ≪ T ≪ N^α, and state their error."""
 
     def __call__(self) -> None:
         """Compute, draw, print."""
-        from speedlimits.theory.power_law import PowerLaw
+        from speedlimits.theory.power_law import WINDOW, PowerLaw
 
         law = PowerLaw(
             spectrum_exponent=self.spectrum_exponent, residual_exponent=self.residual_exponent, modes=self.modes
@@ -41,14 +41,17 @@ class PowerLawCommand(Output):
             from speedlimits.report.figures import theory
 
             grid = theory.time_grid(times, 1.0)
-            window = grid[(grid >= 1.0) & (grid <= law.last_time)]
+            near = law.asymptotic(grid)
+            near = near[near.tolerance <= WINDOW]
             powers = f"$λ_k = k^{{{-law.spectrum_exponent:g}}}$, $Δ_k^2 = k^{{{-law.residual_exponent:g}}}$"
             title = f"{powers}, {law.modes:,} modes: {law.regime}"
-            return theory.flow(law.speed_limit(grid), asked, title, law.asymptotic(window))
+            return theory.flow(law.speed_limit(grid), asked, title, near if len(near) else None)
 
         leading = squeezed(law.asymptotic(times))
-        asymptotic: dict[str, Any] = limit_record(leading) | {"tolerance": leading.tolerance}
-        if leading.reasons:
-            asymptotic["reasons"] = "; ".join(leading.reasons)
+        asymptotic = limit_record(leading) | {
+            "tolerance": leading.tolerance,
+            "certified": leading.certified,
+            "reasons": leading.reasons,
+        }
         record = limit_record(squeezed(asked)) | {"asymptotic": asymptotic, "regime": law.regime}
         self.emit(record, draw)
