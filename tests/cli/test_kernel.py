@@ -43,8 +43,9 @@ def test_json_has_the_promised_keys(finished, capsys, options):
     assert main(["kernel", str(finished), "--json", *options]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert {"eigenvalues_top", "exponents", "predicted", "measured", "drift"} <= found.keys()
-    for kind in ("predicted", "measured"):
-        assert set(found[kind]) == {"time", "w2_squared", "dissipation", "inefficiency", "geometric", "pace"}
+    for kind, more in (("predicted", set()), ("measured", {"certified"})):
+        assert set(found[kind]) == {"time", "w2_squared", "dissipation", "inefficiency", "geometric", "pace"} | more
+    assert all(found["measured"]["certified"])
     assert found["predicted"]["time"] == found["measured"]["time"]
     assert (found["start_time"] > 0) == ("--at" in options)
     assert found["exponents"]["window"][0] == 20

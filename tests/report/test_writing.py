@@ -106,6 +106,38 @@ def test_loops_of_ones_own_are_reported(tmp_path):
         assert word not in text(page), word
 
 
+def test_records_by_hand_are_reported_as_bounds(tmp_path):
+    """A polygon through few points has no more length and dissipation than the path: the page says "at least"."""
+    seen = [dataclasses.replace(each, points=np.arange(1.0, len(each) + 1)) for each in RUNS]
+    page = text(report.write_trajectories(seen, tmp_path, title="by hand").read_text())
+    mean = np.mean([each.path_dissipation[-1] * each.time / each.w2_squared[-1] for each in RUNS])
+    assert f"<h1>At least {mean:.3g} times slower than thermodynamics allows</h1>" in page
+    assert f"Only {len(RUNS[0])} points of each path were seen." in page
+    assert f"<b>≥ {mean:.3g} ± " in page
+    assert "no process could have brought" not in page
+    assert "geometric × pace" not in page.split("</h1>")[1].split("badge")[0]
+
+
+def test_later_start_is_certified_by_itself():
+    """Loss lost beside the path before a later start is none of its own, and loss lost after it is."""
+    facts, unseen = [FACTS | {"seed": seed} for seed in range(3)], {}
+    for when, part in (("early", slice(0, 9)), ("late", slice(20, None))):
+        lost = [0.4 * np.cumsum(np.diff(each.path_dissipation, prepend=0.0)[part]) for each in RUNS]
+        runs = []
+        for each, loss in zip(RUNS, lost, strict=True):
+            rise = np.zeros(len(each))
+            rise[part] = loss
+            rise[9:] += loss[-1] if when == "early" else 0.0
+            runs.append(dataclasses.replace(each, losses=each.losses + rise))
+        unseen[when] = summarise(CONFIG, facts, runs)
+    early, late = unseen["early"], unseen["late"]
+    assert not early["certified"]
+    assert early["warm_start"]["certified"]
+    assert early["warm_start"]["reasons"] == []
+    assert not late["warm_start"]["certified"]
+    assert {reason[:6] for reason in late["warm_start"]["reasons"]} == {"seed 0", "seed 1", "seed 2"}
+
+
 def test_bare_trajectories_are_reported(tmp_path):
     """Times, losses and lengths are enough: one network, without accuracy, weight triples or kept weights."""
     full = member(0)

@@ -118,6 +118,7 @@ class KernelRecord:
         """
         view = self.view
         seen = view.seen(run)
+        measured = speed_limit(seen, dissipation="loss_drop")
         return {
             "schema": SCHEMA,
             "seed": self.seed,
@@ -128,7 +129,7 @@ class KernelRecord:
             "eigenvalues_top": plain(view.top[:TOP]),
             "exponents": self._exponents(seen.times[-1:]),
             "predicted": _series(view.predicted(seen.times)),
-            "measured": _series(speed_limit(seen, dissipation="loss_drop")),
+            "measured": _series(measured) | {"certified": [measured[k].certified for k in range(len(measured))]},
             "drift": {"time": plain(self.drift_times), "drift": plain(self.drift)},
         }
 
@@ -199,5 +200,5 @@ def _within_window(leading: SpeedLimit) -> float | None:
     return finite_or_none(leading.inefficiency) if leading.certified else None
 
 
-def _series(limit: SpeedLimit) -> dict[str, list[float | None]]:
+def _series(limit: SpeedLimit) -> dict[str, Any]:
     return {name: plain(getattr(limit, name)) for name in SERIES}
