@@ -142,9 +142,13 @@ def test_equilibrium_has_no_limit_to_break():
 
 
 def test_coarse_cells_are_told():
-    """A wall too steep for the cells: the two routes to R part, and the limit is not certified."""
-    steep = FokkerPlanck(lambda x: np.exp(x**2), inverse_temperature=1.0).solution(np.array([0.1]))
-    assert steep.speed_limit.caveats == ("the cells are too coarse: dissipation by velocity and by free energy differ",)
+    """A wall too steep for the cells: the two routes to R part, and the limit is not certified from there on."""
+    steep = FokkerPlanck(lambda x: np.exp(x**2), inverse_temperature=1.0).solution(np.array([0.0, 0.1]))
+    limit, gap = steep.speed_limit, abs(steep.free_energy_drop[1] / steep.dissipation[1] - 1)
+    assert limit.reasons == (
+        f"the cells are too coarse: dissipation by velocity and by free energy differ by {gap:.2%} (at time 0.1)",
+    )
+    assert [limit[k].certified for k in range(2)] == [True, False]
 
 
 def order_of(errors: list[float]) -> float:

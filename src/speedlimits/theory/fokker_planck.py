@@ -206,16 +206,18 @@ class FokkerPlanckSolution:
 
         Distance, dissipation and length are all of one path, that of the piecewise uniform laws. So T_SL ≤ T holds on
         any grid, not only in the limit of a fine one. Where the two routes to the dissipation differ by more than
-        1 %, a caveat says that the cells are too coarse.
+        1 %, a caveat of that time says that the cells are too coarse.
         """
         gap = np.abs(self.dissipation - self.free_energy_drop)
-        apart = np.max(gap - UNRESOLVED * self.dissipation, initial=0.0) > 1e-9 / self.inverse_temperature
+        apart = gap > UNRESOLVED * self.dissipation + 1e-9 / self.inverse_temperature
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(apart, gap / self.dissipation, np.nan)
         return SpeedLimit(
             time=self.times,
             w2_squared=self.w2_squared,
             dissipation=self.dissipation,
             arc_length=self.arc_length,
-            caveats=("the cells are too coarse: dissipation by velocity and by free energy differ",) * bool(apart),
+            caveats=(("the cells are too coarse: dissipation by velocity and by free energy differ by {:.2%}", share),),
         )
 
     def _free_energy(self, law: np.ndarray) -> float:
