@@ -3,9 +3,58 @@
 Every check raises ``ValueError("`name` must be <rule>; name[3] = -0.12.")`` for the first offending element.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from decimal import Decimal
+from numbers import Real
 
 import numpy as np
+
+# Seeds below this have streams of their own in every generator.
+SEEDS = 2**32
+# Characters of a value in a message.
+SHOWN = 80
+
+
+def shown(value: object) -> str:
+    """A value on one line, for a message."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def real(name: str, value: object, rule: str = "real numbers") -> np.ndarray:
+    """The value as an array of float64, unless that would drop something: an imaginary part, a mask, a unit, a letter.
+
+    Args:
+        name: of the argument.
+        value: numbers.
+        rule: that the message gives.
+
+    Returns:
+        The array.
+
+    Raises:
+        ValueError: if the value is anything but real numbers.
+    """
+    problem = f"`{name}` must be {rule}; {name} = {shown(value)}"
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"`{name}` must be {rule}; {name} is a masked array (fill it, or leave masked values out).")
+    try:
+        array = np.asarray(value)
+    # Foreign arrays raise what they like, torch's a RuntimeError where they need gradients.
+    except Exception:
+        raise ValueError(f"{problem}.") from None
+    if array.dtype.kind == "c":
+        raise ValueError(f"{problem}: complex numbers have no order, and no part of them is left out.")
+    if array.dtype.kind == "O":
+        # Fractions and decimals are real numbers; texts and truth values are not, though float() takes them.
+        if not all(isinstance(each, Real | Decimal) and not isinstance(each, bool) for each in array.flat):
+            raise ValueError(f"{problem}.")
+    elif array.dtype.kind not in "fiu":
+        raise ValueError(f"{problem}.")
+    try:
+        return array.astype(float, copy=False)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{problem}.") from None
 
 
 def check_finite(name: str, value: object) -> None:
@@ -25,7 +74,7 @@ def check_non_negative(name: str, value: object) -> None:
 
 def check_increasing(name: str, values: object) -> None:
     """Raise unless the elements grow strictly."""
-    array = np.asarray(values, dtype=float)
+    array = real(name, values, "strictly increasing")
     bad = np.flatnonzero(~(np.diff(array) > 0))
     if bad.size:
         first = int(bad[0])
@@ -38,15 +87,22 @@ def check_increasing(name: str, values: object) -> None:
 def check_integer(name: str, value: object, *, minimum: int) -> None:
     """Raise unless the value is an integer (not a bool) of at least ``minimum``."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < minimum:
-        raise ValueError(f"`{name}` must be an integer of at least {minimum}; {name} = {value!r}.")
+        raise ValueError(f"`{name}` must be an integer of at least {minimum}; {name} = {shown(value)}.")
+
+
+def check_seed(name: str, value: object) -> None:
+    """Raise unless the value is an integer that torch's generator tells from every other: it reads 32 bits."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 <= value < SEEDS:
+        raise ValueError(f"`{name}` must be an integer from 0 to {SEEDS - 1}; {name} = {shown(value)}.")
 
 
 def check_one_of(name: str, value: object, choices: Iterable[object]) -> None:
     """Raise unless the value is one of the choices, and list them."""
     choices = list(choices)
-    if value not in choices:
+    # An array is none of them, and has no truth of its own.
+    if not isinstance(value, Hashable) or value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"`{name}` must be one of {listed}; {name} = {value!r}.")
+        raise ValueError(f"`{name}` must be one of {listed}; {name} = {shown(value)}.")
 
 
 def check_shape(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
@@ -67,6 +123,11 @@ def check_inverse_temperature(name: str, value: object) -> None:
 def check_time(name: str, value: object) -> None:
     """Raise unless every element is ≥ 0; infinity stands for the end of all motion."""
     _check(name, value, "non-negative (infinity for the end)", lambda x: x >= 0)
+
+
+def check_share(name: str, value: float) -> None:
+    """Raise unless the number is a share of a whole, from 0 to 1."""
+    _check(name, value, "a share from 0 to 1", lambda x: (x >= 0) & (x <= 1))
 
 
 def check_momentum(name: str, value: float) -> None:
@@ -104,10 +165,7 @@ def check_symmetric(name: str, matrix: np.ndarray) -> None:
 
 
 def _check(name: str, value: object, rule: str, holds: Callable[[np.ndarray], np.ndarray]) -> None:
-    try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"`{name}` must be {rule}; {name} = {value!r}.") from None
+    array = real(name, value, rule)
     bad = ~holds(array)
     if not bad.any():
         return

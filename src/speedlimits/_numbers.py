@@ -1,7 +1,7 @@
 """Numbers outside the program: what JSON can hold, and text for a reader."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -18,6 +18,18 @@ def finite_or_none(value: SupportsFloat) -> float | None:
     """
     number = float(value)
     return number if math.isfinite(number) else None
+
+
+def deviation(values: Sequence[float] | np.ndarray) -> float:
+    """Standard deviation (n − 1).
+
+    Args:
+        values: of the members.
+
+    Returns:
+        The deviation; NaN for one value, which has none.
+    """
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def plain(value: object) -> Any:

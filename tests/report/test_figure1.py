@@ -39,6 +39,8 @@ def test_warm_start_is_where_the_mean_accuracy_says():
     reached = run.times[run.times >= 0.12 / 0.9][0]
     assert group.warm[0].start_time == run.snapshot_times[np.abs(run.snapshot_times - reached).argmin()]
     assert groups(MEMBERS, threshold=0.95)[0].warm == []
+    with pytest.raises(ValueError, match=r"`threshold` must be a share from 0 to 1; threshold = 5\."):
+        groups(MEMBERS, threshold=5)
 
 
 def test_inefficiency_over_samples_is_that_of_the_members():

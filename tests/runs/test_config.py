@@ -16,7 +16,7 @@ VALUES = st.fixed_dictionaries(
         "seeds": st.lists(st.integers(0, 2**31), min_size=1, max_size=5, unique=True).map(tuple),
         "time": st.floats(1e-300, 1e300),
         "method": st.just("gd"),
-        "learning_rate": st.one_of(st.just("auto"), st.floats(1e-12, 1e3)),
+        "learning_rate": st.one_of(st.just("auto"), st.floats(1e-8, 1)),
         "activation": st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20),
         "warm_start": st.floats(1e-6, 0.999),
     }
@@ -26,6 +26,9 @@ VALUES = st.fixed_dictionaries(
 @given(VALUES)
 def test_toml_round_trip_is_exact(values):
     """What is written is read back equal, floats to the last bit."""
+    if values["learning_rate"] != "auto":
+        # The time is at least one step, and no more than a milliard of them.
+        values = values | {"learning_rate": values["learning_rate"] * values["time"]}
     config = RunConfig(**values)
     assert RunConfig.from_toml(config.to_toml()) == config
 
@@ -59,7 +62,21 @@ def test_difference_names_the_keys():
         ("dtype = 'float16'", r"`dtype` must be one of 'float32', 'float64'; dtype = 'float16'\."),
         ("seeds = []", r"`seeds` must be one or more different integers; seeds = \(\)\."),
         ("seeds = [1, 1]", r"`seeds` must be one or more different integers; seeds = \(1, 1\)\."),
-        ("seeds = [-1]", r"`seeds` must be an integer of at least 0; seeds = -1\."),
+        ("seeds = [-1]", r"`seeds` must be an integer from 0 to 4294967295; seeds = -1\."),
+        ("seeds = [0, 4294967296]", r"`seeds` must be an integer from 0 to 4294967295; seeds = 4294967296\."),
+        ("seeds = [9223372036854775808]", r"`seeds` must be an integer from 0 to 4294967295"),
+        ("time = true", r"`time` must be positive and finite; time = True\."),
+        ("time = '1.0'", r"`time` must be positive and finite; time = '1\.0'\."),
+        (
+            "method = 'gd'\nlearning_rate = '0.1'",
+            r"`learning_rate` must be positive and finite; learning_rate = '0\.1'",
+        ),
+        ("method = 'gd'\nlearning_rate = 1e308", r"`learning_rate` must be at most .* = 1, one step; .* = 1e\+308\."),
+        ("method = 'gd'\nlearning_rate = 1e-308", r"`learning_rate` must be at least .* = 1e-09; .* = 1e-308\."),
+        (
+            "method = 'gd'\nlearning_rate = 0.2\nmomentum = 0.9",
+            r"`learning_rate` must be at most time × \(1 − momentum\) = 0\.1, one step; learning_rate = 0\.2\.",
+        ),
         ("model = 3", r"`model` must be a name; model = 3\."),
         ("warm_start = 1.0", r"`warm_start` must be below 1, a share of the time; warm_start = 1\.0\."),
         ("samples = ", r"`config` must be TOML; "),

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 
-from speedlimits import RunConfig, load_run, train_run
+from speedlimits import RunConfig, load_run, report, train_run
 from speedlimits.data.digits import digits
 from speedlimits.errors import DivergenceError, RunFolderError, SpeedLimitsError
 from speedlimits.models.fcn import FCN
 from speedlimits.report.words import verdict
 from speedlimits.runs.run import RunFolder
 from speedlimits.theory import HeavyBall
+from speedlimits.training.built_in import BuiltIn
 from tests.training.studies import series
 
 SMALL = RunConfig(samples=40, width=6, seeds=(0, 3), time=0.02, records=30, snapshots=8)
@@ -35,8 +37,6 @@ def small(tmp_path_factory) -> Path:
 
 def test_linear_network_follows_its_closed_form(tmp_path):
     """End to end: a linear network on real digits is Eq. (13) with finite steps, from its own spectrum."""
-    import torch
-
     config = RunConfig(samples=30, depth=0, seeds=(5,), time=1.0, method="gd", records=40, snapshots=5)
     run = train_run(config, tmp_path / "linear").trajectories[5]
     member = json.loads((tmp_path / "linear" / "members" / "seed-00005" / "member.json").read_text())
@@ -176,6 +176,28 @@ def test_large_steps_are_told_from_the_flow(tmp_path):
     assert text.startswith(f"{member['path_inefficiency']:.3g} times slower")
     assert "which is not certified: seed 5: the loss drop misses" in text
     assert "at the edge of stability: seeds 5" in text
+
+
+def test_rate_of_the_steps_is_told(tmp_path):
+    """T is a whole number of steps: a rate of 0.9 T becomes 0.5 T, and the verdict says so. One seed has no ±."""
+    config = RunConfig(
+        samples=10, width=4, seeds=(0,), time=0.01, records=5, snapshots=3, method="gd", learning_rate=0.009
+    )
+    summary = train_run(config, tmp_path / "run").summary
+    assert summary["members"][0]["learning_rate"] == 0.005
+    text = " ".join(verdict(summary))
+    assert text.endswith("Learning rate 0.005 (0.009 was asked for; T is a whole number of steps).")
+    assert set(summary["std"].values()) == set(summary["warm_start"]["std"].values()) == {None}
+    assert "±" not in text
+    report.write(load_run(tmp_path / "run"))
+    assert "±" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8").split("<script")[0]
+
+
+@pytest.mark.parametrize("other", [1, 2**31, 2**32 - 1])
+def test_every_seed_is_a_network_of_its_own(other):
+    """Different seeds, different weights, up to the largest that the generator tells apart."""
+    source = BuiltIn(RunConfig(samples=10, width=4))
+    assert not torch.equal(source(0).theta0, source(other).theta0)
 
 
 def test_warm_start_view_equals_a_run_from_there(small):

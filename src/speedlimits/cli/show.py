@@ -52,7 +52,10 @@ def print_summary(run: Run) -> None:
         [[str(member["seed"]), *cells(member)] for member in summary["members"]],
         title=title(summary, f"{summary['parameters']:,} weights", f"T = {summary['time']:.4g} ({summary['method']})"),
         words=["seed"],
-        footer=[["mean", *cells(summary["mean"])], ["± std", *cells(summary["std"])]],
+        # One network is its own mean, and has no deviation.
+        footer=[["mean", *cells(summary["mean"])], ["± std", *cells(summary["std"])]]
+        if len(summary["members"]) > 1
+        else [],
     )
     for line in verdict(summary):
         print(line)

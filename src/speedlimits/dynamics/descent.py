@@ -24,6 +24,8 @@ from speedlimits.trajectory import Trajectory
 
 # A loss this many times above its start does not come back: spikes at the edge of stability stay far below.
 EXPLOSION = 1e3
+# A run of more steps is a slip in its rate.
+MOST_STEPS = 1_000_000_000
 # η·λ_max at which gradient descent stays within 5 % of the flow's dissipation along every mode.
 STABLE_SHARE = 0.1
 
@@ -171,7 +173,7 @@ def gradient_descent(
 
     Raises:
         ValueError: if ``times`` does not increase from 0, ``learning_rate`` is not positive, or ``momentum`` not in
-            [0, 1).
+            [0, 1), or the last time is less than half a step or more than a milliard of them.
         DivergenceError: if the loss stops being finite, or rises a thousandfold.
     """
     check_non_negative("times", times)
@@ -187,9 +189,26 @@ def gradient_descent(
         spent = state.gradient_evaluations + found.gradient_evaluations
         state = dataclasses.replace(state, gradient_evaluations=spent)
     check_positive("learning_rate", learning_rate)
-    steps = record_steps(times, learning_rate / (1 - momentum))
+    steps = record_steps(times, _checked_step(learning_rate, momentum, times[-1]))
     walk = integrate(loss, theta0, state, steps, learning_rate=learning_rate, momentum=momentum)
     return collect(itertools.chain([state.point()], *(points for _, points in walk)))
+
+
+def _checked_step(learning_rate: float, momentum: float, time: float) -> float:
+    """The flow time of a step; raise unless it fits into the time, and not too often."""
+    time_step = learning_rate / (1 - momentum)
+    # Within half a step the record is rounded to it.
+    if not 0.5 * time_step <= time and time > 0:
+        raise ValueError(
+            f"`learning_rate` must be at most the last of `times` × (1 − momentum) = {time * (1 - momentum):.4g}; "
+            f"learning_rate = {learning_rate:.4g}."
+        )
+    if not time <= MOST_STEPS * time_step:
+        raise ValueError(
+            f"`learning_rate` must be at least {time * (1 - momentum) / MOST_STEPS:.4g}, for {MOST_STEPS:.0e} steps; "
+            f"learning_rate = {learning_rate:.4g}."
+        )
+    return time_step
 
 
 def stable_time_step(sharpness: float, time: float) -> float:

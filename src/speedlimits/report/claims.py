@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speedlimits._numbers import deviation
 from speedlimits.bound import speed_limit
 from speedlimits.report.curves import has_accuracy
 from speedlimits.report.figure1_tables import COLD, WARM, Group, Table
@@ -166,9 +167,9 @@ def _accuracy(
     if not has_accuracy(runs):
         return Claim(paper, "the accuracy was not measured", OPEN)
     last = np.array([run.test_accuracy[-1] for run in runs])
-    spread = last.std(ddof=1) if last.size > 1 else 0.0
+    spread = 0.0 if last.size == 1 else deviation(last)
     at_width = "" if width is None else f" at width {width}"
-    ours = f"{last.mean():.1%} ± {spread:.1%}{at_width} on {held_out}"
+    ours = f"{last.mean():.1%}{'' if last.size == 1 else f' ± {spread:.1%}'}{at_width} on {held_out}"
     if width != PAPER_WIDTH or held_out != TEST_SET:
         return Claim(paper, f"{ours}: not comparable", OPEN)
     return Claim(paper, ours, _verdict(abs(last.mean() - value) <= 2 * np.hypot(error, spread)))

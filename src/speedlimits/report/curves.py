@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
-from speedlimits._checks import check_non_negative
+from speedlimits._checks import check_share
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.trajectory import Trajectory
 
@@ -17,7 +17,7 @@ THRESHOLD = 0.12
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """A quantity over time: its mean over the members, and their standard deviation (n − 1; zero for one member).
+    """A quantity over time: its mean over the members, and their standard deviation (n − 1; NaN for one member).
 
     Args:
         times: since the start of the view [time].
@@ -28,6 +28,12 @@ class Band:
     times: Float64[np.ndarray, " times"]
     mean: Float64[np.ndarray, " times"]
     std: Float64[np.ndarray, " times"]
+
+    @property
+    def edges(self) -> tuple[Float64[np.ndarray, " times"], Float64[np.ndarray, " times"]]:
+        """One deviation below and above the mean: the mean itself where there is no deviation."""
+        spread = np.where(np.isnan(self.std), 0.0, self.std)
+        return self.mean - spread, self.mean + spread
 
     def thinned(self, points: int) -> "Band":
         """At most so many points, evenly by index, the last kept."""
@@ -60,7 +66,7 @@ def band(trajectories: Sequence[Trajectory], quantity: Callable[[Trajectory], np
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(finite, values, 0.0).sum(axis=0) / np.where(count > 0, count, np.nan)
         squares = np.where(finite, values - mean, 0.0) ** 2
-        std = np.sqrt(squares.sum(axis=0) / np.maximum(count - 1, 1))
+        std = np.sqrt(squares.sum(axis=0) / np.where(count > 1, count - 1, np.nan))
     return Band(times[1:], mean, std)
 
 
@@ -127,9 +133,9 @@ def warm_start_time(trajectories: Sequence[Trajectory], threshold: float = THRES
         the threshold is never reached, or the accuracy was not measured.
 
     Raises:
-        ValueError: if the threshold is negative, or the members have different times.
+        ValueError: if the threshold is no share, or the members have different times.
     """
-    check_non_negative("threshold", threshold)
+    check_share("threshold", threshold)
     accuracy = band(trajectories, lambda run: run.test_accuracy)
     reached = np.flatnonzero(accuracy.mean >= threshold)
     return float(accuracy.times[reached[0]]) if reached.size else float("nan")

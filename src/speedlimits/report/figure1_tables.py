@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speedlimits._numbers import deviation
 from speedlimits.bound import speed_limit
 from speedlimits.report.curves import (
     THRESHOLD,
@@ -62,7 +63,7 @@ def groups(
         A group for each number of images, in increasing order.
 
     Raises:
-        ValueError: if ``start_time`` lies outside the kept snapshots, or the threshold is negative.
+        ValueError: if ``start_time`` lies outside the kept snapshots, or the threshold is no share.
     """
     found = []
     for samples, runs in sorted(members.items()):
@@ -86,7 +87,7 @@ def tables(found: Sequence[Group]) -> dict[str, Table]:
 
     Returns:
         A table for each panel, ``a`` to ``e``, and ``map``, the inefficiency from any start to any end. ``std`` is over
-        the members (n − 1).
+        the members (n − 1), NaN for one.
     """
     middle = focus(found)
     return {
@@ -184,8 +185,7 @@ def _over_samples(found: Sequence[Group], name: str) -> Table:
                 if end <= view[0].times[1]:
                     continue
                 values = np.array([_value(run, end, name) for run in view])
-                std = values.std(ddof=1) if values.size > 1 else 0.0
-                rows.append((group.samples, start, share * total, view[0].start_time, values.mean(), std))
+                rows.append((group.samples, start, share * total, view[0].start_time, values.mean(), deviation(values)))
     columns = ("samples", "start", "end_time", "start_time", f"{name}_mean", f"{name}_std")
     return {column: np.array(values) for column, values in zip(columns, zip(*rows, strict=True), strict=True)}
 

@@ -112,13 +112,23 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         )
     if mean.get("stability") is not None:
         lines.append(_stability(summary))
+    if summary.get("learning_rate_wanted") is not None:
+        lines.append(_rate(summary))
     return lines
 
 
 def _spread(table: Mapping[str, Any], key: str) -> str:
     mean, std = number(table["mean"][key], ".3g"), table["std"][key]
-    # One network has none.
-    return mean if std == 0 else f"{mean} ± {number(std, '.2g')}"
+    # One network has none; in summaries from before that was null it is 0.
+    return mean if not std else f"{mean} ± {number(std, '.2g')}"
+
+
+def _rate(summary: Mapping[str, Any]) -> str:
+    """The learning rate of the steps that were made, and why it is not the one that was asked for."""
+    used, wanted = summary["mean"]["learning_rate"], summary["learning_rate_wanted"]
+    # What does not show in the number is no difference.
+    why = "" if f"{used:.4g}" == f"{wanted:.4g}" else f" ({wanted:.4g} was asked for; T is a whole number of steps)"
+    return f"Learning rate {used:.4g}{why}."
 
 
 def _agreement(summary: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from speedlimits._numbers import finite_or_none
+from speedlimits._numbers import deviation, finite_or_none
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.report.curves import later_views
 from speedlimits.report.figures.kernel import kernel_figure
@@ -142,5 +142,5 @@ def _over(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None
     none: dict[str, float | None] = dict.fromkeys(keys)
     return {
         "mean": none | {key: float(values.mean()) for key, values in held.items()},
-        "std": none | {key: float(values.std(ddof=1)) if len(rows) > 1 else 0.0 for key, values in held.items()},
+        "std": none | {key: finite_or_none(deviation(values)) for key, values in held.items()},
     }

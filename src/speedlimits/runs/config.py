@@ -9,10 +9,14 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 import tomli_w
 
-from speedlimits._checks import check_integer, check_momentum, check_one_of, check_positive
+from speedlimits._checks import check_integer, check_momentum, check_one_of, check_positive, check_seed
 
 # What tells the built-in networks and data apart; a problem of one's own has none of it.
 BUILT_IN = ("dataset", "model", "width", "depth", "activation")
+
+
+# A run of more steps is a slip in its rate: days on any machine.
+MOST_STEPS = 1_000_000_000
 
 
 class RecordedProblem(str):
@@ -163,7 +167,7 @@ class RunConfig(Config):
     activation: str = "auto"
     """Activation: erf, gelu, identity, relu or tanh; auto is tanh for fcn, relu for myrtle."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
-    """One member for each: its seed for the initial weights."""
+    """One member for each: its seed for the initial weights, below 2³²."""
     time: float = 1.0
     """T, flow time to train for: learning rate × steps, for the loss ½Σ(f−y)²."""
     method: str = "rkc2"
@@ -173,7 +177,8 @@ class RunConfig(Config):
     """Local error of rkc2 and rock4, relative to the distance travelled; 1e-2 or 1e-3 for kinks (relu); auto is 1e-4,
     or 1e-3 in float32, whose rounding allows no less."""
     learning_rate: float | Literal["auto"] = "auto"
-    """η of gd; auto makes η/(1 − momentum) 0.1/λ_max, the largest λ_max over the members."""
+    """η of gd, shortened so that T is a whole number of steps; auto makes η/(1 − momentum) 0.1/λ_max, the largest λ_max
+    over the members."""
     momentum: float = 0.0
     """μ of gd, heavy-ball momentum; a step then covers the flow time η/(1 − μ)."""
     dtype: Literal["float32", "float64"] = "float64"
@@ -200,6 +205,8 @@ class RunConfig(Config):
             if getattr(self, key) != "auto":
                 check_positive(key, getattr(self, key))
         check_momentum("momentum", self.momentum)
+        if self.learning_rate != "auto":
+            self._check_steps(self.learning_rate / (1 - self.momentum))
         for key, default in (("learning_rate", "auto"), ("momentum", 0.0)):
             if self.method != "gd" and getattr(self, key) != default:
                 raise ValueError(
@@ -216,7 +223,20 @@ class RunConfig(Config):
         if not isinstance(self.seeds, tuple) or not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"`seeds` must be one or more different integers; seeds = {self.seeds!r}.")
         for seed in self.seeds:
-            check_integer("seeds", seed, minimum=0)
+            check_seed("seeds", seed)
+
+    def _check_steps(self, time_step: float) -> None:
+        """Raise unless the time is one step at least, and no more than anyone would wait for."""
+        if not time_step <= self.time * (1 + 1e-12):
+            raise ValueError(
+                f"`learning_rate` must be at most time × (1 − momentum) = {self.time * (1 - self.momentum):.4g}, one "
+                f"step; learning_rate = {self.learning_rate:.4g}."
+            )
+        if not self.time <= MOST_STEPS * time_step:
+            raise ValueError(
+                f"`learning_rate` must be at least time × (1 − momentum)/{MOST_STEPS:.0e} = "
+                f"{self.time * (1 - self.momentum) / MOST_STEPS:.4g}; learning_rate = {self.learning_rate:.4g}."
+            )
 
     @property
     def size(self) -> int:

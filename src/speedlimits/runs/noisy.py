@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float64
 
-from speedlimits._checks import check_integer, check_positive
+from speedlimits._checks import check_integer, check_positive, check_seed
 from speedlimits.errors import RunFolderError
 from speedlimits.estimates import check_confidence
 from speedlimits.runs.config import Config, ProblemName, RunConfig
@@ -70,8 +70,9 @@ class NoisyConfig(Config):
 
     def __post_init__(self) -> None:
         self._check_data()
-        for key, minimum in (("members", 16), ("records", 2), ("strengths", 2), ("anneal_steps", 1), ("seed", 0)):
+        for key, minimum in (("members", 16), ("records", 2), ("strengths", 2), ("anneal_steps", 1)):
             check_integer(key, getattr(self, key), minimum=minimum)
+        check_seed("seed", self.seed)
         check_positive("inverse_temperature", self.inverse_temperature)
         check_positive("time", self.time)
         for key in ("prior_precision", "step"):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from speedlimits._numbers import finite_or_none
+from speedlimits._numbers import deviation, finite_or_none
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.runs.config import RunConfig
 from speedlimits.trajectory import Trajectory
@@ -34,7 +34,8 @@ def summarise(
         A JSON object. ``dissipation`` is the loss drop, Eq. (6), and ``speed_limit``, ``inefficiency``,
         ``geometric`` and ``pace`` belong to it; ``path_…`` are those of the exact ``path_dissipation``, ``averaged_…``
         of the path through the midpoints of the steps. ``stability`` is the final ηλ_max/(2(1 + μ)), 1 at the limit.
-        ``std`` is over the members (n − 1), zero for one. Where a number does not exist (0/0), it is null.
+        ``std`` is over the members (n − 1). Where a number does not exist (0/0, one member's deviation), it is null.
+        ``learning_rate_wanted`` is what was asked for: T is a whole number of steps, so the members' may be shorter.
     """
     tolerance = DESCENT_TOLERANCE if config.method == "gd" else min(FLOW_TOLERANCE * config.tolerance, 0.5)
     limits = [speed_limit(run, dissipation="loss_drop", tolerance=tolerance) for run in trajectories]
@@ -54,14 +55,15 @@ def summarise(
         "parameters": members[0]["parameters"],
         "held_out": members[0].get("held_out"),
         "method": config.method,
+        "learning_rate_wanted": None if config.learning_rate == "auto" else config.learning_rate,
         "time": trajectories[0].time,
         "members": rows,
         "mean": _over(rows, np.mean),
-        "std": _over(rows, lambda values: np.std(values, ddof=1) if len(values) > 1 else 0.0),
+        "std": _over(rows, deviation),
         "warm_start": {
             "members": warm,
             "mean": _over(warm, np.mean),
-            "std": _over(warm, lambda values: np.std(values, ddof=1) if len(values) > 1 else 0.0),
+            "std": _over(warm, deviation),
             "certified": not later_reasons,
             "reasons": later_reasons,
         },

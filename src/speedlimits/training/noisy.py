@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from speedlimits._checks import SEEDS
 from speedlimits._numbers import plain
 from speedlimits.dissipation.equilibrium import annealed_importance, thermodynamic_integration
 from speedlimits.dissipation.fluctuation import fluctuation_theorem
@@ -116,8 +117,8 @@ class _Ensemble:
         """Exact draws from p₀: the problem's own weights only tell how many there are."""
         dynamics, steps, stable = _dynamics(config, problem.flat_loss)
         thetas = langevin.prior(dynamics, config.members, problem.theta0.numel(), seed=config.seed)
-        start = langevin.init(dynamics, thetas, seed=config.seed + 1)
-        fresh = Fresh.drawn(dynamics, config.members, problem.theta0.numel(), seed=config.seed + 5)
+        start = langevin.init(dynamics, thetas, seed=_stream(config, 1))
+        fresh = Fresh.drawn(dynamics, config.members, problem.theta0.numel(), seed=_stream(config, 5))
         return cls(config, problem, problem.name or name, dynamics, steps, stable, start, fresh)
 
     @property
@@ -249,14 +250,19 @@ def _restored(begun: DoubledState, arrays: dict[str, np.ndarray]) -> DoubledStat
     )
 
 
+def _stream(config: NoisyConfig, number: int) -> int:
+    """The seed of one of the run's streams of random numbers; after the largest comes the first."""
+    return (config.seed + number) % SEEDS
+
+
 def _to_equilibrium(config: NoisyConfig, dynamics: Langevin, start: LangevinState) -> list[dict[str, Any]]:
     """β⁻¹R_∞ by annealing both ways and by thermodynamic integration."""
     # Dense where the loss falls fastest, at small strength.
     strengths = np.linspace(0.0, 1.0, config.strengths) ** 3
     steps = config.anneal_steps
-    forward = anneal(dynamics, start.thetas, strengths, steps=steps, seed=config.seed + 2)
-    rest = anneal(dynamics, forward.thetas, np.ones(2), steps=5 * steps, seed=config.seed + 3)
-    reverse = anneal(dynamics, rest.thetas, strengths[::-1].copy(), steps=steps, seed=config.seed + 4)
+    forward = anneal(dynamics, start.thetas, strengths, steps=steps, seed=_stream(config, 2))
+    rest = anneal(dynamics, forward.thetas, np.ones(2), steps=5 * steps, seed=_stream(config, 3))
+    reverse = anneal(dynamics, rest.thetas, strengths[::-1].copy(), steps=steps, seed=_stream(config, 4))
     beta, losses = config.inverse_temperature, forward.losses.numpy()
     estimates = [
         annealed_importance(forward.log_weights.numpy(), losses[0], beta),

@@ -228,7 +228,9 @@ def _tensors(name: str, value: Any) -> Inputs:
 
 
 def _tensor(name: str, value: Any) -> Tensor:
-    if isinstance(value, Tensor | np.ndarray):
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"`{name}` must be a tensor or an array; it is a masked array, whose mask would be lost.")
+    if isinstance(value, Tensor) or (isinstance(value, np.ndarray) and value.dtype.kind in "fciub"):
         tensor = torch.as_tensor(value).detach()
         if tensor.ndim:
             return tensor

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
+from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive, check_seed
 from speedlimits.dynamics.noise.ensemble import Loss, losses_and_gradients
 from speedlimits.dynamics.noise.refinement import TOO_STEEP, refine
 from speedlimits.dynamics.noise.state import Draws, Ensemble, LangevinState, Members
@@ -89,13 +89,14 @@ def prior(dynamics: Langevin, members: int, parameters: int, *, seed: int) -> En
         The ensemble, on the CPU.
 
     Raises:
-        ValueError: if a number is not a positive integer.
+        ValueError: if a number is not a positive integer, or the seed has more than 32 bits.
 
     Note:
         Erratum of §2, text before Eq. (2): the start is e^{−β|θ|²}, not e^{−|θ|²}; Eq. (4) needs it.
     """
     check_integer("members", members, minimum=1)
     check_integer("parameters", parameters, minimum=1)
+    check_seed("seed", seed)
     generator = torch.Generator().manual_seed(seed)
     draws = torch.randn(members, parameters, generator=generator, dtype=torch.float64)
     return math.sqrt(dynamics.start_variance) * draws
@@ -115,6 +116,7 @@ def init(dynamics: Langevin, thetas: Ensemble, *, seed: int) -> LangevinState:
     Raises:
         ValueError: if all members start from one point, where R is infinite, or a loss is not finite.
     """
+    check_seed("seed", seed)
     if len(thetas) > 1 and bool((thetas == thetas[0]).all()):
         raise ValueError(
             "`thetas` must start from a law with width; all members are equal, and from a point ⟨ln p(0)⟩, with it "

@@ -129,6 +129,4 @@ def draw_band(axes: Axes, curve: Band, colour: str, label: str, linestyle: str =
         linestyle: of the mean.
     """
     axes.plot(curve.times, curve.mean, color=colour, label=label, linestyle=linestyle)
-    axes.fill_between(
-        curve.times, curve.mean - curve.std, curve.mean + curve.std, color=colour, alpha=0.18, linewidth=0
-    )
+    axes.fill_between(curve.times, *curve.edges, color=colour, alpha=0.18, linewidth=0)

@@ -141,7 +141,7 @@ def add_band(
     """
     curve = curve.thinned(POINTS)
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    low, high = curve.mean - curve.std, curve.mean + curve.std
+    low, high = curve.edges
     if logarithmic:
         low = np.where((low > 0) | (curve.mean <= 0), low, curve.mean)
     figure.add_scatter(
