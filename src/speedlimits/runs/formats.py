@@ -138,6 +138,15 @@ def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: di
     Returns:
         What was written.
     """
-    content = save(dict(arrays), metadata=metadata)
+    content = _in_order(save(dict(arrays), metadata=metadata))
     write_atomically(path, lambda out: out.write(content))
     return content
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with its header sorted: the library writes metadata in a random order."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    # The numbers begin at a multiple of eight bytes.
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]

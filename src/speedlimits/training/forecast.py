@@ -9,6 +9,7 @@ import torch
 
 from speedlimits.dynamics.curvature import sharpness
 from speedlimits.dynamics.loss import value_and_gradient
+from speedlimits.dynamics.threads import one_thread
 from speedlimits.runs.config import RunConfig
 from speedlimits.training.sources import Source
 
@@ -62,9 +63,7 @@ def forecast_member(config: RunConfig) -> Forecast:
     Raises:
         ValueError: if the configuration names something unknown.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         problem = Source.of(config).build(config, config.seeds[0])
         theta = problem.theta0
         # The first call of anything pays for its preparation.
@@ -73,8 +72,6 @@ def forecast_member(config: RunConfig) -> Forecast:
         )
         gradient_seconds = _seconds(lambda: float(value_and_gradient(problem.flat_loss, theta)[0]))
         accuracy_seconds = _seconds(lambda: problem.accuracy(theta))
-    finally:
-        torch.set_num_threads(threads)
     gradients = GRADIENTS_PER_ROOT * math.sqrt(steepest.value * config.time)
     return Forecast(gradient_seconds, accuracy_seconds, gradients, config.records)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
+from speedlimits.dynamics.threads import one_thread
 from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_drift
 from speedlimits.kernel.lanczos import estimated_drift, residual_measure
 from speedlimits.kernel.operator import KernelOperator
@@ -25,6 +26,7 @@ TOLERANCE = 1e-8
 MODES = 120
 
 
+@one_thread()
 def analyse_kernel(
     directory: str | Path,
     *,

@@ -20,6 +20,7 @@ from speedlimits.dynamics.noise.doubled import DoubledState
 from speedlimits.dynamics.noise.langevin import Langevin, LangevinState
 from speedlimits.dynamics.noise.stability import check_stable, stable_time_step
 from speedlimits.dynamics.state import from_arrays, to_arrays
+from speedlimits.dynamics.threads import one_thread
 from speedlimits.estimates import from_mean
 from speedlimits.runs.noisy import NoisyConfig, NoisyFolder, NoisyRun
 from speedlimits.runs.provenance import begin
@@ -50,6 +51,7 @@ TWIN = "doubled."
 SETTLED = 4.0
 
 
+@one_thread()
 def train_noisy(
     config: NoisyConfig,
     out: str | Path,

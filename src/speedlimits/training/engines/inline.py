@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from speedlimits.dynamics.threads import one_thread
 from speedlimits.runs.config import RunConfig
 from speedlimits.training.engines.engine import Done, Job, Moved
 from speedlimits.training.member import Report, serve
@@ -41,15 +40,15 @@ class InlineEngine:
 
 
 class InlineSession:
-    """Jobs under way, with torch held to one thread: reductions then have one order, as in every engine."""
+    """Jobs under way, on one thread: reductions then have one order, as in every engine."""
 
     def __enter__(self) -> "InlineSession":
-        self._threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+        self._held = one_thread()
+        self._held.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self._threads)
+        self._held.__exit__(None, None, None)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Moved | Done]:
         """Do all jobs in order; see `Session.run`.
