@@ -38,7 +38,10 @@ def test_no_path_beats_the_limit(steps, durations):
 
 
 def test_straight_path_at_constant_speed_meets_the_limit():
-    """Eqs. (12), (16), equality: T_SL = T exactly for uniform motion along a line, with both factors 1."""
+    """Eqs. (12), (16), equality: T_SL = T exactly for uniform motion along a line, with both factors 1.
+
+    It also proves Eqs. (7), (26), (78).
+    """
     steps, durations = np.outer([1.0, 2.0, 0.5], [3.0, 4.0]), np.array([1.0, 2.0, 0.5])
     limit = speed_limit(polygon(steps, durations))[1:]
     for series, expected in ((limit.speed_limit, limit.time), (limit.geometric, 1.0), (limit.pace, 1.0)):
@@ -71,14 +74,17 @@ def test_series_and_single_times_agree():
 
 
 def test_nothing_moved_needs_no_time():
-    """Eqs. (7), (12), (16), (26): at the start T_SL is 0, as 0 ≤ T_SL ≤ T = 0 demands; the ratios are 0/0 and NaN."""
+    """Eqs. (7), (12), (16), (26): at the start T_SL is 0, as 0 ≤ T_SL ≤ T = 0 demands; the ratios are 0/0 and NaN.
+
+    It also proves Eq. (78).
+    """
     limit = speed_limit(polygon(np.ones((2, 2)), np.ones(2)))
     assert limit.speed_limit[0] == 0
     assert np.isnan([limit.inefficiency[0], limit.geometric[0], limit.pace[0]]).all()
 
 
 def test_limit_that_exceeds_the_time_is_not_certified():
-    """Distance and dissipation that no single process can have are named as the reason."""
+    """Eq. (7): distance and dissipation that no single process can have are named as the reason."""
     limit = SpeedLimit(time=1.0, w2_squared=4.0, dissipation=1.0, arc_length=2.0)
     assert not limit.certified
     assert limit.reasons == ("T_SL exceeds T: distance and dissipation are not of one process (at time 1)",)
@@ -175,7 +181,10 @@ def test_verdict_is_one_sentence():
 
 
 def test_the_end_of_time_has_a_limit():
-    """At T = ∞, as in Eq. (78), T_SL is as finite as distance and dissipation, and the inefficiency infinite."""
+    """At T = ∞, as in Eq. (78), T_SL is as finite as distance and dissipation, and the inefficiency infinite.
+
+    It also proves Eqs. (7), (12), (26).
+    """
     limit = SpeedLimit(time=np.array([np.inf, np.inf]), w2_squared=[3.0, 0.0], dissipation=[2.0, 0.0])
     np.testing.assert_array_equal(limit.speed_limit, [1.5, 0.0])
     np.testing.assert_array_equal(limit.inefficiency, [np.inf, np.nan])

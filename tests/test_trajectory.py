@@ -38,6 +38,20 @@ def test_later_start_is_the_path_from_there():
     assert speed_limit(view).certified
 
 
+def test_loss_drop_is_the_dissipation_of_a_flow():
+    """Eq. (6): along x = 3e^{−t} on ½x² the loss falls by ∫|v|²dt = ½·9(1 − e^{−2t})."""
+    times = np.linspace(0.0, 2.0, 5)
+    spent = 4.5 * (1 - np.exp(-2 * times))
+    run = Trajectory(
+        times=times,
+        losses=4.5 * np.exp(-2 * times),
+        w2_squared=9 * (1 - np.exp(-times)) ** 2,
+        arc_lengths=3 * (1 - np.exp(-times)),
+        path_dissipation=spent,
+    )
+    np.testing.assert_allclose(run.loss_drop, spent, rtol=1e-14, atol=1e-15)
+
+
 def test_later_starts_compose():
     """A later start of a later start is the same as that start at once."""
     twice, once = recorded().from_start(3.0).from_start(5.0), recorded().from_start(5.0)

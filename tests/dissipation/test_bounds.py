@@ -83,7 +83,7 @@ def test_cross_entropy_is_above_and_close(structure):
 
 
 def test_initial_loss_bounds_every_time():
-    """⟨L(θ₀)⟩ − inf L exceeds the dissipation at every time, T = ∞ included."""
+    """Eq. (21): ⟨L(θ₀)⟩ − inf L exceeds the dissipation at every time, T = ∞ included."""
     rng = np.random.default_rng(4)
     process = linear_network(6, 20, BETA, rng)
     start, _ = draw(process, 1.0, 2000, rng)
@@ -120,7 +120,7 @@ def test_double_well_by_nearest_neighbours_and_from_above():
 
 
 def test_distance_over_time_is_below():
-    """𝒲₂/T is a bound from below, and only distances from below may give it."""
+    """Eq. (26): 𝒲₂/T is a bound from below, and only distances from below may give it."""
     distance = Estimate(name="mean shift", value=3.0, standard_error=0.5, side="lower", degrees_of_freedom=99)
     bound = bounds.distance_over_time(distance, 2.0)
     assert (bound.value, bound.standard_error, bound.side) == (1.5, 0.25, "lower")

@@ -76,7 +76,7 @@ def test_equilibrium_form_needs_the_temperature_in_the_start(process):
 
 
 def test_divergence_form_holds_at_every_time(process):
-    """KL(p₀‖p_∞) − KL(p_T‖p_∞) = β(F(0) − F(T)) at finite T, where Eq. (21) fails."""
+    """Eqs. (39), (46): KL(p₀‖p_∞) − KL(p_T‖p_∞) = β(F(0) − F(T)) at finite T, where Eq. (21) fails."""
     equilibrium = np.linalg.inv(process.stiffness)
     reference = equilibrium @ process.force, equilibrium / BETA
     log_start, log_end, mean_loss = quadratic_pieces(process)
@@ -106,7 +106,7 @@ def test_equilibrium_free_energy(process):
 
 
 def test_gaussian_entropy_is_the_integral():
-    """S = −∫p ln p by quadrature."""
+    """Eq. (46): S = −∫p ln p by quadrature."""
     variance = 0.37
     density = lambda x: np.exp(-0.5 * x**2 / variance) / np.sqrt(2 * np.pi * variance)  # noqa: E731
     integral = quad(lambda x: -density(x) * np.log(density(x)), -12, 12, epsabs=1e-13)[0]
@@ -116,7 +116,7 @@ def test_gaussian_entropy_is_the_integral():
 
 @pytest.mark.parametrize("excess", [-0.9, -0.05, 1e-3, 1e-8, 0.3, 40.0])
 def test_divergence_keeps_its_digits(excess):
-    """KL of N(0, 1 + x) from N(0, 1) is ½(x − ln(1 + x)), to 1e-13 even where it is 1e-16."""
+    """Eqs. (39), (46): KL of N(0, 1 + x) from N(0, 1) is ½(x − ln(1 + x)), to 1e-13 even where it is 1e-16."""
     # 1 + x as the function sees it, in floats.
     variance = 1.0 + excess
     with mpmath.workdps(50):
@@ -126,7 +126,7 @@ def test_divergence_keeps_its_digits(excess):
 
 
 def test_divergence_of_correlated_laws():
-    """Four dimensions, general means and covariances, against the textbook trace formula."""
+    """Eqs. (39), (46): four dimensions, general means and covariances, against the textbook trace formula."""
     rng = np.random.default_rng(3)
     factors = rng.standard_normal((2, 4, 6))
     p, q = factors @ factors.transpose(0, 2, 1)

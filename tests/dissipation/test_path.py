@@ -34,14 +34,17 @@ def instant(process: OrnsteinUhlenbeck, time: float) -> tuple:
 
 
 def test_three_terms_are_the_mean_square_velocity(process):
-    """Eqs. (5), (48) = Eqs. (23), (36): expanding ⟨|v|²⟩ and integrating by parts once."""
+    """Eqs. (5), (24), (48) = Eqs. (23), (36), (45): expanding ⟨|v|²⟩ and integrating by parts once."""
     for time in (0.0, *TIMES):
         expected = path.gaussian_velocity_squared(*instant(process, time))
         assert sum(path.gaussian_rate_terms(*instant(process, time))) == pytest.approx(expected, rel=1e-11)
 
 
 def test_rate_is_the_loss_of_free_energy(process):
-    """Eqs. (43), (45): ⟨|v|²⟩ = −∂ₜ(⟨V⟩ + β⁻¹⟨ln p⟩), the derivative by central differences."""
+    """Eqs. (43), (45): ⟨|v|²⟩ = −∂ₜ(⟨V⟩ + β⁻¹⟨ln p⟩), the derivative by central differences.
+
+    It also proves Eqs. (23), (36), (40), (41), (42).
+    """
     for time in TIMES:
         step = 1e-4
         slope = (process.free_energy(time + step) - process.free_energy(time - step)) / (2 * step)
@@ -50,7 +53,10 @@ def test_rate_is_the_loss_of_free_energy(process):
 
 
 def test_integrated_rate_is_the_free_energy_drop(process):
-    """Eqs. (24), (44): the integral along the path gives F(0) − F(t), at times in any order."""
+    """Eqs. (24), (44): the integral along the path gives F(0) − F(t), at times in any order.
+
+    It also proves Eqs. (5), (23), (39), (46), (48).
+    """
     assert process.path_dissipation(TIMES) == pytest.approx(process.dissipation(TIMES), rel=1e-11)
 
 
@@ -93,7 +99,7 @@ def test_velocity_vanishes_in_equilibrium():
 
 
 def test_no_noise_leaves_the_gradient():
-    """At β⁻¹ = 0 the rate is ⟨|∇V|²⟩ alone, for a point too."""
+    """Eqs. (5), (23), (24), (36), (45), (48): at β⁻¹ = 0 the rate is ⟨|∇V|²⟩ alone, for a point too."""
     stiffness, force, mean = np.diag([1.0, 2.0]), np.array([0.5, 0.0]), np.array([2.0, -1.0])
     arguments = stiffness, force, mean, np.zeros((2, 2)), np.inf
     assert path.gaussian_rate_terms(*arguments) == (1.5**2 + 2.0**2, 0.0, 0.0)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from speedlimits.dynamics.curvature import sharpness
-from speedlimits.dynamics.loss import FlatLoss, value_and_gradient
+from speedlimits.dynamics.loss import FlatLoss, half_squared_error, value_and_gradient
 from speedlimits.models.fcn import FCN
 
 
@@ -15,6 +15,16 @@ def problem(chunk: int | None = None, **options) -> FlatLoss:
     generator = torch.Generator().manual_seed(1)
     inputs = torch.randn(11, 6, generator=generator, dtype=torch.float64)
     return FlatLoss(model, inputs, torch.randn(11, 3, generator=generator, dtype=torch.float64), chunk=chunk)
+
+
+def test_squared_error_has_its_half():
+    """Eqs. (49), (56): L = ½Σ(f − y)², so that the outputs are driven by f − y, without a factor."""
+    outputs = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64, requires_grad=True)
+    targets = torch.tensor([[0.0, 1.0], [2.0, 3.5]], dtype=torch.float64)
+    loss = half_squared_error(outputs, targets)
+    assert loss.item() == 0.5 * (1.0 + 9.0 + 2.25 + 0.25)
+    loss.backward()
+    assert torch.equal(outputs.grad, (outputs - targets).detach())
 
 
 def test_gradient_is_that_of_the_model():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.stats import norm
 
 from speedlimits.dissipation import path_measure
 from speedlimits.dissipation.free_energy import log_partition
@@ -53,6 +54,26 @@ def test_printed_force_climbs():
     assert corrected == pytest.approx((1 - CURVATURE * STEP) ** STEPS, rel=1e-12)
 
 
+def test_printed_steps_and_densities_are_gaussian():
+    """Eqs. (28), (29) as printed: from θ the step ends at N(θ + ∇V dt, 2dt/β), coordinate by coordinate."""
+    rng = np.random.default_rng(2)
+    states, gradients = rng.standard_normal((2, 6, 3))
+    width = np.sqrt(2 * STEP / BETA)
+    ends = entropy.euler_maruyama_step(states[0], gradients[0], np.ones(3), BETA, STEP)
+    assert ends == pytest.approx(states[0] + gradients[0] * STEP + width, rel=1e-14)
+    laws = norm(states[:-1] + gradients[:-1] * STEP, width)
+    density = entropy.log_path_density(states, gradients, BETA, STEP)
+    assert density == pytest.approx(laws.logpdf(states[1:]).sum(), rel=1e-12)
+
+
+def test_printed_product_takes_the_left_end():
+    """Eq. (38) with the product of Eq. (27): βΣf(θ_l)·(θ_{l+1} − θ_l), for a path of three states by hand."""
+    states = np.array([[1.0, 2.0], [1.5, 1.0], [0.5, 4.0]])
+    forces = np.array([[3.0, -1.0], [2.0, 0.5], [7.0, 7.0]])
+    by_hand = 3 * 0.5 + -1 * -1.0 + 2 * -1.0 + 0.5 * 3.0
+    assert entropy.bath_entropy_production(states, forces, BETA) == pytest.approx(BETA * by_hand, rel=1e-14)
+
+
 def test_printed_path_density_prefers_the_wrong_paths(path):
     """Eq. (29) with f = +∇V: true paths lose βT⟨|∇V|²⟩ = 2κT of log density, within 4 standard errors."""
     printed = entropy.log_path_density(path, CURVATURE * path, BETA, STEP)
@@ -82,6 +103,19 @@ def test_printed_rate_is_right_at_unit_temperature_only(beta):
     corrected = beta * gaussian_velocity_squared(stiffness, np.zeros(2), *law, beta)
     assert corrected == pytest.approx(0.0, abs=1e-14)
     assert printed == pytest.approx(2 * (1 - 1 / beta) * 3.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0.5, 4.0])
+def test_printed_rate_is_off_by_the_curvature(beta):
+    """Eq. (47), last line, for any law: β⟨|v|²⟩ and 2(1 − β⁻¹)Tr H more."""
+    stiffness, force = np.array([[2.0, 0.3], [0.3, 1.0]]), np.array([0.7, -0.4])
+    mean, covariance = np.array([0.5, 1.5]), np.array([[0.6, 0.2], [0.2, 0.9]])
+    # v = b − Hθ + β⁻¹C⁻¹(θ − m) is linear in θ: its mean square by its mean and its gradient.
+    gradient = np.linalg.inv(covariance) / beta - stiffness
+    drift = force - stiffness @ mean
+    speed = drift @ drift + np.trace(gradient @ covariance @ gradient.T)
+    printed = entropy.gaussian_entropy_production_rate(stiffness, force, mean, covariance, beta)
+    assert printed == pytest.approx(beta * speed + 2 * (1 - 1 / beta) * 3.0, rel=1e-12)
 
 
 @pytest.mark.usefixtures("as_user")

@@ -18,7 +18,10 @@ def taught(dims: int, samples: int, rng: np.random.Generator, **parameters: floa
 
 
 def test_drift_of_equation_74():
-    """The printed sum over samples, written out; at the posterior mean the right drift vanishes, this one does not."""
+    """The printed sum over samples, written out; at the posterior mean the right drift vanishes, this one does not.
+
+    It also proves Eq. (74).
+    """
     problem = draw(3, 7)
     mean, _ = problem.law(np.inf)
     theta = np.array([[0.3, -0.2, 1.0], mean])
@@ -43,7 +46,10 @@ def test_drift_of_equation_74_runs_away():
 
 
 def test_equation_77():
-    """Its last line as printed, in whole matrices, against the partition functions: 1/d of one term is missing."""
+    """Its last line as printed, in whole matrices, against the partition functions: 1/d of one term is missing.
+
+    It also proves Eq. (77).
+    """
     dims, samples, decay, beta = 4, 6, 0.7, 3.0
     rng = np.random.default_rng(0)
     teacher = rng.standard_normal(dims)
@@ -64,7 +70,10 @@ def test_equation_77():
 
 @pytest.mark.parametrize("ratio", [0.5, 2.0])
 def test_equation_79_on_drawn_data(ratio):
-    """Brute force over 100 draws of data and teacher agrees with the correction within 4 errors, not with the print."""
+    """Brute force over 100 draws of data and teacher agrees with the correction within 4 errors, not with the print.
+
+    It also proves Eq. (79).
+    """
     point = {"weight_decay": 1.0, "inverse_temperature": 10.0, "teacher_variance": 2.0}
     rng = np.random.default_rng(4)
     dims, draws = 40, 100
@@ -83,7 +92,7 @@ def test_equation_79_on_drawn_data(ratio):
 
 
 def test_how_wrong_equation_79_is():
-    """As printed T_SL is too large by 1 + αλ at β → ∞ and by 1 + 2αλ at β → 0, and right only at α = 0."""
+    """Eq. (79): as printed T_SL is too large by 1 + αλ at β → ∞ and by 1 + 2αλ at β → 0, and right only at α = 0."""
     signals = np.array([0.0, 1.0, 6.0])
     for beta, factors in ((1e12, 1 + signals), (1e-9, 1 + 2 * signals)):
         system = RegressionLimit(
@@ -141,7 +150,7 @@ def test_limits_that_are_said_not_to_commute():
 
 
 def test_parameters_broadcast():
-    """A table of parameters gives a table of printed limits."""
+    """Eqs. (8), (10), (79), (80), (83): a table of parameters gives a table of printed limits."""
     system = RegressionLimit(
         weight_decay=np.array([[1.0], [2.0]]), inverse_temperature=1.0, aspect_ratio=np.ones(3), teacher_variance=2.0
     )

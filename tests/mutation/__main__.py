@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,18 +29,19 @@ def ledger() -> list[Row]:
     return rows
 
 
-def run(rows: list[Row], jobs: int) -> dict[int, Outcome]:
+def run(rows: list[Row], jobs: int, keep: Callable[[int, Outcome], None]) -> dict[int, Outcome]:
     """Break the functions of rows.
 
     Args:
         rows: of the ledger.
         jobs: processes at a time.
+        keep: called with each row's number and outcome.
 
     Returns:
         What became of each row's mutants.
     """
     os.chdir(ROOT)
-    runner = Runner(rows, jobs, say=lambda line: print(line, flush=True))
+    runner = Runner(rows, jobs, say=lambda line: print(line, flush=True), keep=keep)
     tests = sorted({test for row in rows for test in row.tests})
     options = ["-q", "-s", "--no-header", "--hypothesis-profile=mutation", "-o", "timeout=0", "-p", "no:cacheprovider"]
     status = pytest.main([*options, *tests], plugins=[runner])
@@ -49,28 +50,31 @@ def run(rows: list[Row], jobs: int) -> dict[int, Outcome]:
     return runner.outcomes
 
 
-def write(outcomes: dict[int, Outcome], seconds: float) -> None:
-    """Keep the counts, with the environment they were found in.
+def write(number: int, outcome: Outcome) -> None:
+    """Keep a row's counts, with the environment they were found in; the other rows keep theirs.
 
     Args:
-        outcomes: of all rows.
-        seconds: they took.
+        number: of the equation.
+        outcome: of its mutants.
     """
     # Only now: the shape checks must be in place before the package is imported.
     from speedlimits.runs.provenance import provenance
 
+    before = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"] if RESULTS.exists() else {}
+    names = {str(row.number) for row in ledger()}
+    found = before | {str(number): outcome.result()}
+    rows = {name: found[name] for name in sorted(names & found.keys(), key=int)}
     result = {
         "environment": provenance(device="cpu", workers=1),
-        "seconds": round(seconds),
-        "mutants": sum(outcome.mutants for outcome in outcomes.values()),
-        "survivors": sum(len(outcome.survivors) for outcome in outcomes.values()),
-        "rows": {number: outcome.result() for number, outcome in outcomes.items()},
+        "mutants": sum(row["mutants"] for row in rows.values()),
+        "survivors": sum(len(row["survivors"]) for row in rows.values()),
+        "rows": rows,
     }
     RESULTS.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def main() -> int:
-    """Run, and write the counts if all rows were asked for.
+    """Run, and keep the counts.
 
     Returns:
         1 if a mutant survived, otherwise 0.
@@ -78,14 +82,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("rows", nargs="*", type=int, metavar="ROW", help="numbers of equations, all by default")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--dry", action="store_true", help="keep nothing")
     given = parser.parse_args()
     rows = [row for row in ledger() if not given.rows or row.number in given.rows]
-    started = time.monotonic()
-    outcomes = run(rows, given.jobs)
+    outcomes = run(rows, given.jobs, keep=(lambda *_: None) if given.dry else write)
     survivors = sum(len(outcome.survivors) for outcome in outcomes.values())
     print(f"{sum(outcome.mutants for outcome in outcomes.values())} mutants, {survivors} survived")
-    if not given.rows:
-        write(outcomes, time.monotonic() - started)
     return min(survivors, 1)
 
 

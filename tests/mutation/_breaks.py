@@ -4,8 +4,6 @@ import ast
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -18,10 +16,18 @@ NAME = "__broken__"  # what a broken term is replaced by, in the function's own 
 # - subscripts: they say which number, and a wrong one is an error more often than a wrong number;
 # - comparisons: they choose between two forms of one number, and each form is broken by itself;
 # - arguments of these names: they say how exactly a number is found, or in which shape;
-# - arguments of checks, of private helpers, which are broken themselves, and of what only looks at a shape.
+# - arguments of checks, of private helpers, which are broken themselves, and of what only looks at a shape;
+# - what a loop of checks runs over, and the number by which `np.where` keeps an unused quotient from a zero below.
 SKIPPED = (ast.Raise, ast.Assert, ast.JoinedStr, ast.Compare, ast.BoolOp)
 PRECISION = {"axis", "atol", "rtol", "epsabs", "epsrel", "tolerance", "maxiter", "limit", "dtype", "points", "num"}
-UNSEEN = {"len", "zeros_like", "ones_like", "empty_like", "full_like", "zeros", "empty", "isfinite", "isnan"}
+UNSEEN = {"len", "zeros_like", "ones_like", "empty_like", "full_like", "zeros", "empty", "isfinite", "isnan", "blocks"}
+
+# Terms by function and text that change no number, each with its reason.
+EQUIVALENT = {
+    ("theory._mode._log_excess", "11"): "the last term of the series is below its rounding",
+    ("theory._mode._log_excess", "np.zeros_like(square)"): "the first term left out is below its rounding",
+    ("dissipation.path._checked", "np.zeros_like(covariance)"): "without noise it is multiplied by β⁻¹ = 0",
+}
 
 OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -174,6 +180,8 @@ def skipped(node: ast.AST, name: str, child: ast.AST) -> bool:
         of_text = isinstance(child.func, ast.Attribute) and isinstance(child.func.value, ast.Constant)
         if of_text or ast.unparse(child.func).startswith("np.empty"):
             return True
+    if isinstance(node, ast.For) and name == "iter":
+        return all(isinstance(line, ast.Expr | ast.If | ast.Raise) for line in node.body)
     if isinstance(node, ast.Call) and name == "args":
         called = ast.unparse(node.func).split(".")[-1]
         if called in UNSEEN or called.startswith(("_", "check_")):
@@ -196,21 +204,37 @@ def role(node: ast.AST, name: str) -> str:
     return "element" if isinstance(node, ast.List | ast.IfExp | ast.GeneratorExp | ast.ListComp) else "operand"
 
 
-def breaks(function: ast.FunctionDef) -> Iterator[Break]:
+def breaks(name: str, function: ast.FunctionDef) -> Iterator[Break]:
     """Every way to break a function.
 
     Args:
+        name: qualified, as in `EQUIVALENT`.
         function: as parsed.
 
     Yields:
         One break each.
     """
-    for part, node, name, index, child in list(_of(function)):
-        if isinstance(child, ast.Constant) and not is_number(child.value):
+    unused = set(_unused(function))
+    for part, node, place, index, child in list(_of(function)):
+        if child in unused or (isinstance(child, ast.Constant) and not is_number(child.value)):
             continue
-        for broken in _at(part, (node, name, index), child):
+        if (name, ast.unparse(child)) in EQUIVALENT:
+            continue
+        for broken in _at(part, (node, place, index), child):
             broken.lines = range(child.lineno, (child.end_lineno or child.lineno) + 1)
             yield broken
+
+
+def _unused(function: ast.FunctionDef) -> Iterator[ast.expr]:
+    """The constants of `x / np.where(…, 1.0, y)`, which stand below what is not used.
+
+    Yields:
+        Each of them.
+    """
+    for node in ast.walk(function):
+        below = node.right if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) else None
+        if isinstance(below, ast.Call) and ast.unparse(below.func) == "np.where":
+            yield from (child for child in below.args if isinstance(child, ast.Constant))
 
 
 def _at(part: str, place: tuple[ast.AST, str, int | None], child: ast.expr) -> Iterator[Break]:
@@ -244,49 +268,3 @@ def _off_but_counts(value: Any) -> Any:
 
 def _opposite(operation: ast.operator) -> Callable[[Any], Any]:
     return operator.neg if isinstance(operation, ast.Add | ast.Sub) else lambda value: 1 / value
-
-
-class Module:
-    """A source file, from which the code of one broken function at a time is made.
-
-    Args:
-        path: of the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.tree = ast.parse(path.read_text(encoding="utf-8"))
-
-    def function(self, qualified: str) -> ast.FunctionDef:
-        """The function of a qualified name, such as "Class.method"."""
-        node: ast.AST = self.tree
-        for name in qualified.split("."):
-            found = [child for child in getattr(node, "body", []) if getattr(child, "name", None) == name]
-            node = found[-1]
-        assert isinstance(node, ast.FunctionDef)
-        return node
-
-    def code(self, qualified: str, broken: Break) -> CodeType:
-        """The function's code with one term broken; the term is a call of `NAME`."""
-        node, name, index = broken.place
-        call = ast.Call(ast.Name(NAME, ast.Load()), broken.terms, [])
-        before = getattr(node, name)
-        after = [*before[:index], call, *before[index + 1 :]] if index is not None else call
-        setattr(node, name, after)
-        try:
-            whole = compile(ast.fix_missing_locations(self.tree), str(self.path), "exec")
-        finally:
-            setattr(node, name, before)
-        return next(code for code in codes(whole) if code.co_qualname == qualified)
-
-
-def codes(code: CodeType) -> Iterator[CodeType]:
-    """A code object and all within it.
-
-    Yields:
-        Each of them.
-    """
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from codes(constant)

@@ -20,7 +20,7 @@ from _pytest.runner import runtestprotocol
 from tests.mutation._breaks import NAME, Break, breaks
 from tests.mutation._targets import Target, named
 
-LONGEST = 15.0  # seconds of a processor that a test may take to be used
+LONGEST = 6.0  # seconds of a processor that a test may take to be used
 PATIENCE = 15.0  # as many, beyond four times those of a row's tests, until a broken function counts as endless
 TOO_SLOW = {signal.SIGPROF, signal.SIGALRM}
 
@@ -40,12 +40,29 @@ class Row:
     tests: list[str]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant.
+
+    Args:
+        kind: "killed", "too slow", "survived", or "none" for what is no mutant.
+        tests: the test that killed it, or all that it was shown.
+    """
+
+    kind: str
+    tests: frozenset[str] = frozenset()
+
+    def holds(self, tests: set[str]) -> bool:
+        """Whether it is the same for a row with these tests, without running them again."""
+        return bool(self.tests & tests) if self.kind == "killed" else tests == self.tests
+
+
 @dataclass
 class Outcome:
     """What became of a row's mutants.
 
     Args:
-        mutants: how many there were; what is no number, or the same when broken, is none.
+        mutants: how many there were.
         killed: noticed by a test.
         too_slow: of these, by not ending.
         survivors: noticed by none.
@@ -55,6 +72,16 @@ class Outcome:
     killed: int = 0
     too_slow: int = 0
     survivors: list[str] = field(default_factory=list)
+
+    def add(self, what: str, verdict: Verdict) -> None:
+        """Count one mutant."""
+        if verdict.kind == "none":
+            return
+        self.mutants += 1
+        self.killed += verdict.kind != "survived"
+        self.too_slow += verdict.kind == "too slow"
+        if verdict.kind == "survived":
+            self.survivors.append(what)
 
     def result(self) -> dict[str, Any]:
         """The counts as JSON."""
@@ -68,15 +95,20 @@ class Runner:
         rows: of the ledger.
         jobs: processes at a time.
         say: called with a line for each row.
+        keep: called with each row's number and outcome.
     """
 
-    def __init__(self, rows: list[Row], jobs: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, rows: list[Row], jobs: int, say: Callable[[str], None], keep: Callable[[int, Outcome], None]
+    ) -> None:
         self.rows = rows
         self.jobs = jobs
         self.say = say
+        self.keep = keep
         self.outcomes: dict[int, Outcome] = {}
         self.seconds: dict[str, float] = {}
         self.lines: dict[str, set[tuple[str, int]]] = {}
+        self.verdicts: dict[str, Verdict] = {}
         self.running: dict[int, tuple[Path, Callable[[int, dict[str, Any]], None]]] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -103,6 +135,7 @@ class Runner:
             self.say(f"{words}, {time.monotonic() - started:.0f} s")
             for survivor in outcome.survivors:
                 self.say(f"    {survivor}")
+            self.keep(row.number, outcome)
         return True
 
     def _survey(self, items: list[pytest.Item]) -> None:
@@ -134,34 +167,39 @@ class Runner:
         outcome = Outcome()
         patience = PATIENCE + 4.0 * sum(self.seconds[item.nodeid] for item in items)
         for target in named(row.functions):
-            for broken in breaks(target.node):
+            for broken in breaks(target.name, target.node):
                 places = {(str(target.module.path), line) for line in broken.lines}
-                if not (reaching := [item for item in items if self.lines[item.nodeid] & places]):
-                    outcome.mutants += 1
-                    outcome.survivors.append(f"{target.name}, {broken.what} (never reached)")
-                    continue
-                self._start(
-                    partial(_mutant, target, broken, reaching), patience, self._count(outcome, target, broken, items)
-                )
+                reaching = [item for item in items if self.lines[item.nodeid] & places]
+                what = f"{target.name}, {broken.what}"
+                known = self.verdicts.get(what)
+                if not reaching:
+                    outcome.add(f"{what} (never reached)", Verdict("survived"))
+                elif known and known.holds({item.nodeid for item in reaching}):
+                    outcome.add(what, known)
+                else:
+                    done = self._judge(outcome, what, reaching, items)
+                    self._start(partial(_mutant, target, broken, reaching), patience, done)
         self._wait()
         return outcome
 
-    def _count(self, outcome: Outcome, target: Target, broken: Break, items: list[pytest.Item]) -> Callable[..., None]:
+    def _judge(
+        self, outcome: Outcome, what: str, reaching: list[pytest.Item], items: list[pytest.Item]
+    ) -> Callable[[int, dict[str, Any]], None]:
         def done(status: int, result: dict[str, Any]) -> None:
-            if status and status not in TOO_SLOW:
-                raise pytest.UsageError(f"cannot break {target.name}, {broken.what}: status {status}")
-            if status == 0 and not result["failed"] and result["met"] == ["reached"]:
-                return  # not a number, or unchanged by the break: no mutant
-            outcome.mutants += 1
-            if status == 0 and not result["failed"]:
-                how = "" if result["met"] else " (never reached)"
-                outcome.survivors.append(f"{target.name}, {broken.what}{how}")
-                return
-            outcome.killed += 1
-            outcome.too_slow += status in TOO_SLOW
-            # The test that killed one mutant will often kill the next.
-            if killer := result.get("failed"):
+            tests = frozenset(item.nodeid for item in reaching)
+            if status in TOO_SLOW:
+                verdict = Verdict("too slow", tests)
+            elif status:
+                raise pytest.UsageError(f"cannot break {what}: status {status}")
+            elif killer := result["failed"]:
+                verdict = Verdict("killed", frozenset({killer}))
+                # The test that killed one mutant will often kill the next.
                 items.sort(key=lambda item: item.nodeid != killer)
+            else:
+                # What is not a number, or not changed by the break, is no mutant.
+                verdict = Verdict("none" if result["met"] == ["reached"] else "survived", tests)
+            self.verdicts[what] = verdict
+            outcome.add(what, verdict)
 
         return done
 

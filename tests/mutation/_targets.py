@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
 
-from tests.mutation._breaks import Module
+from tests.mutation._code import Module
 
 ROOT = Path(__file__).parents[2]
 

@@ -43,7 +43,10 @@ def test_threshold_is_checked():
 
 
 def test_each_row_of_the_map_is_a_view_from_there():
-    """M[i, j] is T/T_SL of the run seen from snapshot i, at snapshot j; nothing stands on or below the diagonal."""
+    """M[i, j] is T/T_SL of the run seen from snapshot i, at snapshot j; nothing stands on or below the diagonal.
+
+    It also proves Eq. (12).
+    """
     run = RUNS[1]
     found = inefficiency_map(run)
     for i in range(run.snapshot_records.size - 1):

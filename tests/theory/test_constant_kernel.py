@@ -45,13 +45,19 @@ def loss(problem: LinearProblem, theta: np.ndarray) -> float:
 
 
 def test_distance_and_dissipation_are_those_of_the_flow(problem, kernel):
-    """Eqs. (13), (54), (55), (56) with the ½ restored, against the matrix exponential of the weights' own equation."""
+    """Eqs. (13), (54), (55), (56) with the ½ restored, against the matrix exponential of the weights' own equation.
+
+    It also proves Eq. (12).
+    """
     w2, spent = kernel.w2_squared(TIMES), kernel.dissipation(TIMES)
     for k, time in enumerate(TIMES):
         theta = flow(problem, time)
         assert w2[k] == pytest.approx(theta @ theta, rel=1e-9, abs=1e-14)
         assert spent[k] == pytest.approx(loss(problem, 0 * theta) - loss(problem, theta), rel=1e-9, abs=1e-14)
-    np.testing.assert_allclose(kernel.speed_limit(TIMES[1:]).speed_limit, w2[1:] / spent[1:], rtol=1e-13)
+    limit = kernel.speed_limit(TIMES[1:])
+    np.testing.assert_allclose(limit.speed_limit, w2[1:] / spent[1:], rtol=1e-13)
+    np.testing.assert_allclose(limit.inefficiency, TIMES[1:] * spent[1:] / w2[1:], rtol=1e-13)
+    np.testing.assert_array_equal(limit.arc_length, kernel.arc_length(TIMES[1:]))
 
 
 def test_arc_length_is_the_integrated_speed(problem, kernel):

@@ -6,6 +6,7 @@ from scipy.integrate import quad
 from scipy.linalg import expm
 from scipy.special import erf
 
+from speedlimits.theory._cells import Generator
 from speedlimits.theory.fokker_planck import FokkerPlanck, FokkerPlanckSolution
 from speedlimits.theory.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from speedlimits.transport.points import w2_squared_densities
@@ -28,16 +29,41 @@ def solution() -> FokkerPlanckSolution:
 
 
 def test_known_answers():
-    """The double well from e^{−βx²} at β = 2: R, 𝒲₂ and T_SL at two times, converged in the grid."""
+    """The double well from e^{−βx²} at β = 2: R, 𝒲₂ and T_SL at two times, converged in the grid.
+
+    It also proves Eqs. (7), (23), (26).
+    """
     solved = FokkerPlanck(double_well, inverse_temperature=BETA, cells=2000).solution(TIMES)
     # The grid's error at 2000 cells is 4e-5; the digits asked for are those known.
     assert solved.entropy_production == pytest.approx([0.83066, 0.99662], abs=5e-5)
     assert solved.w2_squared == pytest.approx([0.0746, 0.190], abs=2e-4)
     assert solved.speed_limit.speed_limit == pytest.approx([0.180, 0.382], abs=5e-4)
+    np.testing.assert_array_equal(solved.speed_limit.time, TIMES)
+    np.testing.assert_array_equal(solved.speed_limit.arc_length, solved.arc_length)
+    np.testing.assert_array_equal(solved.speed_limit.dissipation, solved.entropy_production / BETA)
+
+
+def test_speed_is_the_integral_of_the_squared_current():
+    """Eqs. (23), (47): ∫J²/p with J from edge to edge along a line and p even in each cell, by quadrature."""
+    law = np.array([0.1, 0.3, 0.05, 0.35, 0.2])
+    width = 0.4
+    generator = Generator(np.array([0.3, -0.5, 0.1, 0.9, 0.2]), BETA, width)
+    current = generator.current(law)
+    # The current is what the law loses on one side of an edge, by the generator as a matrix.
+    matrix = np.diag(generator.bands[1]) + np.diag(generator.bands[0, 1:], 1) + np.diag(generator.bands[2, :-1], -1)
+    np.testing.assert_allclose(current[1:], -np.cumsum(matrix @ law), rtol=1e-12, atol=1e-14)
+    expected = sum(
+        quad(lambda x, k=k: np.interp(x, [0, width], current[k : k + 2]) ** 2 / (law[k] / width), 0, width)[0]
+        for k in range(5)
+    )
+    assert generator.speed_squared(law) == pytest.approx(expected, rel=1e-12)
 
 
 def test_sixth_order_differences_agree():
-    """R at T = 0.2 by the free energies of a wholly different scheme: central differences and a dense exponential."""
+    """R at T = 0.2 by the free energies of a wholly different scheme: central differences and a dense exponential.
+
+    It also proves Eqs. (23), (39), (44), (46).
+    """
     x = np.linspace(-3.6, 3.6, 300)
     h = x[1] - x[0]
     first = sum(np.eye(300, k=k) * c - np.eye(300, k=-k) * c for k, c in ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))) / h
@@ -64,7 +90,7 @@ def test_times_may_come_in_any_order(solution):
 
 
 def test_time_is_exact():
-    """e^{Wt} of the generator as a dense matrix, to rounding, at short and long times."""
+    """Eqs. (32), (33): e^{Wt} of the generator as a dense matrix, to rounding, at short and long times."""
     times = np.array([1e-3, 0.05, 0.7, 20.0])
     solved = FokkerPlanck(double_well, inverse_temperature=BETA, cells=150).solution(times)
     width, values = np.diff(solved.edges)[0], solved.potential
@@ -84,14 +110,14 @@ def test_probability_is_conserved(solution):
 
 
 def test_gibbs_law_stands_still():
-    """Eq. (34): started in equilibrium, nothing moves and nothing is dissipated."""
+    """Eqs. (32), (33), (34): started in equilibrium, nothing moves and nothing is dissipated."""
     still = FokkerPlanck(double_well, inverse_temperature=BETA, start_potential=double_well).solution(TIMES)
     assert still.probabilities == pytest.approx(np.stack([still.gibbs] * 2), abs=1e-14)
     assert still.dissipation == pytest.approx(np.zeros(2), abs=1e-16)
 
 
 def test_everything_ends_in_equilibrium(solution):
-    """After ten relaxation times the law is e^{−βV}/𝒵, and R is KL(p₀‖p_∞) by quadrature, Eqs. (4), (21)."""
+    """Eq. (34): after ten relaxation times the law is e^{−βV}/𝒵, and R is KL(p₀‖p_∞) by quadrature, Eqs. (4), (21)."""
     late = FokkerPlanck(double_well, inverse_temperature=BETA, cells=2000).solution(np.array([60.0]))
     assert late.probabilities[0] == pytest.approx(late.gibbs, abs=1e-12)
 
@@ -127,7 +153,7 @@ def test_speed_limit_holds(solution):
 
 
 def test_speed_limit_holds_from_the_first_instant_to_the_last():
-    """T from 1e-9 to 1e9: T_SL → T at first, 2/κ = 1 at last, and rounding never breaks the limit."""
+    """Eqs. (7), (26): T from 1e-9 to 1e9: T_SL → T at first, 2/κ = 1 at last, and rounding never breaks the limit."""
     times = np.geomspace(1e-9, 1e9, 10)
     shifted = FokkerPlanck(lambda x: x**2 + x, inverse_temperature=1.0).speed_limit(times)
     assert shifted.certified
@@ -142,7 +168,10 @@ def test_equilibrium_has_no_limit_to_break():
 
 
 def test_coarse_cells_are_told():
-    """A wall too steep for the cells: the two routes to R part, and the limit is not certified from there on."""
+    """A wall too steep for the cells: the two routes to R part, and the limit is not certified from there on.
+
+    It also proves Eqs. (7), (26).
+    """
     steep = FokkerPlanck(lambda x: np.exp(x**2), inverse_temperature=1.0).solution(np.array([0.0, 0.1]))
     limit, gap = steep.speed_limit, abs(steep.free_energy_drop[1] / steep.dissipation[1] - 1)
     assert limit.reasons == (
@@ -156,7 +185,7 @@ def order_of(errors: list[float]) -> float:
 
 
 def test_two_routes_meet_quadratically():
-    """Eq. (44): ∫∫J²/p and the free energy drop part by O(h²) and agree in the limit."""
+    """Eqs. (39), (44), (46): ∫∫J²/p and the free energy drop part by O(h²) and agree in the limit."""
     solved = [FokkerPlanck(double_well, inverse_temperature=BETA, cells=n).solution(TIMES) for n in (200, 400, 800)]
     gaps = [each.dissipation[1] - each.free_energy_drop[1] for each in solved]
     assert order_of(gaps) == pytest.approx(2.0, abs=0.2)
@@ -164,7 +193,10 @@ def test_two_routes_meet_quadratically():
 
 
 def test_harmonic_well_converges_quadratically_to_closed_forms():
-    """Ornstein–Uhlenbeck: dissipation, distance, length and density, each of order 2 ± 0.2 in the cell width."""
+    """Ornstein–Uhlenbeck: dissipation, distance, length and density, each of order 2 ± 0.2 in the cell width.
+
+    It also proves Eqs. (23), (32), (33), (39), (44), (46), (47).
+    """
     time = np.array([0.35])
     exact = OrnsteinUhlenbeck(
         stiffness=np.array([[2.6]]),

@@ -28,7 +28,10 @@ def steps_of(problem: LinearProblem, learning_rate: float, momentum: float = 0.0
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("learning_rate", [0.01, 0.35, 0.45])
 def test_forms_are_those_of_the_iteration(problem, learning_rate, momentum):
-    """Distance, path dissipation and length of weights that take the steps, below and above the stability limit."""
+    """Distance, path dissipation and length of weights that take the steps, below and above the stability limit.
+
+    It also proves Eqs. (12), (54), (55), (66).
+    """
     theta, step = np.zeros((2, problem.jacobian.shape[1]))
     expected = np.zeros((3, 31))
     for n in range(1, 31):
@@ -40,12 +43,19 @@ def test_forms_are_those_of_the_iteration(problem, learning_rate, momentum):
     for form, values in zip(FORMS, expected, strict=True):
         got = form(steps_of(problem, learning_rate, momentum), np.arange(31.0))
         np.testing.assert_allclose(got, values, rtol=1e-11, atol=0)
+    limit = steps_of(problem, learning_rate, momentum).speed_limit(np.arange(31.0))
+    np.testing.assert_allclose(limit.time, np.arange(31.0) * learning_rate / (1 - momentum), rtol=1e-14)
+    for got, values in zip((limit.w2_squared, limit.dissipation, limit.arc_length), expected, strict=True):
+        np.testing.assert_allclose(got, values, rtol=1e-11, atol=0)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.3, 0.9, 0.99])
 @pytest.mark.parametrize("kind", ["creeping", "overdamped", "double root", "oscillating", "edge of stability"])
 def test_every_kind_of_mode_to_ten_digits(momentum, kind):
-    """One mode, 1 to 1,000 steps, against the iteration in 40 digits: no digits lost at x → 0 or at double roots."""
+    """One mode, 1 to 1,000 steps, against the iteration in 40 digits: no digits lost at x → 0 or at double roots.
+
+    It also proves Eqs. (54), (55).
+    """
     root = mpmath.sqrt(momentum)
     scaled = {
         "creeping": 1e-11,
@@ -74,7 +84,7 @@ def test_every_kind_of_mode_to_ten_digits(momentum, kind):
 
 @pytest.mark.parametrize("learning_rate", [0.01, 0.3, 0.39])
 def test_plain_steps_have_the_geometric_sums(problem, learning_rate):
-    """μ = 0: ΣΔ²λ⁻¹(1−q^N)² and ΣΔ²(1−q^2N)/(2−ηλ) with q = 1 − ηλ, as the paper's flow with η → 0."""
+    """Eqs. (54), (55) at μ = 0: ΣΔ²λ⁻¹(1−q^N)² and ΣΔ²(1−q^2N)/(2−ηλ) with q = 1 − ηλ, the flow's as η → 0."""
     steps = np.array([1.0, 4.0, 1000.0])
     rates, squares = EIGENVALUES[:4], problem.residual[:4] ** 2
     powers = (1 - learning_rate * rates) ** steps[:, None]
@@ -86,7 +96,7 @@ def test_plain_steps_have_the_geometric_sums(problem, learning_rate):
 
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
 def test_small_steps_are_the_flow(problem, momentum):
-    """η → 0 at fixed T = Nη/(1 − μ): every quantity approaches the flow's, with an error of order η."""
+    """Eq. (12): η → 0 at fixed T = Nη/(1 − μ): every quantity approaches the flow's, with an error of order η."""
     time = 2.0
     errors = []
     for count in (400, 800, 1600):

@@ -19,7 +19,7 @@ SHAPES = [(3, 7), (5, 5), (6, 2)]
 @pytest.mark.parametrize(("dims", "samples"), SHAPES)
 @pytest.mark.parametrize("rate", [None, 0.2])
 def test_end_of_training_by_whole_matrices(dims, samples, rate):
-    """𝒲₂ by the Bures formula and β⁻¹R by the partition functions of Eqs. (75), (76), at T = ∞."""
+    """Eqs. (77), (78): 𝒲₂ by the Bures formula and β⁻¹R by the partition functions of Eqs. (75), (76), at T = ∞."""
     problem = draw(dims, samples, learning_rate=rate)
     moved, spent = brute_force(problem)
     end = np.array([np.inf])
@@ -44,7 +44,10 @@ def test_partition_function_is_an_integral():
 @pytest.mark.parametrize(("dims", "samples"), SHAPES)
 @pytest.mark.parametrize("rate", [None, 0.2])
 def test_every_time_is_that_of_ornstein_uhlenbeck(dims, samples, rate):
-    """Law, 𝒲₂, free energy and dissipation at all times, against the general quadratic potential ηV at β/η."""
+    """Law, 𝒲₂, free energy and dissipation at all times, against the general quadratic potential ηV at β/η.
+
+    It also proves Eqs. (26), (75), (76), (77), (78).
+    """
     problem = draw(dims, samples, learning_rate=rate)
     eta = problem.mobility
     decay = problem.weight_decay * dims
@@ -69,6 +72,27 @@ def test_every_time_is_that_of_ornstein_uhlenbeck(dims, samples, rate):
         moved = w2_squared(*start, *expected)
         assert problem.w2_squared(np.array([time])) == pytest.approx(moved, rel=1e-9, abs=1e-19)
     np.testing.assert_allclose(problem.dissipation(TIMES), process.dissipation(TIMES), rtol=1e-9, atol=1e-12)
+    late, limit = TIMES[2:], problem.speed_limit(TIMES[2:])
+    np.testing.assert_array_equal(limit.time, late)
+    np.testing.assert_allclose(limit.speed_limit, process.w2_squared(late) / process.dissipation(late), rtol=1e-9)
+    np.testing.assert_allclose(limit.dissipation, process.dissipation(late), rtol=1e-9)
+
+
+@pytest.mark.parametrize("rate", [None, 0.2])
+def test_drift_is_minus_the_slope_of_the_potential(rate):
+    """Eq. (74): −η∇(½Σ(θᵀx − y)² + ½(λd/β)|θ|²), by central differences, which are exact for squares."""
+    problem = draw(3, 7, learning_rate=rate)
+    thetas = np.random.default_rng(4).standard_normal((2, 3))
+
+    def potential(theta: np.ndarray) -> float:
+        errors = [theta @ x - y for x, y in zip(problem.inputs.T, problem.targets, strict=True)]
+        decay = problem.weight_decay * 3 / problem.inverse_temperature
+        return 0.5 * sum(error**2 for error in errors) + 0.5 * decay * sum(theta**2)
+
+    eta = 1 / 7 if rate is None else rate
+    for theta, drift in zip(thetas, problem.drift(thetas), strict=True):
+        slopes = [(potential(theta + e) - potential(theta - e)) / 2 for e in np.eye(3)]
+        assert drift == pytest.approx(-eta * np.array(slopes), rel=1e-12)
 
 
 def test_simulation_follows_the_law():
@@ -117,7 +141,7 @@ def test_averages_over_the_teacher():
 
 
 def test_average_over_the_teacher_is_a_trace():
-    """α/d Tr of the matrices in Eq. (77) and in the line before Eq. (78), on drawn data."""
+    """Eq. (79): α/d Tr of the matrices in Eq. (77) and in the line before Eq. (78), on drawn data."""
     template = draw(5, 4)
     averaged = LinearRegression.averaged(
         inputs=template.inputs, teacher_variance=2.0, weight_decay=0.7, inverse_temperature=3.0
@@ -134,7 +158,10 @@ def test_average_over_the_teacher_is_a_trace():
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0, 2.0])
 def test_high_dimension_is_approached_like_one_over_d(ratio):
-    """Means over drawn data approach the limit as 1/d at t = 3 and T = ∞: fitted exponents −1 ± 0.2."""
+    """Means over drawn data approach the limit as 1/d at t = 3 and T = ∞: fitted exponents −1 ± 0.2.
+
+    It also proves Eqs. (77), (79).
+    """
     point = {"weight_decay": 1.0, "inverse_temperature": 4.0, "teacher_variance": 1.0}
     rng = np.random.default_rng(3)
     times = np.array([3.0, np.inf])
@@ -170,13 +197,13 @@ def test_no_time_beats_the_limit(shape, decay, beta, rate, seed):
 
 
 def test_learning_rate_is_a_unit_of_time():
-    """Twice the rate, half the time: laws agree at equal ηt, and T_SL halves."""
+    """Eq. (78): twice the rate, half the time: laws agree at equal ηt, and T_SL halves."""
     slow, fast = draw(3, 7, learning_rate=0.1), draw(3, 7, learning_rate=0.2)
     assert slow.speed_limit(TIMES).speed_limit == pytest.approx(2 * fast.speed_limit(TIMES / 2).speed_limit, rel=1e-12)
 
 
 def test_weak_decay_moves_only_where_there_are_data():
-    """At β = 1e12 directions without data stay, and rounding in XXᵀ moves none: 𝒲₂ → n of d shares."""
+    """Eq. (78): at β = 1e12 directions without data stay, and rounding in XXᵀ moves none: 𝒲₂ → n of d shares."""
     problem = draw(40, 10, targets=np.zeros(10), weight_decay=1.0, inverse_temperature=1e12)
     # Directions with data narrow from 1/(λd) to nothing but 1e-6 of their width.
     assert problem.w2_squared(np.array([np.inf])) == pytest.approx(10 / 40, rel=1e-5)

@@ -42,7 +42,7 @@ def test_law_solves_the_moment_equations(rates):
 
 
 def test_flat_potential_drifts_and_diffuses():
-    """With H = 0 the mean moves at b and the covariance grows by 2t/β, exactly."""
+    """Eq. (1): with H = 0 the mean moves at b and the covariance grows by 2t/β, exactly."""
     ou = OrnsteinUhlenbeck(
         stiffness=np.zeros((2, 2)),
         force=np.array([0.5, -1.0]),
@@ -56,7 +56,7 @@ def test_flat_potential_drifts_and_diffuses():
 
 
 def test_speed_limit_holds_and_splits():
-    """T_SL ≤ T at every time, with both factors at least 1, and their product T/T_SL."""
+    """Eqs. (7), (26): T_SL ≤ T at every time, with both factors at least 1, and their product T/T_SL."""
     limit = process([3.0, 1.0, 0.2]).speed_limit(TIMES)
     assert limit.certified
     assert np.all(limit.geometric >= 1)
@@ -67,16 +67,20 @@ def test_speed_limit_holds_and_splits():
 
 
 def test_methods_have_what_the_limit_has():
-    """Distance, dissipation and length alone are those of the speed limit; the dissipation comes by two routes."""
+    """Distance, dissipation and length alone are those of the speed limit; the dissipation comes by two routes.
+
+    It also proves Eqs. (7), (26).
+    """
     ou = process([3.0, 1.0, 0.2])
     limit = ou.speed_limit(TIMES)
+    np.testing.assert_array_equal(limit.time, TIMES)
     np.testing.assert_array_equal(ou.w2_squared(TIMES), limit.w2_squared)
     np.testing.assert_array_equal(ou.arc_length(TIMES), limit.arc_length)
     np.testing.assert_allclose(ou.dissipation(TIMES), limit.dissipation, rtol=1e-9)
 
 
 def test_shifted_equilibrium_reaches_two_over_stiffness():
-    """A Gibbs law moved aside in an isotropic well: T_SL(t) = (2/κ)tanh(κt/2), hence 2/κ at T = ∞."""
+    """Eqs. (7), (26): a Gibbs law moved aside in an isotropic well: T_SL(t) = (2/κ)tanh(κt/2), hence 2/κ at T = ∞."""
     stiffness = 1.7
     ou = OrnsteinUhlenbeck(
         stiffness=stiffness * np.eye(2),
@@ -90,7 +94,7 @@ def test_shifted_equilibrium_reaches_two_over_stiffness():
 
 
 def test_dissipation_from_a_point_is_infinite():
-    """With noise, a start without width has entropy −∞."""
+    """Eqs. (39), (44), (46): with noise, a start without width has entropy −∞."""
     ou = OrnsteinUhlenbeck(
         stiffness=np.eye(1),
         force=np.zeros(1),

@@ -20,7 +20,10 @@ def of_exponent(a: float, alpha: float, modes: int, **scales: float) -> PowerLaw
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 1.7, 3.0])
 @pytest.mark.parametrize("a", EXPONENTS)
 def test_incomplete_gammas_are_the_sums(a, alpha):
-    """Eqs. (57), (61), (68), (70): W, ΔL and l of 2,000 modes to 1e-9, t from 1e-6/Λ to past λ_n⁻¹, in every regime."""
+    """Eqs. (57), (61), (68), (70): W, ΔL and l of 2,000 modes to 1e-9, t from 1e-6/Λ to past λ_n⁻¹, in every regime.
+
+    It also proves Eqs. (13), (58), (59), (62), (66), (67), (69).
+    """
     law = of_exponent(a, alpha, 2000, scale=2.0, residual_scale=3.0)
     times = np.geomspace(1e-6, 6.0 * law.last_time, 7)
     exact, finite = law.speed_limit(times), law.finite(times)
@@ -30,7 +33,7 @@ def test_incomplete_gammas_are_the_sums(a, alpha):
 
 @pytest.mark.parametrize("modes", [1, 2, 128, 129, 130])
 def test_few_modes_too(modes):
-    """The same for as few modes as are summed one by one, and just more."""
+    """Eqs. (57), (61), (66), (68): the same for as few modes as are summed one by one, and just more."""
     law = PowerLaw(1.0, 0.5, modes)
     times = np.geomspace(0.1, 3.0 * law.last_time, 4)
     exact, finite = law.speed_limit(times), law.finite(times)
@@ -39,7 +42,10 @@ def test_few_modes_too(modes):
 
 
 def test_numbers_at_the_end_of_training():
-    """α = 1, δ = ½, n = 2·10⁵: T/T_SL at t = 1e-3 … 1 λ_n⁻¹ against 1.2803 in between: the cutoff is of order one."""
+    """α = 1, δ = ½, n = 2·10⁵: T/T_SL at t = 1e-3 … 1 λ_n⁻¹ against 1.2803 in between: the cutoff is of order one.
+
+    It also proves Eqs. (13), (14).
+    """
     law = PowerLaw(1.0, 0.5, 200_000)
     times = law.last_time * np.array([1e-3, 1e-2, 1e-1, 1.0])
     expected = [1.2625, 1.3028, 1.4039, 2.1851]
@@ -49,7 +55,7 @@ def test_numbers_at_the_end_of_training():
 
 
 def test_spectrum_is_a_power_law():
-    """λ_k = Λk^{−α} and Δ_k² = Δ²k^{−δ}, with a = (1 − δ)/α and the last mode's time λ_n⁻¹."""
+    """Eqs. (13), (66): λ_k = Λk^{−α} and Δ_k² = Δ²k^{−δ}, with a = (1 − δ)/α and the last mode's time λ_n⁻¹."""
     law = PowerLaw(2.0, 0.5, 4, scale=3.0, residual_scale=5.0)
     np.testing.assert_allclose(law.eigenvalues, [3.0, 3 / 4, 3 / 9, 3 / 16], rtol=1e-15)
     np.testing.assert_allclose(law.residual**2, 25 / np.sqrt([1, 2, 3, 4]), rtol=1e-15)
@@ -81,7 +87,10 @@ def test_regimes(alpha, delta, regime):
     ("alpha", "delta"), [(1.0, 0.5), (1.5, 0.25), (2.0, 0.4), (1.0, 1.0), (2.0, 1.0), (1.0, 1.5), (2.0, 2.2)]
 )
 def test_exponents_and_prefactors_between_first_and_last_mode(alpha, delta):
-    """Eqs. (14), (15): 10²⁵ modes tend to the leading terms; what is left falls as (Λt)^{−1−a} and (Λt)^{−|a|}."""
+    """Eqs. (14), (15): 10²⁵ modes tend to the leading terms; what is left falls as (Λt)^{−1−a} and (Λt)^{−|a|}.
+
+    It also proves Eqs. (60), (63), (69), (73).
+    """
     law = PowerLaw(alpha, delta, 10**25, scale=2.0, residual_scale=3.0)
     a = law.exponent
     times = np.array([1e3, 1e4, 1e5])
@@ -97,7 +106,10 @@ def test_exponents_and_prefactors_between_first_and_last_mode(alpha, delta):
 
 @pytest.mark.parametrize("a", [-0.6, -0.2, 0.0, 0.3, 0.6])
 def test_arc_length_exponent_and_prefactor(a):
-    """The length of 10²⁵ modes' path tends to its leading term, Eqs. (16), (73), as (Λt)^{−(1+a)/2}."""
+    """The length of 10²⁵ modes' path tends to its leading term, Eqs. (16), (73), as (Λt)^{−(1+a)/2}.
+
+    It also proves Eqs. (14), (15), (60), (63), (69).
+    """
     law = of_exponent(a, 1.0, 10**25)
     times = np.array([1e3, 1e4, 1e5])
     error = np.abs(law.finite(times).arc_length / law.asymptotic(times).arc_length - 1)
@@ -109,6 +121,8 @@ def test_leading_terms_state_their_error(a):
     """The tolerance is the largest relative error against the sums over all modes; beyond 20 % nothing is certified.
 
     Near a = 0 and ±1, where leading terms come in pairs that nearly cancel, no time is within it.
+
+    It also proves Eqs. (14), (15), (60), (63), (69), (73).
     """
     law = of_exponent(a, 1.0, 20_000, scale=2.0, residual_scale=3.0)
     times = np.geomspace(1e-2, 10.0 * law.last_time, 13)
@@ -125,7 +139,10 @@ def test_leading_terms_state_their_error(a):
 
 
 def test_late_leading_terms_say_that_they_are_outside():
-    """At ten times the last mode's own time they give T_SL = 7810 where it is 683; at 1/Λ they are none either."""
+    """At ten times the last mode's own time they give T_SL = 7810 where it is 683; at 1/Λ they are none either.
+
+    It also proves Eqs. (14), (15), (60), (63), (69), (73).
+    """
     law = PowerLaw(1.0, 0.5, 1000)
     late = law.asymptotic(np.array([10 * law.last_time])).final
     assert late.speed_limit == pytest.approx(7810, rel=1e-3)
@@ -136,7 +153,10 @@ def test_late_leading_terms_say_that_they_are_outside():
 
 @pytest.mark.parametrize("a", [-2.0, -1.3])
 def test_saturated_distance(a):
-    """For a < −1 distance and dissipation are those of the first modes: zeta functions, up to (Λt)^{1+a}, (Λt)^a."""
+    """For a < −1 distance and dissipation are those of the first modes: zeta functions, up to (Λt)^{1+a}, (Λt)^a.
+
+    It also proves Eqs. (14), (15), (60), (63), (69), (73).
+    """
     law = of_exponent(a, 1.0, 10**25, scale=2.0, residual_scale=3.0)
     times = np.array([1e3, 1e4])
     leading, exact = law.asymptotic(times), law.finite(times)
@@ -147,7 +167,10 @@ def test_saturated_distance(a):
 
 
 def test_borders_have_logarithms():
-    """The distance at a = −1, and at a = 1 the dissipation too, have logarithms, with their constants."""
+    """The distance at a = −1, and at a = 1 the dissipation too, have logarithms, with their constants.
+
+    It also proves Eqs. (14), (15), (60), (63), (69), (73).
+    """
     saturated = of_exponent(-1.0, 1.5, 10**9, scale=2.0)
     times = np.array([30.0, 300.0])
     np.testing.assert_allclose(saturated.asymptotic(times).w2_squared, saturated.finite(times).w2_squared, rtol=1e-8)
@@ -159,7 +182,10 @@ def test_borders_have_logarithms():
 
 
 def test_unlearned_tail_moves_straight():
-    """For a > 1 all three factors tend to 1, as n^{−α(a−1)}: the last modes are most of the loss and hardly learned."""
+    """For a > 1 all three factors tend to 1, as n^{−α(a−1)}: the last modes are most of the loss and hardly learned.
+
+    It also proves Eqs. (14), (15), (60), (63), (69), (73).
+    """
     errors = []
     for modes in (10**6, 10**8, 10**10):
         law = of_exponent(1.6, 1.0, modes)
@@ -172,7 +198,10 @@ def test_unlearned_tail_moves_straight():
 
 
 def test_closed_forms_of_the_factors():
-    """T/T_SL = (1+a)/(4(1−2^{−a})) in the optimal regime, 1/ln 2 for geometric at a = 0, and their limits."""
+    """T/T_SL = (1+a)/(4(1−2^{−a})) in the optimal regime, 1/ln 2 for geometric at a = 0, and their limits.
+
+    It also proves Eqs. (14), (15), (16), (73).
+    """
     a = np.array([0.01, 0.3, 0.5, 0.99])
     np.testing.assert_allclose(asymptotic_inefficiency(a), (1 + a) / (4 * (1 - 2**-a)), rtol=1e-13)
     np.testing.assert_allclose(asymptotic_geometric(a), a / ((1 + a) * (1 - 2**-a)), rtol=1e-13)
@@ -185,7 +214,10 @@ def test_closed_forms_of_the_factors():
 
 @pytest.mark.parametrize("a", [0.3, 0.5, 0.7])
 def test_factors_are_those_of_the_leading_terms(a):
-    """In the optimal regime the leading terms' geometric, pace and T/T_SL do not depend on time, scales or modes."""
+    """In the optimal regime the leading terms' geometric, pace and T/T_SL do not depend on time, scales or modes.
+
+    It also proves Eqs. (14), (15), (16), (60), (63), (69), (73).
+    """
     leading = of_exponent(a, 1.4, 1000, scale=7.0, residual_scale=0.1).asymptotic(np.array([1.0, 50.0]))
     np.testing.assert_allclose(leading.geometric, asymptotic_geometric(a), rtol=1e-12)
     np.testing.assert_allclose(leading.pace, asymptotic_pace(a), rtol=1e-12)
@@ -200,13 +232,19 @@ def test_factors_are_those_of_the_leading_terms(a):
     ],
 )
 def test_inefficiency_outside_the_optimal_regime(alpha, delta, form):
-    """Λ = 2: [ln 2Λt + (1+α)γ_E]/(4 ln 2) at a = 0 and αζ(δ)(Λt)^{−a}/(2Γ(−1−a)(2^{1+a}−2)) for a = −½."""
+    """Λ = 2: [ln 2Λt + (1+α)γ_E]/(4 ln 2) at a = 0 and αζ(δ)(Λt)^{−a}/(2Γ(−1−a)(2^{1+a}−2)) for a = −½.
+
+    It also proves Eqs. (14), (15), (60), (63), (69), (73).
+    """
     times = np.array([10.0, 1e4])
     assert PowerLaw(alpha, delta, 10, scale=2.0).asymptotic(times).inefficiency == pytest.approx(form(times), rel=1e-12)
 
 
 def test_distance_and_length_are_continuous_across_the_threshold():
-    """The leading terms of W and l pass through a = 0 smoothly; so does all of the finite form."""
+    """The leading terms of W and l pass through a = 0 smoothly; so does all of the finite form.
+
+    It also proves Eqs. (14), (15), (60), (63), (69), (73).
+    """
     times = np.array([10.0, 1e3])
     below, at, above = (of_exponent(a, 1.3, 10**6).asymptotic(times) for a in (-1e-9, 0.0, 1e-9))
     for name in ("w2_squared", "arc_length"):
@@ -255,7 +293,10 @@ def test_sharp_cut_is_the_integral_over_learned_modes():
 
 
 def test_phase_diagram_is_the_laws_one_by_one():
-    """Rows are spectrum exponents, columns residual exponents; each cell is its law's exact and asymptotic T/T_SL."""
+    """Rows are spectrum exponents, columns residual exponents; each cell is its law's exact and asymptotic T/T_SL.
+
+    It also proves Eqs. (14), (15).
+    """
     alphas, deltas = np.array([1.0, 1.5]), np.array([0.5, 1.0, 1.5])
     diagram = phase_diagram(alphas, deltas, 3000, lambda law: 0.01 * law.last_time)
     for i, alpha in enumerate(alphas):

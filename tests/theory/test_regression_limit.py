@@ -77,7 +77,10 @@ def equation_79(weight_decay, inverse_temperature, aspect_ratio, teacher_varianc
     ],
 )
 def test_every_digit_of_equation_79(beta, ratio):
-    """𝒲₂ and dissipation at T = ∞ to 1e-10, from corner to corner, where Eq. (79) itself loses all digits."""
+    """𝒲₂ and dissipation at T = ∞ to 1e-10, from corner to corner, where Eq. (79) itself loses all digits.
+
+    It also proves Eqs. (76), (77), (78).
+    """
     point = {"weight_decay": 1.3, "inverse_temperature": beta, "aspect_ratio": ratio, "teacher_variance": 0.7}
     moved, spent = equation_79(**point)
     system = RegressionLimit(**point)
@@ -114,7 +117,10 @@ def finite_time(weight_decay, inverse_temperature, aspect_ratio, teacher_varianc
 @pytest.mark.parametrize("time", [0.1, 1.0, 30.0])
 @pytest.mark.parametrize("ratio", [0.01, 0.5, 3.0])
 def test_every_time(ratio, time):
-    """𝒲₂(t) and F(0) − F(t), averaged over the law by plain quadrature in s: another route to each term."""
+    """𝒲₂(t) and F(0) − F(t), averaged over the law by plain quadrature in s: another route to each term.
+
+    It also proves Eqs. (76), (77), (78), (79).
+    """
     point = {"weight_decay": 1.3, "inverse_temperature": 20.0, "aspect_ratio": ratio, "teacher_variance": 0.7}
     moved, spent = finite_time(**point, time=time)
     # Plain quadrature meets square roots at the edges; 1e-8 is what it holds.
@@ -141,7 +147,10 @@ def test_short_times_are_never_wasted(point):
 
 
 def test_long_times_join_the_end():
-    """Late times along the fine rule for exponentials meets T = ∞ by the coarse one to 1e-10."""
+    """Late times along the fine rule for exponentials meets T = ∞ by the coarse one to 1e-10.
+
+    It also proves Eqs. (76), (77), (78), (79).
+    """
     points = np.meshgrid([1e-6, 1.0, 1e12], [1e-4, 0.5, 1.0, 1e4], indexing="ij")
     grid = RegressionLimit(**{**PAPER, "inverse_temperature": points[0], "aspect_ratio": points[1]})
     for quantity in QUANTITIES:
@@ -166,7 +175,7 @@ def test_fine_rule_is_fine_enough():
 
 
 def test_at_time_zero_nothing_has_happened():
-    """𝒲₂ = dissipation = T_SL = 0 at t = 0."""
+    """Eqs. (76), (77), (78), (79): 𝒲₂ = dissipation = T_SL = 0 at t = 0."""
     for quantity in QUANTITIES:
         assert quantity(RegressionLimit(**PAPER), 0.0) == 0.0
 
@@ -190,6 +199,8 @@ def test_high_temperature():
     for beta in (1e-5, 1e-6):
         system = RegressionLimit(weight_decay=0.5, inverse_temperature=beta, aspect_ratio=ratios, teacher_variance=2.0)
         errors.append(system.limit_high_temperature() / system.speed_limit().speed_limit - 1)
+    # λ = ½ and α = 2 by hand: (1 + 4)/(1 + 2) of 2β/γ.
+    np.testing.assert_allclose(system.limit_high_temperature(), 2e-6 / ratios * 5 / 3, rtol=1e-13)
     # At γ = 0.01 the pull, βs/(γλ), is 200 β.
     assert np.abs(errors[1]).max() < 1e-3
     np.testing.assert_allclose(errors[0] / errors[1], 10.0, rtol=0.02)
@@ -210,7 +221,7 @@ def test_wide():
     """Eqs. (11), (82), d → ∞: the leading term in 1/γ, with a relative error that falls like 1/γ."""
     errors = []
     for ratio in (1e3, 1e4):
-        system = RegressionLimit(weight_decay=0.5, inverse_temperature=3.0, aspect_ratio=ratio, teacher_variance=2.0)
+        system = RegressionLimit(weight_decay=0.5, inverse_temperature=3.0, aspect_ratio=ratio, teacher_variance=3.0)
         errors.append(system.limit_wide() / system.speed_limit().speed_limit - 1)
     assert abs(errors[1]) < 1e-3
     assert errors[0] / errors[1] == pytest.approx(10.0, rel=0.05)
@@ -224,7 +235,10 @@ def test_the_limits_commute():
 
 
 def test_parameters_broadcast():
-    """A table of parameters is its entries, across the blocks it is worked in, and numbers give a number."""
+    """A table of parameters is its entries, across the blocks it is worked in, and numbers give a number.
+
+    It also proves Eqs. (8), (9), (10), (11), (76), (77), (78), (79), (80), (81), (82), (83).
+    """
     betas, ratios = np.geomspace(1e-3, 1e3, 150), np.array([[0.1], [1.0], [7.0]])
     for time in (np.inf, 2.0):
         many = RegressionLimit(**{**PAPER, "inverse_temperature": betas, "aspect_ratio": ratios})

@@ -35,13 +35,16 @@ def laws() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_full_covariances(laws):
-    """The Procrustes form is the textbook form with matrix roots, in 60-digit arithmetic."""
+    """Eqs. (25), (78): the Procrustes form is the textbook form with matrix roots, in 60-digit arithmetic."""
     assert gaussian.w2_squared(*laws) == pytest.approx(exact(*laws), rel=1e-13)
 
 
 @pytest.mark.parametrize("relative", [1e-3, 1e-6, 1e-9])
 def test_nearly_equal_laws_keep_their_digits(laws, relative):
-    """A relative difference δ costs about 10⁻¹⁶/δ of relative accuracy; the trace form would lose 10⁻¹⁶/δ²."""
+    """A relative difference δ costs about 10⁻¹⁶/δ of relative accuracy; the trace form would lose 10⁻¹⁶/δ².
+
+    It also proves Eqs. (25), (78).
+    """
     mean, start, _, other = laws
     end = start + relative * other
     distance = gaussian.w2_squared(mean, start, mean, end)
@@ -55,7 +58,7 @@ def test_equal_laws_are_at_distance_zero(laws):
 
 
 def test_singular_covariances():
-    """Laws on different planes, where a root of the product is not defined, against 60 digits."""
+    """Eqs. (25), (78): laws on different planes, where a root of the product is not defined, against 60 digits."""
     rng = np.random.default_rng(RNG_SEED)
     mean = np.zeros(5)
     start, end = covariance(rng, 5, rank=2), covariance(rng, 5, rank=3)
@@ -83,7 +86,10 @@ def test_factors_keep_the_nuclear_norm_form():
 
 
 def test_diagonal_is_full():
-    """Diagonal covariances, a zero among them, give what the full form gives, for a whole batch at once."""
+    """Diagonal covariances, a zero among them, give what the full form gives, for a whole batch at once.
+
+    It also proves Eqs. (25), (78).
+    """
     rng = np.random.default_rng(RNG_SEED)
     mean_start, mean_end = rng.standard_normal((2, 3, 4))
     start, end = rng.exponential(size=(2, 3, 4))
@@ -97,7 +103,7 @@ def test_diagonal_is_full():
 
 
 def test_quantile_functions_in_one_dimension():
-    """∫(Q₀ − Q₁)² du by the midpoint rule over a million levels."""
+    """Eqs. (25), (78): ∫(Q₀ − Q₁)² du by the midpoint rule over a million levels."""
     levels = (np.arange(1_000_000) + 0.5) / 1_000_000
     expected = np.mean((norm.ppf(levels, 0.3, 0.7) - norm.ppf(levels, -1.0, 2.0)) ** 2)
     distance = gaussian.w2_squared(np.array([0.3]), np.array([[0.49]]), np.array([-1.0]), np.array([[4.0]]))
@@ -117,7 +123,7 @@ def test_best_pairing_of_samples():
 
 
 def test_displacement_is_a_geodesic(laws):
-    """Along the shortest path the distance grows in proportion to s, so 𝒲₂ (a square) as (s − s′)²."""
+    """Eq. (25): along the shortest path the distance grows in proportion to s, so 𝒲₂ (a square) as (s − s′)²."""
     total = gaussian.w2_squared(*laws)
     for first, second in ((0.0, 1.0), (0.0, 0.3), (0.3, 0.7)):
         pieces = *gaussian.displacement(*laws, first), *gaussian.displacement(*laws, second)
@@ -125,7 +131,7 @@ def test_displacement_is_a_geodesic(laws):
 
 
 def test_displacement_joins_singular_laws():
-    """From a delta to a line: the width grows linearly."""
+    """Eq. (25): from a delta to a line: the width grows linearly."""
     mean, line = np.zeros(2), np.array([[4.0, 4.0], [4.0, 4.0]])
     law = gaussian.displacement(mean, np.zeros((2, 2)), mean + 1.0, line, 0.5)
     assert law[0] == pytest.approx([0.5, 0.5])

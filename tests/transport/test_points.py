@@ -22,7 +22,7 @@ def cheapest_plan(start, end, start_weights, end_weights) -> float:
 
 @given(st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=8))
 def test_samples_are_matched_in_the_best_order(pairs):
-    """Equal weights: the optimal assignment over all orders, by brute force."""
+    """Eq. (25): equal weights: the optimal assignment over all orders, by brute force."""
     start, end = np.array(pairs).T
     table = (start[:, None] - end[None]) ** 2
     best = table[linear_sum_assignment(table)].mean()
@@ -30,7 +30,7 @@ def test_samples_are_matched_in_the_best_order(pairs):
 
 
 def test_weights_and_sizes_may_differ():
-    """Unequal numbers and weights, a zero among them: the linear program over all plans."""
+    """Eq. (25): unequal numbers and weights, a zero among them: the linear program over all plans."""
     rng = np.random.default_rng(5)
     start, end = rng.standard_normal(7), 2 + 0.5 * rng.standard_normal(4)
     start_weights, end_weights = rng.exponential(size=7), rng.exponential(size=4)
@@ -43,7 +43,7 @@ def test_weights_and_sizes_may_differ():
 
 
 def test_uniform_laws():
-    """From a uniform law on (0, 1) to one on (2, 5): Q₁ − Q₀ = 2 + 2u, so 𝒲₂ = 28/3."""
+    """Eq. (25): from a uniform law on (0, 1) to one on (2, 5): Q₁ − Q₀ = 2 + 2u, so 𝒲₂ = 28/3."""
     edges = np.arange(11) / 2.0
     start = (edges[:-1] < 1.0).astype(float)
     end = (edges[:-1] >= 2.0).astype(float)
@@ -51,7 +51,10 @@ def test_uniform_laws():
 
 
 def test_histograms_are_their_quantiles():
-    """Random masses on uneven cells, empty ones among them, against ∫(Q₀ − Q₁)² by brute force over the levels."""
+    """Random masses on uneven cells, empty ones among them, against ∫(Q₀ − Q₁)² by brute force over the levels.
+
+    It also proves Eq. (25).
+    """
     rng = np.random.default_rng(5)
     edges = np.cumsum(rng.exponential(size=9))
     start, end = rng.exponential(size=(2, 8))
@@ -72,7 +75,7 @@ GAUSSIAN = 1.3**2 + 0.4**2
 
 
 def test_smooth_densities_reach_sixth_order():
-    """Gaussians from their densities: sixth order at least, and twelve digits from 161 points."""
+    """Eq. (25): Gaussians from their densities: sixth order at least, and twelve digits from 161 points."""
     sizes = np.array([41, 61, 81])
     errors = [abs(points.w2_squared_densities(*gaussian_densities(size)) - GAUSSIAN) for size in sizes]
     order = -np.polyfit(np.log(sizes - 1.0), np.log(errors), 1)[0]
@@ -81,14 +84,17 @@ def test_smooth_densities_reach_sixth_order():
 
 
 def test_densities_resolve_small_moves():
-    """A shift of 1e-4, a thousandth of the spacing, comes out with its square to 1e-6."""
+    """Eq. (25): a shift of 1e-4, a thousandth of the spacing, comes out with its square to 1e-6."""
     x = np.linspace(-9.0, 9.0, 241)
     start, end = np.exp(-0.5 * x**2), np.exp(-0.5 * (x - 1e-4) ** 2)
     assert points.w2_squared_densities(x, start, end) == pytest.approx(1e-8, rel=1e-6, abs=0.0)
 
 
 def test_histograms_resolve_small_moves():
-    """A Gaussian moved by 1e-9, with tails down to e⁻⁵⁰: its square to 1e-3, which summation from one end loses."""
+    """A Gaussian moved by 1e-9, with tails down to e⁻⁵⁰: its square to 1e-3, which summation from one end loses.
+
+    It also proves Eq. (25).
+    """
     edges = np.linspace(-10.0, 10.0, 1001)
     masses = np.exp(-0.5 * (0.5 * (edges[1:] + edges[:-1])) ** 2)
     masses /= masses.sum()
@@ -99,7 +105,7 @@ def test_histograms_resolve_small_moves():
 
 
 def test_histograms_of_smooth_laws_converge_quadratically():
-    """Cell masses of the same Gaussians: order 2 in the cell width."""
+    """Eq. (25): cell masses of the same Gaussians: order 2 in the cell width."""
     errors = []
     for size in (60, 120, 240):
         edges = np.linspace(-9.0, 9.0, size + 1)

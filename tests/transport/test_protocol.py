@@ -23,7 +23,10 @@ def protocol() -> OptimalProtocol:
 
 
 def test_its_langevin_moments_arrive(protocol):
-    """The moments dm = (b − Hm)dt, dC = (2/β − HC − CH)dt under its potential end in the law asked for."""
+    """The moments dm = (b − Hm)dt, dC = (2/β − HC − CH)dt under its potential end in the law asked for.
+
+    It also proves Eqs. (22), (26), (36).
+    """
 
     def rates(time: float, state: np.ndarray) -> np.ndarray:
         mean, covariance = state[:3], state[3:].reshape(3, 3)
@@ -38,7 +41,7 @@ def test_its_langevin_moments_arrive(protocol):
 
 
 def test_it_saturates_the_speed_limit(protocol):
-    """Eq. (26) with equality: ⟨|v|²⟩ by Eq. (36) is 𝒲₂/T² at every time, so that T β⁻¹R = 𝒲₂."""
+    """Eqs. (22), (26) with equality: ⟨|v|²⟩ by Eq. (36) is 𝒲₂/T² at every time, so that T β⁻¹R = 𝒲₂."""
     total = gaussian.w2_squared(
         protocol.mean_start, protocol.covariance_start, protocol.mean_end, protocol.covariance_end
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import quad
 
 from speedlimits.dissipation.bounds import maximum_entropy
 from speedlimits.dissipation.equilibrium import annealed_importance, thermodynamic_integration
@@ -136,7 +137,10 @@ def test_equilibrium_variance_at_a_coarse_step(scheme, variance):
 
 
 def test_isotropic_quadratic_at_infinite_time():
-    """V = |θ|² − a·θ, curvature 2, only shifts the start: T_SL(∞) = 2/2 from measured numbers within 4 errors."""
+    """V = |θ|² − a·θ, curvature 2, only shifts the start: T_SL(∞) = 2/2 from measured numbers within 4 errors.
+
+    It also proves Eq. (18).
+    """
     pull = torch.tensor([1.5, -2.0, 0.5], dtype=torch.float64)
     dynamics = langevin.Langevin(
         loss=lambda theta: -pull @ theta, inverse_temperature=BETA, time_step=0.01, scheme="leimkuhler-matthews"
@@ -170,6 +174,34 @@ def test_double_well_follows_fokker_planck(time):
         assert abs(values.mean() - solution.probabilities[0] @ density) < 4 * values.std() / 20_000**0.5
 
 
+def flat(theta: torch.Tensor) -> torch.Tensor:
+    return 0.0 * theta.sum()
+
+
+def test_potential_is_the_loss_and_the_prior():
+    """Eq. (2) with its weights: V = κ|θ|² + λL of each member."""
+    dynamics = langevin.Langevin(loss=flat, inverse_temperature=2.0, time_step=0.1, prior_precision=0.3, strength=0.7)
+    thetas = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
+    potentials = dynamics.potentials(thetas, torch.tensor([4.0, 0.2], dtype=torch.float64))
+    expected = [0.3 * 5.0 + 0.7 * 4.0, 0.3 * 9.25 + 0.7 * 0.2]
+    np.testing.assert_allclose(potentials.numpy(), expected, rtol=1e-15)
+
+
+def test_start_is_the_gibbs_law_of_the_prior():
+    """Eq. (18): e^{−βκ|θ|²} has the variance 1/(2βκ) in each weight, as quadrature finds it and as it is drawn."""
+    dynamics = langevin.Langevin(loss=flat, inverse_temperature=3.0, time_step=0.1, prior_precision=0.4)
+    mass, second = (quad(lambda x, n=n: x**n * np.exp(-3.0 * 0.4 * x * x), -9, 9)[0] for n in (0, 2))
+    assert dynamics.start_variance == pytest.approx(second / mass, rel=1e-10)
+    draws = langevin.prior(dynamics, 40_000, 5, seed=3).numpy()
+    # 200,000 draws know a variance to a third of a per cent.
+    assert draws.var() * mass / second == pytest.approx(1.0, abs=0.008)
+    # The draws of one seed are those of a unit Gaussian, times the width.
+    unit = langevin.prior(
+        langevin.Langevin(loss=flat, inverse_temperature=0.5, time_step=0.1), 40_000, 5, seed=3
+    ).numpy()
+    np.testing.assert_allclose(draws, unit * np.sqrt(second / mass), rtol=1e-12)
+
+
 @pytest.mark.parametrize("scheme", ["euler-maruyama", "metropolis"])
 def test_fluctuation_theorem_at_any_step(scheme):
     """⟨e^{−ΔS}⟩ = 1 on coarse paths in the double well, from the path ratio that the integrator adds up."""
@@ -183,7 +215,7 @@ def test_fluctuation_theorem_at_any_step(scheme):
 
 
 def test_path_ratio_is_that_of_the_path_measure():
-    """The sum kept by the integrator, against `log_path_ratio` on the whole path."""
+    """Eq. (37): the sum kept by the integrator, against `log_path_ratio` on the whole path."""
     loss, process = linear_loss(3)
     dynamics = langevin.Langevin(loss=loss, inverse_temperature=BETA, time_step=0.1)
     start = langevin.init(dynamics, langevin.prior(dynamics, 5, 3, seed=0), seed=1)

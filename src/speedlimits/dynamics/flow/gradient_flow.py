@@ -197,7 +197,9 @@ def integrate(
 def gradient_flow(
     loss: Loss, theta0: Flat, times: ArrayLike, *, rtol: float = 1e-4, method: str = "rkc2"
 ) -> Trajectory:
-    r"""Follow the gradient flow, Eq. (49), and measure its path.
+    r"""Follow the gradient flow of a loss and measure its path.
+
+    For the squared error it is Eq. (49).
 
     Args:
         loss: L(θ), a differentiable function of a flat weight vector, as `FlatLoss`.
