@@ -28,7 +28,7 @@ def main() -> None:
             loss.backward()
             optimizer.step()
 
-    print("from the start: ", recorder.speed_limit())
+    print(recorder.verdict())
 
     # Any kept snapshot can be the start instead, here the one nearest to a quarter of the time.
     trajectory = recorder.trajectory()

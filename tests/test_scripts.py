@@ -36,3 +36,11 @@ def test_every_figure_of_the_documentation_is_listed(lists):
     for script in lists.figures():
         assert script.run
         assert (ROOT / script.draws.split(",")[0].split(" ")[0]).exists()
+
+
+def test_tables_of_trust_are_those_of_the_results(monkeypatch):
+    """No number in the tables of docs/trust.md is typed by hand."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    table = importlib.import_module("make_trust_table")
+    page = table.PAGE.read_text(encoding="utf-8")
+    assert table.written(page) == page

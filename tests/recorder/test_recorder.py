@@ -2,10 +2,12 @@
 
 import copy
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch import nn
 
 from speedlimits.dynamics.descent import gradient_descent
@@ -14,6 +16,7 @@ from speedlimits.errors import DivergenceError
 from speedlimits.models.fcn import FCN
 from speedlimits.recorder import Recorder
 from speedlimits.recorder.meter import PathMeter
+from speedlimits.recorder.optimizers import momentum
 from speedlimits.recorder.stretches import BLOCK
 
 
@@ -269,15 +272,14 @@ def test_bad_records_are_named(calls, message):
 
 
 def test_bad_attachments_are_named():
-    """Different learning rates have no common time; a recorder is attached once; times come from the optimizer."""
-    model = network()
-    first, second, *_ = model.parameters()
-    two_rates = torch.optim.SGD([{"params": [first], "lr": 0.1}, {"params": [second], "lr": 0.2}])
-    with pytest.raises(ValueError, match=r"`time_step` must be given.*\[0\.1, 0\.2\]"):
-        Recorder().attach(two_rates)
-    recorder = Recorder().attach(two_rates, time_step=0.1)
+    """A rate of None has no time; a recorder is attached once; times come from the optimizer."""
+    optimizer = torch.optim.SGD(network().parameters(), lr=0.1)
+    recorder = Recorder().attach(optimizer, time_step=0.1)
     with pytest.raises(ValueError, match="`attach` must come first and once"):
-        recorder.attach(two_rates, time_step=0.1)
+        recorder.attach(optimizer, time_step=0.1)
+    optimizer.param_groups[0]["lr"] = None
+    with pytest.raises(ValueError, match="`time_step` must be given where a parameter group has no learning rate"):
+        Recorder().attach(optimizer)
     with pytest.raises(ValueError, match="must be left out"):
         recorder.record(loss=1.0, time=0.0)
     with pytest.raises(ValueError, match="needs at least one record"):
@@ -327,3 +329,129 @@ def test_no_float64_copy_of_the_weights():
     assert {tensor.dtype for tensor in kept} == {torch.bfloat16}
     assert sum(tensor.numel() for tensor in kept) == 2 * 701_000
     assert meter._stretches._numbers.numel() == BLOCK
+
+
+def test_groups_share_the_clock_of_the_largest_rate():
+    """With one clock for all groups the limit holds, also where a scheduler drives their rates apart."""
+    model = network()
+    first, second, *rest = model.parameters()
+    optimizer = torch.optim.SGD([{"params": [first, *rest], "lr": 0.1}, {"params": [second], "lr": 0.02}])
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, [lambda _: 1.0, lambda k: 1.0 + k])
+    recorder = Recorder().attach(optimizer)
+    rates = []
+
+    def record(_, loss):
+        recorder.record(loss=loss)
+        rates.append(max(group["lr"] for group in optimizer.param_groups))
+        scheduler.step()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch wants the scheduler after the optimizer
+        train(model, optimizer, 12, record)
+    limit = recorder.speed_limit()
+    assert limit.certified
+    assert limit.time[-1] <= 12 * max(rates)
+    assert (limit.inefficiency[1:] >= 1).all()
+
+
+def test_records_before_any_gradient():
+    """A record before the first gradient exists, as closures and callbacks make them, leaves its |∇L|² unknown."""
+    model = network()
+    inputs, targets = data()
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=2)
+    recorder = Recorder().attach(optimizer)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (model(inputs) - targets).square().mean()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        recorder.record(loss=1.0)
+        optimizer.step(closure)
+    recorder.record(loss=0.5)
+    run = recorder.trajectory()
+    assert np.isnan(run.gradient_norms_squared[0])
+    assert len(run) == 4
+
+
+def test_sparse_and_complex_gradients():
+    """|∇L|² of a sparse gradient and of complex weights is that of their numbers."""
+    table = nn.Embedding(10, 3, sparse=True)
+    optimizer = torch.optim.SparseAdam(list(table.parameters()), lr=0.1)
+    recorder = Recorder().attach(optimizer)
+    for _ in range(3):
+        loss = table(torch.tensor([1, 1, 4])).square().sum()
+        recorder.record(loss=loss)
+        optimizer.zero_grad()
+        loss.backward()
+        dense = float(table.weight.grad.to_dense().double().square().sum())
+        optimizer.step()
+    assert recorder.trajectory().gradient_norms_squared[-1] == pytest.approx(dense, rel=1e-6)
+    weight = nn.Parameter(torch.tensor([1.0 + 2.0j, -1.0j]))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    recorder = Recorder().attach(optimizer)
+    for _ in range(2):
+        loss = weight.abs().square().sum()
+        recorder.record(loss=loss.detach())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    run = recorder.trajectory()
+    assert run.gradient_norms_squared[0] == pytest.approx(4 * 6.0, rel=1e-6)
+    assert run.w2_squared[-1] == pytest.approx((0.2**2) * 6.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("batch", [8, 32, None])
+def test_drift_behind_minibatch_noise(batch):
+    """Digits by SGD at one learning rate: the raw ratio grows with the noise, that of the drift does not."""
+    images, labels = load_digits(return_X_y=True)
+    inputs, targets = torch.tensor(images[:600] / 16.0 - 0.3, dtype=torch.float32), torch.tensor(labels[:600])
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 48), nn.Tanh(), nn.Linear(48, 10))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    recorder = Recorder().attach(optimizer)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(257):
+        chosen = slice(None) if batch is None else torch.randint(600, (batch,), generator=generator)
+        loss = nn.functional.cross_entropy(model(inputs[chosen]), targets[chosen])
+        if step % 32 == 0:
+            recorder.record(loss=loss)
+        optimizer.zero_grad()
+        loss.backward()
+        if step < 256:
+            optimizer.step()
+    raw, noise = recorder.speed_limit().final.inefficiency, recorder.noise()
+    assert noise.curve.inefficiency[0] == pytest.approx(raw, rel=1e-9)
+    full = 1.09
+    if batch is None:
+        assert raw == pytest.approx(full, abs=0.02)
+        assert recorder.verdict().startswith("T = ")
+    else:
+        assert raw > full + 10 / batch
+        assert noise.identifiable != "no"
+        assert abs(noise.inefficiency - full) < 3 * noise.standard_error
+        assert recorder.verdict().startswith("T/T_SL of the drift is ")
+    assert "The recorded loss went from " in recorder.verdict()
+
+
+def test_momentum_is_read_from_the_optimizer():
+    """SGD's and Adam's memory is counted without being told; the caller may say otherwise."""
+    for optimizer, expected in (
+        (torch.optim.SGD(network().parameters(), lr=0.1, momentum=0.9, nesterov=True), (0.9, True)),
+        (torch.optim.SGD(network().parameters(), lr=0.1), (0.0, False)),
+        (torch.optim.AdamW(network().parameters(), betas=(0.8, 0.99)), (0.8, False)),
+        (torch.optim.RMSprop(network().parameters()), (0.0, False)),
+    ):
+        assert momentum(optimizer) == expected
+
+
+def test_noise_without_strides_says_why():
+    """Switched off, or before anything was recorded, there is nothing to say."""
+    with pytest.raises(ValueError, match="nothing was recorded"):
+        Recorder().noise()
+    recorder = Recorder(sketch=None)
+    recorder.record(time=0.0, loss=1.0, model=torch.zeros(3))
+    with pytest.raises(ValueError, match="`sketch` is None"):
+        recorder.noise()

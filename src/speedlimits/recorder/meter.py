@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from speedlimits.recorder.stretches import Stretches
+from speedlimits.recorder.stretches import Stretches, flat
 
 Weights = Sequence[Tensor]
 
@@ -64,26 +64,20 @@ class PathMeter:
         """The traced values of these weights."""
         values = torch.zeros(self._size, dtype=torch.float64, device=self.device)
         for which, places, offsets in self._traced:
-            values[places.to(self.device)] = weights[which].detach().reshape(-1)[offsets].to(values)
+            values[places.to(self.device)] = flat(weights[which])[offsets].to(values)
         return values
 
 
-def squared_norm(tensors: Weights) -> Float64[Tensor, ""]:
-    """Σ|x|² over tensors, summed in float64."""
-    norms = torch._foreach_norm(list(tensors), 2, dtype=torch.float64)
-    return torch.stack([norm.to(norms[0].device) for norm in norms]).square().sum()
-
-
-def _places(flat: np.ndarray, weights: Weights) -> list[tuple[int, Tensor, Tensor]]:
+def _places(traced: np.ndarray, weights: Weights) -> list[tuple[int, Tensor, Tensor]]:
     """For each weight that is traced: its index, the places in the trace, and the offsets within the weight."""
-    ends = np.cumsum([weight.numel() for weight in weights])
-    which = np.searchsorted(ends, flat, side="right")
-    starts = ends - [weight.numel() for weight in weights]
+    ends = np.cumsum([flat(weight).numel() for weight in weights])
+    which = np.searchsorted(ends, traced, side="right")
+    starts = ends - [flat(weight).numel() for weight in weights]
     return [
         (
             int(index),
             torch.from_numpy(np.flatnonzero(which == index)).to(weights[index].device),
-            torch.from_numpy((flat - starts[which])[which == index]).to(weights[index].device),
+            torch.from_numpy((traced - starts[which])[which == index]).to(weights[index].device),
         )
         for index in np.unique(which)
     ]

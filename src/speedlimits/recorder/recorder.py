@@ -1,6 +1,6 @@
 """Any torch training loop becomes a trajectory: two lines in the loop, with any optimizer."""
 
-import itertools
+import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,8 +12,15 @@ from torch import Tensor, nn
 from speedlimits._checks import check_finite, check_integer, check_non_negative
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import DivergenceError
-from speedlimits.recorder.meter import PathMeter, squared_norm
-from speedlimits.recorder.stretches import BLOCK, squared_distance
+from speedlimits.recorder.meter import PathMeter
+from speedlimits.recorder.noise import Noise, drift
+from speedlimits.recorder.optimizers import gradient_norm_squared as gradients_of
+from speedlimits.recorder.optimizers import learning_rate, momentum
+from speedlimits.recorder.sketch import Sketch
+from speedlimits.recorder.snapshots import Snapshots
+from speedlimits.recorder.stretches import flat
+from speedlimits.recorder.strides import StrideMeter
+from speedlimits.recorder.words import verdict
 from speedlimits.trajectory import Trajectory
 
 Weights = nn.Module | Tensor | Iterable[Tensor]
@@ -54,6 +61,8 @@ class Recorder:
         snapshot_growth: weights are kept at the first and last record, and whenever time has grown by this factor
             since they were last kept: each can be a later start. None keeps only first and last.
         triples: number of fixed random weight triples to trace, Fig. 1(c).
+        sketch: how many numbers stand for the weights where the path is seen at strides, for `noise`; None switches
+            that off, and saves a look at the weights in each step.
         generator: draws those triples; by default one of seed 0.
 
     Raises:
@@ -65,14 +74,19 @@ class Recorder:
         *,
         snapshot_growth: float | None = 2.0,
         triples: int = 6,
+        sketch: int | None = 4096,
         generator: np.random.Generator | None = None,
     ) -> None:
         if snapshot_growth is not None and not snapshot_growth > 1:
             raise ValueError(f"`snapshot_growth` must be above 1, or None; snapshot_growth = {snapshot_growth}.")
         check_integer("triples", triples, minimum=0)
-        self._growth = snapshot_growth
+        if sketch is not None:
+            check_integer("sketch", sketch, minimum=2)
         self._triples = triples
         self._generator = np.random.default_rng(0) if generator is None else generator
+        self._sketch_size = sketch
+        self._strides: StrideMeter | None = None
+        self._momentum: Callable[[], tuple[float, bool]] = lambda: (0.0, False)
         self._attached = False
         self._handles: list[Any] = []
         self._weights: list[Tensor] = []
@@ -80,8 +94,7 @@ class Recorder:
         self._steps = 0
         self._host: list[dict[str, Any]] = []
         self._waiting: list[tuple[dict[str, Any], Tensor]] = []
-        self._snapshots: dict[int, list[Tensor]] = {}
-        self._between: dict[tuple[int, int], float] = {}
+        self._snapshots = Snapshots(snapshot_growth)
 
     def attach(
         self, optimizer: torch.optim.Optimizer, *, time_step: Callable[[], float] | float | None = None
@@ -90,19 +103,22 @@ class Recorder:
 
         Args:
             optimizer: any; all weights it holds are measured.
-            time_step: Δt of the coming step [time], a number or a function without arguments. By default the
-                learning rate, which must then be the same in all parameter groups.
+            time_step: Δt of the coming step [time], a number or a function without arguments. By default the learning
+                rate; where parameter groups differ, the largest: the limit holds by any clock that all share.
 
         Returns:
             This recorder.
 
         Raises:
-            ValueError: if this recorder is in use already, or the groups' learning rates differ.
+            ValueError: if this recorder is in use already, or no ``time_step`` is given and a group has no rate.
         """
         if self._weights:
             raise ValueError("`attach` must come first and once; this recorder is in use already.")
-        read = time_step if callable(time_step) else lambda: _learning_rate(optimizer, time_step)
+        if time_step is None:
+            time_step = functools.partial(learning_rate, optimizer)
+        read = time_step if callable(time_step) else lambda fixed=time_step: fixed
         read()
+        self._momentum = lambda: momentum(optimizer)
         self._attached = True
         self._weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         self._handles = [
@@ -183,18 +199,40 @@ class Recorder:
         """
         if not self._rows:
             raise ValueError("`trajectory` needs at least one record; `record` was not called.")
-        last = {self._rows - 1: [stretch.cpu() for stretch in self._recorded]} if self._rows else {}
-        return self._made(self._snapshots | last)
+        return self._made(with_snapshots=True)
 
     def speed_limit(self) -> SpeedLimit:
         """The limit by path dissipation, valid for any optimizer, at each record: see `speedlimits.speed_limit`."""
-        return speed_limit(self._made({}))
+        return speed_limit(self._made(with_snapshots=False))
+
+    def verdict(self) -> str:
+        """What a reader should take home: the drift's number where noise hides it, and how far the loss fell."""
+        limit, noise = self.speed_limit(), self.noise() if self._strides is not None else None
+        return verdict(limit, noise, self._host[0]["loss"], self._host[-1]["loss"])
+
+    def noise(self, momentum: float | None = None) -> Noise:
+        """What mini-batch noise did to the number, and T/T_SL of the drift behind it.
+
+        Args:
+            momentum: β with which steps carry noise on; by default the optimizer's, and zero by hand.
+
+        Returns:
+            The estimate with the curve over all strides; see `speedlimits.recorder.noise.drift`.
+
+        Raises:
+            ValueError: if no step was measured, or strides are switched off.
+        """
+        if self._strides is None:
+            why = "`sketch` is None" if self._sketch_size is None else "nothing was recorded"
+            raise ValueError(f"`noise` needs steps that were measured at strides; {why}.")
+        own, nesterov = self._momentum()
+        return drift(self._strides.curve(), own if momentum is None else momentum, nesterov=nesterov)
 
     @property
     def _rows(self) -> int:
         return len(self._host) + len(self._waiting)
 
-    def _made(self, kept: dict[int, list[Tensor]]) -> Trajectory:
+    def _made(self, *, with_snapshots: bool) -> Trajectory:
         if not self._rows:
             raise ValueError("`trajectory` needs at least one record; `record` was not called.")
         self._read()
@@ -203,28 +241,18 @@ class Recorder:
                 if not math.isfinite(row[name]):
                     raise DivergenceError(f"training diverged: `{name}` is {row[name]} at time {row['time']:.6g}.")
         seen = None if self._attached else np.arange(1.0, self._rows + 1)
-        distances = self._distances(kept) if kept else None
-        return Trajectory.from_records(self._host, list(kept), distances, points=seen, start_time=self._origin)
-
-    def _distances(self, kept: dict[int, list[Tensor]]) -> np.ndarray:
-        """Squared distances between kept weights, each pair measured once in the recorder's life but for the last."""
-        numbers = torch.empty(BLOCK, dtype=torch.float64)
-        found = np.zeros((len(kept), len(kept)))
-        for (i, first), (j, second) in itertools.combinations(enumerate(kept), 2):
-            pair = (first, second)
-            squared = self._between.get(pair)
-            if squared is None:
-                squared = float(squared_distance(kept[first], kept[second], numbers))
-            if second in self._snapshots:
-                self._between[pair] = squared
-            found[i, j] = found[j, i] = squared
-        return found
+        if not with_snapshots:
+            return Trajectory.from_records(self._host, points=seen, start_time=self._origin)
+        kept, distances = self._snapshots.distances(self._rows - 1, self._recorded)
+        return Trajectory.from_records(self._host, kept, distances, points=seen, start_time=self._origin)
 
     def _start(self) -> None:
-        size = sum(weight.numel() for weight in self._weights)
+        size = sum(flat(weight).numel() for weight in self._weights)
         self._meter = PathMeter(self._weights, self._generator.integers(size, size=3 * self._triples))
         self._recorded = self._meter.copy(self._weights)
-        self._last_kept = 0.0
+        if self._sketch_size is not None:
+            self._sketch = Sketch(self._weights, self._sketch_size)
+            self._strides = StrideMeter(self._sketch(self._weights), exact=self._sketch.exact)
 
     def _walk_to(self, time: float | None, model: Weights | None) -> None:
         if time is None or model is None:
@@ -254,9 +282,9 @@ class Recorder:
             return
         # The gradients at hand are those of the record just made.
         _, values = self._waiting[-1]
-        gradients = [weight.grad for weight in self._weights if weight.grad is not None]
-        place = MEASURED.index("gradient_norm_squared")
-        values[place] = torch.where(values[place].isnan(), squared_norm(gradients).to(values.device), values[place])
+        found, place = gradients_of(self._weights), MEASURED.index("gradient_norm_squared")
+        if found is not None:
+            values[place] = torch.where(values[place].isnan(), found.to(values), values[place])
 
     @torch.no_grad()
     def _after_step(self) -> None:
@@ -266,15 +294,15 @@ class Recorder:
 
     def _add(self, step_size: float) -> None:
         self._meter.add(self._weights, step_size)
+        if self._strides is not None:
+            self._strides.add(self._sketch(self._weights), step_size)
         self._time += step_size
         self._steps += 1
 
     def _keep(self, row: int) -> None:
         self._meter.overwrite(self._recorded, self._weights)
         self._last_time = self._time
-        if row == 0 or (self._growth is not None and self._time >= self._growth * self._last_kept):
-            self._snapshots[row] = [stretch.to("cpu", copy=True) for stretch in self._recorded]
-            self._last_kept = self._time
+        self._snapshots.offer(row, self._time, self._recorded)
 
     def _read(self) -> None:
         if not self._waiting:
@@ -295,14 +323,3 @@ def _weights_of(model: Weights) -> list[Tensor]:
     if not weights:
         raise ValueError("`model` must have weights that require gradients; it has none.")
     return weights
-
-
-def _learning_rate(optimizer: torch.optim.Optimizer, fixed: float | None) -> float:
-    if fixed is not None:
-        return fixed
-    rates = {float(group["lr"]) for group in optimizer.param_groups}
-    if len(rates) != 1:
-        raise ValueError(
-            f"`time_step` must be given where parameter groups differ in learning rate; they have {sorted(rates)}."
-        )
-    return rates.pop()

@@ -43,7 +43,7 @@ class Stretches:
         Args:
             weights: of the shapes, types and devices that were given at first.
         """
-        flats = [_flat(weight) for weight in weights]
+        flats = [flat(weight) for weight in weights]
         return [
             torch.cat([flats[place] for place in group]) if len(group) > 1 else flats[group[0]] for group in self.groups
         ]
@@ -71,6 +71,7 @@ def squared_distance(
     return total
 
 
-def _flat(weight: Tensor) -> Tensor:
+def flat(weight: Tensor) -> Tensor:
+    """The numbers of a tensor in one dimension; a complex weight is two."""
     weight = weight.detach()
     return (torch.view_as_real(weight) if weight.is_complex() else weight).reshape(-1)

@@ -1,0 +1,80 @@
+"""Write the tables of docs/trust.md from what the campaigns and benchmarks left.
+
+Run: python docs/make_trust_table.py [--check]
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "trust.md"
+CAMPAIGNS = ROOT / "tests" / "torture" / "results"
+COVERAGE = ROOT / "benchmarks" / "results" / "coverage.json"
+# How a case of the benchmark is called, by the list it stands in.
+CASES = {
+    "wells": "V = x²/2 + {loss}{fresh}",
+    "initial_losses": "⟨L⟩ of a network, width {width}, depth {depth}, {activation}, {draws:,} draws",
+    "springs": "Ornstein–Uhlenbeck, {weights} weights, T = {time}",
+    "steps": "{scheme}, steps of {share_of_stability} of stability",
+}
+
+
+def campaigns() -> list[str]:
+    """A line for each campaign: how many tries, how they ended, how many promises they broke."""
+    lines = ["| campaign | tries | how they ended | promises broken |", "|---|---|---|---|"]
+    for path in sorted(CAMPAIGNS.glob("*.json")):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        ended = ", ".join(f"{count:,} {ending}" for ending, count in result["endings"].items())
+        lines.append(f"| `{path.stem}` | {result['tried']:,} | {ended} | {result['failed']} |")
+    return lines
+
+
+def coverage() -> list[str]:
+    """A line for each case whose truth is known: how often its certified limit was wrong, and how near it came."""
+    results = json.loads(COVERAGE.read_text(encoding="utf-8"))
+    lines = ["| case | refused | wrong | certified over true, median |", "|---|---|---|---|"]
+    for name, form in CASES.items():
+        for row in results[name]:
+            near = "–" if row["ratio_median"] is None else f"{row['ratio_median']:.2f}"
+            lines.append(f"| {_case(form, row)} | {row['refused']:.1%} | {row['missed']:.1%} | {near} |")
+    return lines
+
+
+def _case(form: str, row: dict[str, Any]) -> str:
+    return form.format(**row, fresh=", with other draws of the start" if row.get("fresh_starts") else "")
+
+
+def written(page: str) -> str:
+    """The page with both tables as the results have them.
+
+    Args:
+        page: its text, with a pair of comments around each table.
+    """
+    for name, lines in (("campaigns", campaigns()), ("coverage", coverage())):
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, _, rest = page.partition(begin)
+        page = f"{before}{begin}\n\n" + "\n".join(lines) + f"\n\n{end}{rest.partition(end)[2]}"
+    return page
+
+
+def main() -> int:
+    """Write the page, or say whether it is up to date.
+
+    Returns:
+        1 if the page is old and was only checked.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if the page is old")
+    old = PAGE.read_text(encoding="utf-8")
+    new = written(old)
+    if parser.parse_args().check:
+        return int(new != old)
+    PAGE.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

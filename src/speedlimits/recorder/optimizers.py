@@ -1,0 +1,58 @@
+"""What an optimizer says of its steps: the time they take, the momentum they carry, the gradients they see."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+
+def learning_rate(optimizer: torch.optim.Optimizer) -> float:
+    """The learning rate of the coming step; of several groups the largest, so that one clock counts all of them.
+
+    Args:
+        optimizer: any with ``lr`` in its groups.
+
+    Returns:
+        The rate [time].
+
+    Raises:
+        ValueError: if a group has none.
+    """
+    rates = []
+    for group in optimizer.param_groups:
+        if group.get("lr") is None:
+            raise ValueError("`time_step` must be given where a parameter group has no learning rate; lr = None.")
+        rates.append(float(group["lr"]))
+    return max(rates)
+
+
+def momentum(optimizer: torch.optim.Optimizer) -> tuple[float, bool]:
+    """Over how many steps a gradient is felt.
+
+    Args:
+        optimizer: any; SGD's ``momentum`` and Adam's ``betas`` are understood, others count as having none.
+
+    Returns:
+        β of the group that has the most, and whether it steps by Nesterov's rule.
+    """
+    found = [(0.0, False)]
+    for group in optimizer.param_groups:
+        betas = group.get("betas") or (0.0,)
+        found.append((float(group.get("momentum") or betas[0]), bool(group.get("nesterov"))))
+    return max(found)
+
+
+def gradient_norm_squared(weights: Iterable[Tensor]) -> Float64[Tensor, ""] | None:
+    """|∇L|² as the optimizer finds it, summed in float64; None where no weight has a gradient."""
+    gradients = [_dense(weight.grad) for weight in weights if weight.grad is not None]
+    if not gradients:
+        return None
+    norms = torch._foreach_norm(gradients, 2, dtype=torch.float64)
+    return torch.stack([norm.to(norms[0].device) for norm in norms]).square().sum()
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    """Numbers with the same sum of squares."""
+    values = gradient.coalesce().values() if gradient.is_sparse else gradient
+    return torch.view_as_real(values) if values.is_complex() else values

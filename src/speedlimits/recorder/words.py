@@ -1,0 +1,43 @@
+"""What a recorded loop should be remembered for, in a few sentences."""
+
+import math
+
+from speedlimits.bound import SpeedLimit
+from speedlimits.recorder.noise import Noise
+
+# Above this share of noise in the dissipation, the raw number is mostly noise.
+NOISY = 0.10
+
+
+def verdict(limit: SpeedLimit, noise: Noise | None, loss_first: float, loss_last: float) -> str:
+    """The sentences, the most telling first.
+
+    Args:
+        limit: by the dissipation of the path, noise included.
+        noise: what strides tell of noise; None where the path was not seen at strides.
+        loss_first: at the first record.
+        loss_last: at the last.
+
+    Returns:
+        A sentence a line: the drift's number where noise is more than 10 % of the dissipation, or what the strides say
+        otherwise; the limit itself; and how far the loss fell, since a good ratio without progress is no success.
+    """
+    lines = [f"Noise and all: {limit}" if _noisy(noise) else str(limit)]
+    if noise is not None and noise.share > 1:
+        middle = float(limit.final.inefficiency) * (1 - 0.5 * noise.share)
+        lines.insert(
+            0,
+            "The steps turn back, as at the edge of stability or in noise alone; the path through the midpoints of the "
+            f"steps is {middle:.3g} times slower than its limit.",
+        )
+    elif noise is not None and _noisy(noise):
+        lines.insert(0, str(noise))
+    if math.isfinite(loss_first) and math.isfinite(loss_last):
+        fell = f", by {1 - loss_last / loss_first:.0%}" if loss_first > 0 else ""
+        lines.append(f"The recorded loss went from {loss_first:.3g} to {loss_last:.3g}{fell}.")
+    return "\n".join(lines)
+
+
+def _noisy(noise: Noise | None) -> bool:
+    # NaN is what cannot be told from noise.
+    return noise is not None and not noise.share <= NOISY
