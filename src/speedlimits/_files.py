@@ -1,5 +1,6 @@
-"""Whole files or none: write under a temporary name, sync, rename."""
+"""Whole files or none: write under a temporary name, sync, rename; and the digest that tells whether one is whole."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -27,6 +28,21 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def write_text_atomically(path: Path, text: str) -> None:
     """Write UTF-8 text through `write_atomically`."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits; read block by block, whatever its size.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """The SHA-256 of a text in UTF-8, in hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sync(path: Path) -> None:

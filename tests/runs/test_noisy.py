@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from speedlimits import load_run, report
 from speedlimits.errors import RunFolderError
@@ -51,4 +52,44 @@ def test_checkpoint_is_whole_or_named(tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(RunFolderError, match=r"checkpoint\.safetensors cannot be read"):
+        folder.read_checkpoint()
+
+
+def kept(path: Path, config: NoisyConfig) -> NoisyFolder:
+    """A run that was stopped at its first checkpoint."""
+    with NoisyFolder.writing(path, config, resume=False, force=False) as folder:
+        state = {"thetas": np.arange(60.0).reshape(20, 3), "steps": np.array(7)}
+        folder.write_checkpoint(state, [{"time": 0.1, "loss": 2.0}])
+    return folder
+
+
+def test_any_flipped_bit_is_found(tmp_path):
+    """Weights, random state, time courses, names, shapes and types: 200 bits anywhere, and each is told of."""
+    folder = kept(tmp_path / "run", NoisyConfig())
+    path = folder.path / "checkpoint.safetensors"
+    content = path.read_bytes()
+    chance = np.random.default_rng(0)
+    for _ in range(200):
+        where = int(chance.integers(8 * len(content)))
+        broken = bytearray(content)
+        broken[where // 8] ^= 1 << where % 8
+        path.write_bytes(broken)
+        with pytest.raises(RunFolderError, match=r"checkpoint\.safetensors .*: delete it, and --resume begins the run"):
+            folder.read_checkpoint()
+
+
+@pytest.mark.parametrize("changes", [{}, {"seed": 1}, {"inverse_temperature": 5.0}])
+def test_checkpoint_of_another_run_is_refused(tmp_path, changes):
+    """Even one of the same configuration: one line that says what to delete."""
+    folder, other = kept(tmp_path / "a", NoisyConfig()), kept(tmp_path / "b", NoisyConfig(**changes))
+    shutil.copy(other.path / "checkpoint.safetensors", folder.path)
+    with pytest.raises(RunFolderError, match=r"checkpoint\.safetensors must be of run \w+; it is of \w+: delete it"):
+        folder.read_checkpoint()
+
+
+def test_checkpoint_without_a_seal_is_refused(tmp_path):
+    """As version 0.1 wrote it: whose it is and whether it is whole cannot be told."""
+    folder = kept(tmp_path / "a", NoisyConfig())
+    save_file({"thetas": np.zeros((2, 3))}, folder.path / "checkpoint.safetensors", {"rows": "[]"})
+    with pytest.raises(RunFolderError, match=r"checkpoint\.safetensors is damaged .*: delete it"):
         folder.read_checkpoint()

@@ -15,6 +15,7 @@ from speedlimits.report.figures.sheet import save
 from speedlimits.report.pages.noisy import write_noisy_page
 from speedlimits.report.pages.page import write_page
 from speedlimits.report.words import loss_label, title
+from speedlimits.runs.identity import check_still
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.runs.noisy import NoisyRun
 from speedlimits.runs.run import Run
@@ -35,9 +36,11 @@ def write(run: Run | NoisyRun, folder: str | Path | None = None) -> Path:
         ``kernel.npz``, ``kernel.png``.
 
     Raises:
-        RunFolderError: if ``kernel.npz`` is damaged.
+        RunFolderError: if ``kernel.npz`` is damaged, or another run has come into the folder.
         OSError: what the disk reports.
     """
+    if folder is None:
+        check_still(run.path, run.provenance.get("id", ""))
     folder = _made(run.path if folder is None else folder)
     if isinstance(run, NoisyRun):
         write_noisy_page(folder / PAGE, run.summary)

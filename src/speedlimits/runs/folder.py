@@ -1,7 +1,7 @@
 """A folder of ours on disk: how it is held while it is written to, and its JSON files."""
 
 import contextlib
-import shutil
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ from filelock import FileLock, Timeout
 
 from speedlimits._files import write_text_atomically
 from speedlimits.errors import RunFolderError
+from speedlimits.runs import replaced
 from speedlimits.runs.formats import read_json, write_json
-
-LOCK = ".lock"
+from speedlimits.runs.identity import MARKS, Identity, Kind, claimed, read_identity, sealed
+from speedlimits.runs.replaced import LOCK as LOCK
 
 
 class Folder:
@@ -20,10 +21,12 @@ class Folder:
 
     Args:
         path: where.
+        identity: whose it is.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, identity: Identity | None = None) -> None:
         self.path = path
+        self.identity = identity or Identity()
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write one JSON file, whole or not at all."""
@@ -62,21 +65,30 @@ class Folder:
 
 @contextlib.contextmanager
 def holding(
-    path: Path, what: str, mark: str, text: str, *, resume: bool, force: bool, check: Callable[[], None]
-) -> Iterator[None]:
+    path: Path,
+    kind: Kind,
+    text: str,
+    *,
+    resume: bool,
+    force: bool,
+    check: Callable[[], object],
+    beside: bool = False,
+) -> Iterator[Identity]:
     """Hold a folder for writing: a new one, or one to go on with. No other process can write to it meanwhile.
+
+    What `force` replaces is moved aside, and removed when the block has ended without an error.
 
     Args:
         path: the folder.
-        what: it holds, a run or a study, for errors.
-        mark: the file that tells a folder of this kind from others.
-        text: what that file says in a new folder.
+        kind: of the folder.
+        text: its configuration, if it is new.
         resume: go on with what is there.
-        force: replace what is there; only a folder with the mark is ever emptied.
+        force: replace what is there; only what we wrote is ever moved.
         check: raises if what is there is not to be gone on with.
+        beside: a new one may lie beside what is foreign.
 
     Yields:
-        Nothing.
+        Whose folder it is.
 
     Raises:
         RunFolderError: if the folder holds something else, or what it should and neither flag is given, cannot be made,
@@ -86,37 +98,63 @@ def holding(
     """
     if resume and force:
         raise ValueError("`resume` must not be given with `force`: one goes on, the other starts anew.")
-    if resume:
-        check()
-    elif path.exists() and (not path.is_dir() or _entries(path)):
-        if not (path / mark).is_file():
-            raise RunFolderError(f"`out` must be a new or empty folder; {path} holds something else.")
-        if not force:
-            raise RunFolderError(
-                f"`out` must be a new or empty folder; {path} holds a {what} (--resume goes on with it, --force "
-                "replaces it)."
-            )
+    # Only to leave alone what is foreign, lock and all; what is there is decided on once it is held.
+    if not _may_be_ours(path, kind, new=not resume, beside=beside):
+        if resume:
+            check()
+        raise RunFolderError(f"`out` must be a new or empty folder; {path} holds something else.")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"`out` must be a folder that can be made; {path}: {error.strerror}.") from None
     try:
         with FileLock(path / LOCK, timeout=0):
-            if not resume:
-                _empty(path)
-                write_text_atomically(path / mark, text)
-            yield
+            replaced.bring_back(path, kind)
+            try:
+                if resume:
+                    check()
+                    identity, _ = read_identity(kind, path)
+                    replaced.tell(path)
+                else:
+                    identity = _begin(path, kind, text, force=force, beside=beside)
+                yield identity
+            except BaseException:
+                replaced.tell(path)
+                raise
+            replaced.discard(path)
     except Timeout:
         raise RunFolderError(f"`out` must not be in use; another process is writing to {path}.") from None
 
 
-def _entries(path: Path) -> list[Path]:
-    return [entry for entry in path.iterdir() if entry.name != LOCK]
-
-
-def _empty(path: Path) -> None:
-    for entry in _entries(path):
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
+def _begin(path: Path, kind: Kind, text: str, *, force: bool, beside: bool) -> Identity:
+    """Write the mark of a new folder that is held, once what is there is out of its way."""
+    if (path / MARKS[kind]).exists():
+        if force:
+            replaced.replace(path, kind)
+        elif claimed(kind, path) is not None:
+            raise RunFolderError(
+                f"`out` must be a new or empty folder; {path} holds a {kind} (--resume goes on with it, --force "
+                "replaces it)."
+            )
         else:
-            entry.unlink()
+            raise RunFolderError(f"`out` must be a new or empty folder; {path} holds something else.")
+    elif replaced.entries(path) and not beside:
+        raise RunFolderError(f"`out` must be a new or empty folder; {path} holds something else.")
+    content, identity = sealed(kind, text)
+    write_text_atomically(path / MARKS[kind], content)
+    replaced.moved(path)
+    return identity
+
+
+def _may_be_ours(path: Path, kind: Kind, *, new: bool, beside: bool) -> bool:
+    """Whether a folder is ours or free, as far as one can tell that does not hold it."""
+    if not os.path.lexists(path):
+        return new
+    if not path.is_dir():
+        return False
+    lock = path / LOCK
+    if lock.is_symlink() or (lock.exists() and (not lock.is_file() or lock.stat().st_size)):
+        # Ours are empty files: one with content is another program's.
+        return False
+    free = new and (beside or not replaced.entries(path))
+    return free or claimed(kind, path) is not None or replaced.interrupted(path)

@@ -1,4 +1,4 @@
-"""The formats of a member's files, Parquet, safetensors and JSON: written and read, with every damage named."""
+"""The formats of a run's files, safetensors and JSON: sealed where damage must be found, every damage named."""
 
 import hashlib
 import json
@@ -7,78 +7,51 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from speedlimits._files import write_atomically, write_text_atomically
+from speedlimits._files import text_digest, write_atomically, write_text_atomically
 from speedlimits.errors import RunFolderError
-from speedlimits.trajectory import COLUMNS
+
+# The key under which a file has the SHA-256 of all the rest of it.
+SEAL = "seal"
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, sealed: bool = False) -> dict[str, Any]:
     """A JSON object from a run folder.
 
     Args:
         path: the file.
+        sealed: it must have been written with a seal; one that has a seal is held to it in any case.
 
     Returns:
         The object.
 
     Raises:
-        RunFolderError: if it is missing or no JSON object.
+        RunFolderError: if it is missing, no JSON object, or its seal is broken.
     """
     try:
         content = json.loads(read_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{path} is damaged ({error}).") from None
     if not isinstance(content, dict):
         raise RunFolderError(f"{path} is damaged (no JSON object).")
+    seal = content.pop(SEAL, None)
+    if (sealed or seal is not None) and seal != _seal(content):
+        raise RunFolderError(f"{path} is damaged (its SHA-256 is not the one written in it).")
     return content
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object, whole or not at all."""
+def write_json(path: Path, content: Mapping[str, Any], *, sealed: bool = False) -> None:
+    """Write a JSON object, whole or not at all; a sealed one with the SHA-256 of all the rest."""
+    if sealed:
+        content = {**content, SEAL: _seal(content)}
     write_text_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def to_table(rows: list[dict[str, Any]], first: int) -> pa.Table:
-    """Records as the columns of a part.
-
-    Args:
-        rows: the records, each with every column.
-        first: number of the first.
-
-    Returns:
-        The table, with the records' numbers in its first column.
-    """
-    columns: dict[str, Any] = {"record": pa.array(range(first, first + len(rows)), pa.int64())}
-    # Of points a run that we train ourselves has no need: every step is summed.
-    for key in [key for key in COLUMNS if key in rows[0]]:
-        values = [row[key] for row in rows]
-        if key == "weight_trace":
-            columns[key] = pa.array(values, pa.list_(pa.float64(), len(values[0])))
-        else:
-            columns[key] = pa.array(values, pa.int64() if key == "gradient_evaluations" else pa.float64())
-    return pa.table(columns)
-
-
-def first_row(part: Path) -> int:
-    """The number of a part's first record, from its name.
-
-    Args:
-        part: the file.
-
-    Returns:
-        The number.
-
-    Raises:
-        RunFolderError: if it has another name.
-    """
-    try:
-        return int(part.stem.removeprefix("part-"))
-    except ValueError:
-        raise RunFolderError(f"{part} must be named part-<first row>.parquet.") from None
+def _seal(content: Mapping[str, Any]) -> str:
+    # As it will be read: JSON has neither tuples nor numbers as keys.
+    return text_digest(json.dumps(json.loads(json.dumps(content)), sort_keys=True))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -108,37 +81,52 @@ def digest(state: Mapping[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def read_safetensors(path: Path, *, sealed: bool = False) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Arrays from a file.
 
     Args:
         path: the file.
+        sealed: it must have been written with a seal; one that has a seal is held to it in any case.
 
     Returns:
         The arrays by name, and the file's metadata.
 
     Raises:
-        RunFolderError: if it is missing, or truncated, or another kind of file.
+        RunFolderError: if it is missing, truncated, another kind of file, or its seal is broken.
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise RunFolderError(f"{path} cannot be read ({str(error).splitlines()[0]}).") from None
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
+    # A name or type that damage has made up leads to more than the format's own error.
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RunFolderError(
+            f"{path} cannot be read ({(str(error) or type(error).__name__).splitlines()[0]})."
+        ) from None
+    seal = metadata.pop(SEAL, None)
+    if (sealed or seal is not None) and seal != _seal_of_arrays(arrays, metadata):
+        raise RunFolderError(f"{path} is damaged (its SHA-256 is not the one written in it).")
+    return arrays, metadata
 
 
-def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: dict[str, str] | None = None) -> bytes:
-    """Write arrays, whole or not at all.
+def write_safetensors(
+    path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None, *, sealed: bool = False
+) -> bytes:
+    """Write arrays, whole or not at all; a sealed file with the SHA-256 of all the rest.
 
     Args:
         path: the file.
         arrays: by name.
         metadata: of the file.
+        sealed: write the seal.
 
     Returns:
         What was written.
     """
-    content = _in_order(save(dict(arrays), metadata=metadata))
+    facts = dict(metadata or {})
+    if sealed:
+        facts[SEAL] = _seal_of_arrays(arrays, facts)
+    content = _in_order(save(dict(arrays), metadata=facts or None))
     write_atomically(path, lambda out: out.write(content))
     return content
 
@@ -150,3 +138,8 @@ def _in_order(content: bytes) -> bytes:
     # The numbers begin at a multiple of eight bytes.
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + content[end:]
+
+
+def _seal_of_arrays(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    kinds = {name: [array.dtype.str, *array.shape] for name, array in arrays.items()}
+    return _seal({"arrays": digest(arrays), "kinds": kinds, "metadata": dict(metadata)})

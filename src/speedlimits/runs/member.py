@@ -5,33 +5,35 @@ never changes until all of them are merged at the member's end. Reading needs no
 """
 
 import hashlib
-import io
+import json
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from speedlimits._files import write_atomically
+from speedlimits._files import text_digest
 from speedlimits.errors import RunFolderError
+from speedlimits.runs import parts
 from speedlimits.runs.formats import (
     digest,
-    first_row,
     read_bytes,
     read_json,
     read_safetensors,
-    to_table,
     write_json,
     write_safetensors,
 )
+from speedlimits.runs.identity import Owner
 from speedlimits.trajectory import COLUMNS, Trajectory, distances_squared
 
 # A part holds about this many rows; together with the checkpoint it bounds what a killed process loses.
 ROWS_PER_PART = 1000
 SCHEMA = 1
+CHECKPOINT, SERIES = "checkpoint.safetensors", "series"
+
+_LOG = logging.getLogger(__name__)
 
 
 class MemberStore:
@@ -39,12 +41,16 @@ class MemberStore:
 
     Args:
         folder: made when first written to.
+        owner: whose it is; what turns out to be another's is refused. Without one, whoever's it is.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, owner: Owner | None = None) -> None:
         self.folder = folder
+        self._owner = owner
         self._rows: list[dict[str, Any]] = []
         self._written = 0
+        # Of all rows written, one after the other.
+        self._series = hashlib.sha256()
 
     @property
     def finished(self) -> bool:
@@ -81,31 +87,43 @@ class MemberStore:
     def checkpoint(self, state: Mapping[str, np.ndarray]) -> None:
         """Write the waiting rows as a part, and then the integrator's state that stands at the last of them."""
         if self._rows:
-            self._write_part(to_table(self._rows, self._written), self._written)
+            table = parts.to_table(self._rows, self._written)
+            parts.write(self.folder / SERIES, table, self._written)
+            self._series.update(parts.row_bytes(table))
             self._written += len(self._rows)
             self._rows = []
-        counted = {"records": str(self._written), "snapshots": str(len(self._manifest())), "sha256": digest(state)}
-        write_safetensors(self.folder / "checkpoint.safetensors", state, counted)
+        kept = self._manifest()
+        counted = {"records": str(self._written), "series": self._series.hexdigest(), "kept": _digest_of(kept)}
+        write_safetensors(self.folder / CHECKPOINT, state, {**counted, **self._facts()}, sealed=True)
 
     def finish(self, member: Mapping[str, Any]) -> None:
         """Merge the parts, write the distances between snapshots and, last, the member's own facts: it is finished."""
-        first, *others = self._parts()
+        first, *others = parts.listed(self.folder / SERIES)
         if others:
-            self._write_part(self._read_series(), first_row(first))
+            parts.write(self.folder / SERIES, parts.read(self.folder / SERIES), parts.first_row(first))
         for part in others:
             part.unlink()
         entries = self._manifest()
         distances = distances_squared(_LazyWeights([self.folder / "snapshots" / entry["file"] for entry in entries]))
-        write_safetensors(self.folder / "distances.safetensors", {"snapshot_distances_squared": distances})
-        write_json(self.folder / "member.json", {"schema": SCHEMA, **member})
-        (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
-
-    def _write_part(self, table: pa.Table, first: int) -> None:
-        _make(self.folder / "series")
-        write_atomically(
-            self.folder / "series" / f"part-{first:08d}.parquet",
-            lambda out: pq.write_table(table, out, compression="zstd", write_page_checksum=True),
+        distances = {"snapshot_distances_squared": distances}
+        write_safetensors(self.folder / "distances.safetensors", distances, self._facts(), sealed=True)
+        held = _held(self._series, entries, distances)
+        write_json(
+            self.folder / "member.json", {"schema": SCHEMA, **self._facts(), **member, "held": held}, sealed=True
         )
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _facts(self) -> dict[str, str]:
+        return {} if self._owner is None else self._owner.facts()
+
+    @property
+    def _sealed(self) -> bool:
+        """Whether every file must have its seal: of runs that have an id, the writer put it there."""
+        return self._owner is not None and bool(self._owner.run)
+
+    def _check_owner(self, path: Path, facts: Mapping[str, Any]) -> None:
+        if self._owner is not None:
+            self._owner.check(path, facts, f"delete {self.folder}, and --resume trains it anew")
 
     # --- going on ---------------------------------------------------------------------------------------------------
 
@@ -115,28 +133,45 @@ class MemberStore:
         Returns:
             What `checkpoint` was given, or None where there is nothing whole to go on from: then the member starts
             anew, which gives the same numbers.
+
+        Raises:
+            RunFolderError: if the checkpoint is whole, and of another run, seed or configuration.
         """
+        path = self.folder / CHECKPOINT
         try:
-            state, metadata = read_safetensors(self.folder / "checkpoint.safetensors")
-            records = int(metadata["records"])
-            for part in self._parts():
-                if first_row(part) >= records:
+            state, facts = read_safetensors(path, sealed=self._sealed)
+            records = int(facts["records"])
+        except (RunFolderError, KeyError, ValueError):
+            return self._anew()
+        self._check_owner(path, facts)
+        try:
+            for part in parts.listed(self.folder / SERIES):
+                if parts.first_row(part) >= records:
                     part.unlink()
-            kept = [entry["record"] for entry in self._manifest() if entry["record"] < records]
-            found = self._read_series().num_rows, len(kept), digest(state)
-            if found != (records, int(metadata["snapshots"]), metadata["sha256"]):
+            kept = [entry for entry in self._manifest() if entry["record"] < records]
+            table = parts.read(self.folder / SERIES)
+            series = hashlib.sha256(parts.row_bytes(table))
+            found = {"series": series.hexdigest(), "kept": _digest_of(kept)}
+            if "series" not in facts:  # As version 0.1 wrote it.
+                found = {"snapshots": str(len(kept)), "sha256": digest(state)}
+            if table.num_rows != records or found.items() - facts.items():
                 raise RunFolderError(f"{self.folder} does not hold what its checkpoint counts.")
-            for record in kept:
-                self.weights(record)
+            for entry in kept:
+                self.weights(entry["record"])
         # Whatever damage leads to: missing keys, wrong types, Arrow's own errors, which are ValueErrors.
         except (RunFolderError, KeyError, TypeError, ValueError):
-            self.clear()
-            return None
+            return self._anew()
         # What a killed process had begun to write.
-        for path in self.folder.rglob(".*.tmp"):
-            path.unlink()
-        self._written = records
+        for left in self.folder.rglob(".*.tmp"):
+            left.unlink()
+        self._written, self._series = records, series
         return state
+
+    def _anew(self) -> None:
+        """Nothing whole is there; a word where something was."""
+        if (self.folder / CHECKPOINT).exists():
+            _LOG.warning("%s: what is there is damaged; the member is trained anew, to the same numbers.", self.folder)
+        self.clear()
 
     def clear(self) -> None:
         """Remove what there is of the member, but for the files that say who works on it."""
@@ -154,9 +189,11 @@ class MemberStore:
             The mapping.
 
         Raises:
-            RunFolderError: if the member has not run to its end, or the file is damaged.
+            RunFolderError: if the member has not run to its end, or the file is damaged or another's.
         """
-        return read_json(self.folder / "member.json")
+        facts = read_json(self.folder / "member.json", sealed=self._sealed)
+        self._check_owner(self.folder / "member.json", facts)
+        return facts
 
     def trajectory(self) -> Trajectory:
         """The member's whole run.
@@ -167,11 +204,16 @@ class MemberStore:
         Raises:
             RunFolderError: if the member has not run to its end, or a file is missing or damaged.
         """
-        records = self.member()["records"]
-        table = self._read_series()
+        facts = self.member()
+        records, table, entries = facts["records"], parts.read(self.folder / SERIES), self._manifest()
         if table.num_rows != records:
             raise RunFolderError(f"{self.folder / 'series'} must hold {records} rows; it holds {table.num_rows}.")
         arrays, _ = read_safetensors(self.folder / "distances.safetensors")
+        # Version 0.1 wrote no digests.
+        found = _held(hashlib.sha256(parts.row_bytes(table)), entries, arrays) if "held" in facts else {}
+        for name, total in found.items():
+            if facts["held"][name] != total:
+                raise RunFolderError(f"{self.folder / name} is damaged: its SHA-256 is not the one in member.json.")
         columns: dict[str, Any] = {
             field: table.column(key).combine_chunks().to_numpy(zero_copy_only=False)
             for key, field in COLUMNS.items()
@@ -181,7 +223,7 @@ class MemberStore:
         return Trajectory(
             **columns,
             weight_traces=traces.reshape(records, -1, 3),
-            snapshot_records=np.array([entry["record"] for entry in self._manifest()], dtype=np.int64),
+            snapshot_records=np.array([entry["record"] for entry in entries], dtype=np.int64),
             snapshot_distances_squared=arrays["snapshot_distances_squared"],
         )
 
@@ -216,28 +258,6 @@ class MemberStore:
             raise RunFolderError(f"{path} is damaged: its SHA-256 is not the one in manifest.json.")
         return read_safetensors(path)[0]
 
-    def _parts(self) -> list[Path]:
-        return sorted((self.folder / "series").glob("part-*.parquet"))
-
-    def _read_series(self) -> pa.Table:
-        tables, rows = [], 0
-        for part in self._parts():
-            if first_row(part) < rows:
-                # Merged into an earlier one, by a process that was killed before it could remove this one.
-                continue
-            if first_row(part) > rows:
-                raise RunFolderError(f"{part} must begin at row {rows}: a part before it is missing.")
-            try:
-                file = pq.ParquetFile(io.BytesIO(read_bytes(part)), page_checksum_verification=True)
-                # Small tables need no threads.
-                tables.append(file.read(use_threads=False))
-            except (pa.ArrowException, OSError) as error:
-                raise RunFolderError(f"{part} is damaged ({str(error).splitlines()[0]}).") from None
-            rows += tables[-1].num_rows
-        if not tables:
-            raise RunFolderError(f"{self.folder / 'series'} must hold at least one part; it holds none.")
-        return pa.concat_tables(tables)
-
     def _manifest(self) -> list[dict[str, Any]]:
         path = self.folder / "snapshots" / "manifest.json"
         return read_json(path)["snapshots"] if path.exists() else []
@@ -255,6 +275,19 @@ class _LazyWeights(Sequence[np.ndarray]):
     def __getitem__(self, index: Any) -> Any:
         arrays, _ = read_safetensors(self._paths[index])
         return np.concatenate([arrays[name].ravel() for name in sorted(arrays)])
+
+
+def _held(series: Any, entries: list[dict[str, Any]], distances: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """The digests of a finished member's files; of the weights, that of the list that has theirs."""
+    return {
+        "series": series.hexdigest(),
+        "snapshots/manifest.json": _digest_of(entries),
+        "distances.safetensors": digest(distances),
+    }
+
+
+def _digest_of(entries: list[dict[str, Any]]) -> str:
+    return text_digest(json.dumps(entries, sort_keys=True))
 
 
 def _make(folder: Path) -> None:

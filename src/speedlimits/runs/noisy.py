@@ -16,6 +16,7 @@ from speedlimits.estimates import check_confidence
 from speedlimits.runs.config import Config, ProblemName, RunConfig
 from speedlimits.runs.folder import Folder, holding
 from speedlimits.runs.formats import read_safetensors, write_safetensors
+from speedlimits.runs.identity import Identity, Owner, read_identity
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -96,10 +97,11 @@ class NoisyFolder(Folder):
     Args:
         path: the folder.
         config: what is written in it.
+        identity: whose it is.
     """
 
-    def __init__(self, path: Path, config: NoisyConfig) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, config: NoisyConfig, identity: Identity | None = None) -> None:
+        super().__init__(path, identity)
         self.config = config
 
     @classmethod
@@ -123,17 +125,22 @@ class NoisyFolder(Folder):
         path = Path(path)
 
         def check() -> None:
-            settled = path / "config.toml"
             what = "holds no run"
-            if settled.is_file():
-                with contextlib.suppress(ValueError):
-                    if not config.difference(NoisyConfig.read(settled)):
-                        return
+            if (path / "config.toml").is_file():
                 what = "holds a run with another configuration"
+                _, table = read_identity("run", path)
+                with contextlib.suppress(TypeError, ValueError):
+                    if not config.difference(NoisyConfig.from_dict(table)):
+                        return
             raise RunFolderError(f"`resume` must go on with the same run; {path} {what}.")
 
-        with holding(path, "run", "config.toml", config.to_toml(), resume=resume, force=force, check=check):
-            yield cls(path, config)
+        with holding(path, "run", config.to_toml(), resume=resume, force=force, check=check) as identity:
+            yield cls(path, config, identity)
+
+    @property
+    def owner(self) -> Owner:
+        """Whose the checkpoint is."""
+        return Owner(self.identity.id, self.config.seed, self.identity.numbers)
 
     def write_checkpoint(self, state: Mapping[str, np.ndarray], rows: Sequence[Mapping[str, float | None]]) -> None:
         """Keep the ensemble's state and the time courses up to it, in one file.
@@ -142,7 +149,8 @@ class NoisyFolder(Folder):
             state: the ensemble's.
             rows: the time courses.
         """
-        write_safetensors(self.path / CHECKPOINT, state, {"rows": json.dumps(rows)})
+        facts = {"rows": json.dumps(rows), **self.owner.facts()}
+        write_safetensors(self.path / CHECKPOINT, state, facts, sealed=True)
 
     def read_checkpoint(self) -> tuple[dict[str, np.ndarray], list[dict[str, float | None]]] | None:
         """The last checkpoint.
@@ -151,15 +159,19 @@ class NoisyFolder(Folder):
             State and time courses; None before the first checkpoint.
 
         Raises:
-            RunFolderError: if it is damaged.
+            RunFolderError: if it is damaged, or of another run or an earlier version, with what to delete.
         """
-        if not (self.path / CHECKPOINT).exists():
+        path = self.path / CHECKPOINT
+        if not path.exists():
             return None
-        state, metadata = read_safetensors(self.path / CHECKPOINT)
+        advice = "delete it, and --resume begins the run anew"
         try:
-            return state, json.loads(metadata["rows"])
-        except (KeyError, ValueError) as error:
-            raise RunFolderError(f"{self.path / CHECKPOINT} is damaged ({error}).") from None
+            state, facts = read_safetensors(path, sealed=True)
+            rows = json.loads(facts["rows"])
+        except (RunFolderError, KeyError, ValueError) as error:
+            raise RunFolderError(f"{str(error).rstrip('.')}: {advice}.") from None
+        self.owner.check(path, facts, advice)
+        return state, rows
 
 
 @dataclass(frozen=True)
@@ -202,7 +214,7 @@ class NoisyRun:
         Raises:
             RunFolderError: if the checkpoint is missing or damaged.
         """
-        state, _ = read_safetensors(self.path / CHECKPOINT)
+        state, _ = read_safetensors(self.path / CHECKPOINT, sealed=read_identity("run", self.path)[0].id != "")
         if "thetas" not in state:
             raise RunFolderError(f"{self.path / CHECKPOINT} is damaged (it holds no weights).")
         return state["thetas"]

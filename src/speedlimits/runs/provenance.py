@@ -15,6 +15,8 @@ from speedlimits._machine import cores
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.folder import Folder
 
+# What lies in the folder of a run that has begun to train.
+BEGUN = ("members", "checkpoint.safetensors")
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pyarrow", "safetensors")
 
 
@@ -64,16 +66,37 @@ def begin(
     Raises:
         RunFolderError: if the problem is not the one it was.
     """
-    here = {"id": uuid.uuid4().hex, **provenance(device=device, workers=engine["workers"]), **engine}
+    here = {
+        "id": folder.identity.id or uuid.uuid4().hex,
+        **provenance(device=device, workers=engine["workers"]),
+        **engine,
+    }
     here |= {"problem": problem} if problem else {}
     if (folder.path / "provenance.json").exists():
-        origin = folder.read_json("provenance.json")
+        origin = _origin(folder)
         earlier = origin.get("resumed", [])
         if problem and not changed:
             check_unchanged(problem, [origin, *earlier][-1].get("problem"))
         here = {"id": here["id"], **origin, "resumed": [*earlier, here]}
+    elif problem and not changed and any((folder.path / name).exists() for name in BEGUN):
+        raise RunFolderError(
+            f"{folder.path / 'provenance.json'}, which tells of the problem that the run began with, is missing "
+            "(--changed goes on)."
+        )
     folder.write_json("provenance.json", here)
     return here
+
+
+def _origin(folder: Folder) -> dict[str, Any]:
+    path = folder.path / "provenance.json"
+    advice = "delete it, and --resume writes it anew"
+    try:
+        origin = folder.read_json(path.name)
+    except RunFolderError as error:
+        raise RunFolderError(f"{str(error).rstrip('.')}: {advice}.") from None
+    if folder.identity.id and origin.get("id") != folder.identity.id:
+        raise RunFolderError(f"{path} is of another run: {advice}.")
+    return origin
 
 
 def check_unchanged(problem: Mapping[str, Any], recorded: Mapping[str, Any] | None) -> None:

@@ -1,18 +1,22 @@
 """A run on disk: its folder, what its members share, and reading it."""
 
 import contextlib
-import tomllib
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speedlimits.errors import RunFolderError
+from speedlimits.errors import RunFolderError, last_line
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.folder import Folder, holding
+from speedlimits.runs.formats import read_json, write_json
+from speedlimits.runs.identity import Identity, Owner, read_identity
 from speedlimits.runs.member import MemberStore
 from speedlimits.runs.noisy import NoisyConfig, NoisyFolder, NoisyRun
 from speedlimits.trajectory import Trajectory
+
+_NEW_PLAN = "delete it, and --resume makes it anew"
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,11 @@ class RunFolder(Folder):
     Args:
         path: the folder.
         config: what is written in it.
+        identity: whose it is.
     """
 
-    def __init__(self, path: Path, config: RunConfig) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, config: RunConfig, identity: Identity | None = None) -> None:
+        super().__init__(path, identity)
         self.config = config
 
     @classmethod
@@ -73,7 +78,7 @@ class RunFolder(Folder):
     @classmethod
     @contextlib.contextmanager
     def writing(
-        cls, path: str | Path, config: RunConfig, *, resume: bool = False, force: bool = False
+        cls, path: str | Path, config: RunConfig, *, resume: bool = False, force: bool = False, beside: bool = False
     ) -> "Iterator[RunFolder]":
         """A run folder to write to, held: a new one, or that of this very run to go on with.
 
@@ -81,7 +86,8 @@ class RunFolder(Folder):
             path: the folder.
             config: the run.
             resume: go on with the run that is there.
-            force: replace the run that is there; nothing but a run folder is ever removed.
+            force: replace the run that is there; only what we wrote is ever removed, when the new run has ended.
+            beside: a new run may lie beside what is foreign.
 
         Yields:
             The run folder, with its configuration written.
@@ -97,16 +103,25 @@ class RunFolder(Folder):
             for key, (ours, theirs) in config.difference(cls.open(path).config).items():
                 raise RunFolderError(f"`{key}` must be {theirs!r} as in {path / 'config.toml'}; {key} = {ours!r}.")
 
-        with holding(path, "run", "config.toml", config.to_toml(), resume=resume, force=force, check=check):
-            yield cls(path, config)
+        text = config.to_toml()
+        with holding(path, "run", text, resume=resume, force=force, check=check, beside=beside) as identity:
+            yield cls(path, config, identity)
 
     def member_folder(self, seed: int) -> Path:
         """Where the member of this seed lies."""
         return self.path / "members" / f"seed-{seed:05d}"
 
+    def owner(self, seed: int) -> Owner:
+        """Whose the files of the member of this seed are."""
+        return Owner(self.identity.id, seed, self.identity.numbers)
+
     def member(self, seed: int) -> MemberStore:
         """The store of the member of this seed."""
-        return MemberStore(self.member_folder(seed))
+        return MemberStore(self.member_folder(seed), self.owner(seed))
+
+    def write_plan(self, plan: Plan) -> None:
+        """Write what all members share, sealed and with the run's id."""
+        write_json(self.path / "plan.json", {"run": self.identity.id, **dataclasses.asdict(plan)}, sealed=True)
 
     def plan(self) -> Plan:
         """What all members share.
@@ -115,9 +130,18 @@ class RunFolder(Folder):
             The plan.
 
         Raises:
-            RunFolderError: if it is missing or damaged.
+            RunFolderError: if it is missing, damaged or of another run.
         """
-        return Plan.from_json(self.read_json("plan.json"))
+        path = self.path / "plan.json"
+        try:
+            content = read_json(path, sealed=bool(self.identity.id))
+            if content.get("run", "") != self.identity.id:
+                raise RunFolderError(f"{path} is of another run.")
+            return Plan.from_json(content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunFolderError(f"{path} is damaged ({last_line(error)}): {_NEW_PLAN}.") from None
+        except RunFolderError as error:
+            raise RunFolderError(f"{str(error).rstrip('.')}: {_NEW_PLAN}.") from None
 
 
 @dataclass(frozen=True)
@@ -190,16 +214,12 @@ def open_folder(path: str | Path) -> RunFolder | NoisyFolder:
         what = what if path.is_dir() else "does not exist"
         raise RunFolderError(f"`directory` must be a run folder; {path} {what}.")
     try:
-        if _is_noisy(path / "config.toml"):
-            return NoisyFolder(path, NoisyConfig.read(path / "config.toml"))
-        return RunFolder(path, RunConfig.read(path / "config.toml"))
-    except ValueError as error:
-        raise RunFolderError(f"`directory` must be a run folder; {error}") from None
-
-
-def _is_noisy(config: Path) -> bool:
-    try:
+        identity, table = read_identity("run", path)
         # Only noise has a temperature.
-        return "inverse_temperature" in tomllib.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+        if "inverse_temperature" in table:
+            return NoisyFolder(path, NoisyConfig.from_dict(table), identity)
+        return RunFolder(path, RunConfig.from_dict(table), identity)
+    except RunFolderError as error:
+        raise RunFolderError(f"`directory` must be a run folder; {error}") from None
+    except (TypeError, ValueError) as error:
+        raise RunFolderError(f"`directory` must be a run folder; {path / 'config.toml'}: {error}") from None

@@ -1,7 +1,6 @@
 """A study folder: several run folders side by side, and the list of what they are to hold."""
 
 import contextlib
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import tomli_w
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.folder import holding
+from speedlimits.runs.identity import MARKS, read_identity
 from speedlimits.runs.noisy import NoisyRun
 from speedlimits.runs.run import Run, load_run
 
-FILE = "study.toml"
+FILE = MARKS["study"]
 
 
 def load_study(directory: str | Path) -> dict[str, Run]:
@@ -50,12 +50,14 @@ def read_study(folder: Path) -> dict[str, RunConfig]:
     Raises:
         RunFolderError: if there is no readable ``study.toml``.
     """
+    if not (folder / FILE).is_file():
+        raise RunFolderError(f"`study` must be a study folder; {folder} holds no {FILE}.")
     try:
-        tables = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
+        _, tables = read_identity("study", folder)
         return {name: RunConfig.from_dict(table) for name, table in tables.items()}
-    except FileNotFoundError:
-        raise RunFolderError(f"`study` must be a study folder; {folder} holds no {FILE}.") from None
-    except (OSError, TypeError, AttributeError, ValueError) as error:
+    except RunFolderError as error:
+        raise RunFolderError(f"`study` must be a study folder; {error}") from None
+    except (TypeError, AttributeError, ValueError) as error:
         raise RunFolderError(f"`study` must be a study folder; {folder / FILE} is damaged ({error}).") from None
 
 
@@ -67,7 +69,7 @@ def writing(folder: Path, runs: Mapping[str, RunConfig], *, resume: bool, force:
         folder: where.
         runs: by the names of their folders.
         resume: go on with what is there.
-        force: replace what is there; nothing but a study folder is ever removed.
+        force: replace what is there; only what we wrote is ever removed, when the new study has ended.
 
     Yields:
         Nothing.
@@ -83,5 +85,5 @@ def writing(folder: Path, runs: Mapping[str, RunConfig], *, resume: bool, force:
             raise RunFolderError(f"the study must be the one in {folder / FILE} to go on with it; it is another.")
 
     text = tomli_w.dumps({name: config.to_dict() for name, config in runs.items()})
-    with holding(folder, "study", FILE, text, resume=resume, force=force, check=check):
+    with holding(folder, "study", text, resume=resume, force=force, check=check):
         yield

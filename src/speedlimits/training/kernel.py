@@ -11,6 +11,7 @@ from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_dr
 from speedlimits.kernel.lanczos import estimated_drift, residual_measure
 from speedlimits.kernel.operator import KernelOperator
 from speedlimits.runs.config import ProblemName
+from speedlimits.runs.identity import check_still
 from speedlimits.runs.kernel import TOP, KernelRecord, KernelView
 from speedlimits.runs.provenance import check_unchanged
 from speedlimits.runs.run import Run, RunFolder
@@ -84,6 +85,8 @@ def analyse_kernel(
         drift_times=drift_times,
         drift=compare(times[chosen], drift_times),
     )
+    # It may have taken minutes.
+    check_still(folder.path, folder.identity.id)
     record.save(Path(directory) / FILE)
     return record
 

@@ -17,6 +17,7 @@ from speedlimits.dynamics.state import Point, at, from_arrays, to_arrays
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.folder import LOCK
+from speedlimits.runs.identity import Owner
 from speedlimits.runs.member import MemberStore
 from speedlimits.runs.run import Plan, RunFolder
 from speedlimits.training.methods import METHODS, snapshot_records
@@ -71,7 +72,7 @@ def serve(kind: str, run: RunFolder, seed: int, source: Source) -> Iterator[Repo
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, timeout=LOCK_SECONDS):
-            yield from train_member(run.config, seed, run.plan(), folder, source)
+            yield from train_member(run.config, seed, run.plan(), folder, source, owner=run.owner(seed))
     except Timeout:
         raise RunFolderError(f"{folder} is in use by another process; wait for it or stop it.") from None
 
@@ -98,6 +99,7 @@ def train_member(
     folder: Path,
     source: Source,
     *,
+    owner: Owner | None = None,
     saved: Callable[[], None] = lambda: None,
 ) -> Iterator[Report]:
     """Train one member, from its checkpoint if there is one, and write its folder.
@@ -108,6 +110,7 @@ def train_member(
         plan: what all members share.
         folder: the member's own.
         source: of its problem.
+        owner: whose the folder is to be; a checkpoint of another's is refused.
         saved: called whenever the folder holds a state to go on from, and when the member has ended.
 
     Yields:
@@ -115,11 +118,12 @@ def train_member(
 
     Raises:
         DivergenceError: if the loss stops being finite; what was recorded until then is kept.
+        RunFolderError: if the folder holds a checkpoint of another run, seed or configuration.
         OSError: what the disk reports.
     """
     method = METHODS[config.method]
     folder.mkdir(parents=True, exist_ok=True)
-    problem, store = source.build(config, seed), MemberStore(folder)
+    problem, store = source.build(config, seed), MemberStore(folder, owner)
     kept = snapshot_records(method.times(config, plan), config.snapshots)
     traced = np.random.default_rng(0).integers(problem.theta0.numel(), size=3 * config.triples)
     state = start = method.start(problem, config)

@@ -1,7 +1,6 @@
 """Train the members of one run or of several, in one queue, and summarise each run when its last member ends."""
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -122,7 +121,7 @@ def train_study(
         folders: dict[str, RunFolder] = {}
         for name, config in runs.items():
             begun = (folder / name / "config.toml").exists()
-            folders[name] = held.enter_context(RunFolder.writing(folder / name, config, resume=begun))
+            folders[name] = held.enter_context(RunFolder.writing(folder / name, config, resume=begun, beside=True))
         work = _Work(folders, sources, chosen, progress)
         work.do(log=folder / "workers.log", replace=force, changed=changed)
     return study.load_study(folder)
@@ -214,7 +213,7 @@ class _Work:
         for name in names:
             run = self._runs[name]
             in_order = {seed: found[name][seed] for seed in run.config.seeds}
-            run.write_json("plan.json", dataclasses.asdict(choose_plan(run.config, in_order)))
+            run.write_plan(choose_plan(run.config, in_order))
 
     def _jobs(self, kind: Literal["sharpness", "train"], wanted: Mapping[str, Collection[int]]) -> list[Job]:
         jobs = [

@@ -202,6 +202,7 @@ class RaySession:
             gpus = 1.0
         task = Task(
             key=(job.run_name, job.seed),
+            owner=job.run.owner(job.seed),
             kind=job.kind,
             config=config if job.source.name is None else replace(config, problem=RecordedProblem(job.source.name)),
             source=_packed(job.source),
@@ -227,7 +228,9 @@ class RaySession:
         folder = job.run.member_folder(job.seed)
         if self._engine.storage is not None:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            bring_in(self._engine.url(job), folder, lambda arrived: MemberStore(arrived).verify())
+            bring_in(
+                self._engine.url(job), folder, lambda arrived: MemberStore(arrived, job.run.owner(job.seed)).verify()
+            )
             return
         deadline = time.monotonic() + PATIENCE
         while not MemberStore(folder).finished:

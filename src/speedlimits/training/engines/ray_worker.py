@@ -15,6 +15,7 @@ import speedlimits
 from speedlimits.data.cifar10 import ENVIRONMENT
 from speedlimits.errors import RunFolderError, SpeedLimitsError
 from speedlimits.runs.config import RunConfig
+from speedlimits.runs.identity import ForeignFileError, Owner
 from speedlimits.runs.member import MemberStore
 from speedlimits.runs.run import Plan
 from speedlimits.training.engines.engine import describe
@@ -32,6 +33,7 @@ class Task:
 
     Args:
         key: of the job, (run, seed).
+        owner: whose the member is.
         kind: as of `Job`.
         config: the run.
         source: of its problem, pickled; None for a built-in one.
@@ -42,6 +44,7 @@ class Task:
     """
 
     key: tuple[str, int]
+    owner: Owner
     kind: str
     config: RunConfig
     source: bytes | None
@@ -109,19 +112,22 @@ def _train(task: Task, plan: Plan, source: Source, report: Callable[[Report], No
         folder.mkdir()
         mirror = Mirror(folder, task.url)
         mirror.fetch()
-        if not _whole(folder):
-            for word in train_member(task.config, task.key[1], plan, folder, source, saved=mirror.push):
+        if not _whole(folder, task.owner):
+            trained = train_member(task.config, task.key[1], plan, folder, source, owner=task.owner, saved=mirror.push)
+            for word in trained:
                 report(word)
         mirror.release()
 
 
-def _whole(folder: Path) -> bool:
+def _whole(folder: Path, owner: Owner) -> bool:
     """Whether the member had ended before, and nothing of it is damaged; what is damaged is removed."""
-    store = MemberStore(folder)
+    store = MemberStore(folder, owner)
     if not store.finished:
         return False
     try:
         store.verify()
+    except ForeignFileError:
+        raise
     except RunFolderError:
         store.clear()
         return False

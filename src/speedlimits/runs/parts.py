@@ -1,0 +1,123 @@
+"""A member's series on disk: Parquet parts, one behind the other, until they are merged at the member's end."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from speedlimits._files import write_atomically
+from speedlimits.errors import RunFolderError
+from speedlimits.runs.formats import read_bytes
+from speedlimits.trajectory import COLUMNS
+
+
+def to_table(rows: list[dict[str, Any]], first: int) -> pa.Table:
+    """Records as the columns of a part.
+
+    Args:
+        rows: the records, each with every column.
+        first: number of the first.
+
+    Returns:
+        The table, with the records' numbers in its first column.
+    """
+    columns: dict[str, Any] = {"record": pa.array(range(first, first + len(rows)), pa.int64())}
+    # Of points a run that we train ourselves has no need: every step is summed.
+    for key in [key for key in COLUMNS if key in rows[0]]:
+        values = [row[key] for row in rows]
+        if key == "weight_trace":
+            columns[key] = pa.array(values, pa.list_(pa.float64(), len(values[0])))
+        else:
+            columns[key] = pa.array(values, pa.int64() if key == "gradient_evaluations" else pa.float64())
+    return pa.table(columns)
+
+
+def first_row(part: Path) -> int:
+    """The number of a part's first record, from its name.
+
+    Args:
+        part: the file.
+
+    Returns:
+        The number.
+
+    Raises:
+        RunFolderError: if it has another name.
+    """
+    try:
+        return int(part.stem.removeprefix("part-"))
+    except ValueError:
+        raise RunFolderError(f"{part} must be named part-<first row>.parquet.") from None
+
+
+def listed(folder: Path) -> list[Path]:
+    """The parts in a folder, in their order."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def write(folder: Path, table: pa.Table, first: int) -> None:
+    """Write one part, whole or not at all.
+
+    Args:
+        folder: where to; made if it is missing.
+        table: from `to_table`.
+        first: number of its first record.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(
+        folder / f"part-{first:08d}.parquet",
+        lambda out: pq.write_table(table, out, compression="zstd", write_page_checksum=True),
+    )
+
+
+def read(folder: Path) -> pa.Table:
+    """All parts as one table.
+
+    Args:
+        folder: where they lie.
+
+    Returns:
+        The table.
+
+    Raises:
+        RunFolderError: if there is none, or one is missing or damaged.
+    """
+    tables, rows = [], 0
+    for part in listed(folder):
+        if first_row(part) < rows:
+            # Merged into an earlier one, by a process that was killed before it could remove this one.
+            continue
+        if first_row(part) > rows:
+            raise RunFolderError(f"{part} must begin at row {rows}: a part before it is missing.")
+        try:
+            file = pq.ParquetFile(io.BytesIO(read_bytes(part)), page_checksum_verification=True)
+            # Small tables need no threads.
+            tables.append(file.read(use_threads=False))
+        except (pa.ArrowException, OSError) as error:
+            raise RunFolderError(f"{part} is damaged ({str(error).splitlines()[0]}).") from None
+        rows += tables[-1].num_rows
+    if not tables:
+        raise RunFolderError(f"{folder} must hold at least one part; it holds none.")
+    return pa.concat_tables(tables)
+
+
+def row_bytes(table: pa.Table) -> bytes:
+    """A table's numbers row by row: the same however its rows are spread over parts.
+
+    Args:
+        table: from `to_table`.
+
+    Returns:
+        Eight bytes for each number.
+    """
+    columns = []
+    for column in table.combine_chunks().columns:
+        values = column.combine_chunks()
+        width = values.type.list_size if pa.types.is_fixed_size_list(values.type) else 1
+        flat = values.flatten() if pa.types.is_fixed_size_list(values.type) else values
+        numbers = flat.to_numpy(zero_copy_only=False)
+        columns.append(np.ascontiguousarray(numbers).view(np.uint64).reshape(table.num_rows, width))
+    return np.concatenate(columns, axis=1).tobytes()
