@@ -52,6 +52,7 @@ def test_speed_is_the_integral_of_the_squared_current():
     # The current is what the law loses on one side of an edge, by the generator as a matrix.
     matrix = np.diag(generator.bands[1]) + np.diag(generator.bands[0, 1:], 1) + np.diag(generator.bands[2, :-1], -1)
     np.testing.assert_allclose(current[1:], -np.cumsum(matrix @ law), rtol=1e-12, atol=1e-14)
+    assert current[0] == current[-1] == 0.0
     expected = sum(
         quad(lambda x, k=k: np.interp(x, [0, width], current[k : k + 2]) ** 2 / (law[k] / width), 0, width)[0]
         for k in range(5)
