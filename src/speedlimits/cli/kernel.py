@@ -94,7 +94,8 @@ def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
         )
     if record.matrix_free:
         # Estimates below rounding are none.
-        print(f"Estimated error of the prediction, the kernel not formed: {max(summary['error'], 1e-12):.1g}.")
+        known = "not known" if summary["error"] is None else f"{max(summary['error'], 1e-12):.1g}"
+        print(f"Error of the prediction, the kernel not formed: {known}.")
     drift = summary["drift"]
     print(
         f"The kernel has turned by {number(drift['drift'][-1], '.2g')} at t = {drift['time'][-1]:.4g} (0: not at all)."

@@ -82,18 +82,22 @@ class Lanczos:
         Returns:
             The nodes, and the square roots of the weights.
         """
-        return self._rule(nodes, self.off_diagonal[: nodes - 1])
+        return self._rule(self.diagonal[:nodes], self.off_diagonal[: nodes - 1])
 
-    def anti_gauss(self, nodes: int) -> tuple[Nodes, Nodes]:
-        """The rule whose error is that of Gauss' with one node less, in the other direction (Laurie, 1996).
-
-        Args:
-            nodes: how many, at least 2 and at most the steps so far.
+    def radau(self) -> tuple[Nodes, Nodes]:
+        """Gauss' rule at all steps with one more node at zero, exact for one degree more (Golub and Meurant, ch. 6).
 
         Returns:
             The nodes, and the square roots of the weights.
         """
-        return self._rule(nodes, [*self.off_diagonal[: nodes - 2], 2**0.5 * self.off_diagonal[nodes - 2]])
+        # The last pivot of T = LDLᵀ: the next diagonal element that makes the longer matrix singular.
+        pivot, before = 0.0, 0.0
+        floor = self._basis.shape[1] * np.finfo(float).eps * max(*self.diagonal, *self.off_diagonal)
+        for element, off in zip(self.diagonal, self.off_diagonal, strict=True):
+            # Where the operator has a zero itself, rounding takes a pivot below it.
+            pivot = max(element - before, floor)
+            before = off**2 / pivot
+        return self._rule([*self.diagonal, before], self.off_diagonal)
 
     def converged(self) -> int:
         """How many nodes of Gauss' rule at all steps, from the largest on, are eigenvalues: their weights are modes.
@@ -108,10 +112,11 @@ class Lanczos:
         found = self.off_diagonal[-1] * np.abs(vectors[-1, ::-1]) <= CONVERGED * values[::-1]
         return steps if found.all() else int(np.argmin(found))
 
-    def _rule(self, nodes: int, off_diagonal: list[float]) -> tuple[Nodes, Nodes]:
-        values, vectors = eigh_tridiagonal(self.diagonal[:nodes], off_diagonal)
-        # Rounding reaches below the spectrum, and an anti-Gauss rule may.
-        return np.maximum(values, 0.0), self.norm * np.abs(vectors[0])
+    def _rule(self, diagonal: list[float], off_diagonal: list[float]) -> tuple[Nodes, Nodes]:
+        values, vectors = eigh_tridiagonal(diagonal, off_diagonal)
+        # Zero eigenvalues come out as rounding, on both sides of zero; the length feels the root of one times t.
+        rounding = self._basis.shape[1] * np.finfo(float).eps * values.max()
+        return np.where(values > rounding, values, 0.0), self.norm * np.abs(vectors[0])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -123,7 +128,8 @@ class ResidualMeasure(ConstantKernel):
     Args:
         eigenvalues: nodes, in increasing order; the outermost are eigenvalues [1/time].
         residual: the modes that stand at them [√loss]; their squares sum to the residual's.
-        error: estimated relative error of what the rule was asked for.
+        error: largest relative error at the times, of distance and dissipation at most this, of the length about this;
+            infinite where the products did not suffice to know it.
         products: with the kernel.
         converged: how many of the largest nodes are eigenvalues, each, and the residual there that of its eigenvector.
     """
@@ -144,8 +150,9 @@ def residual_measure(
 ) -> ResidualMeasure:
     r"""The residual's spectral measure, fine enough for the speed limit at all these times.
 
-    Products needed grow as :math:`\sqrt{\lambda_{max} t}`. The error is estimated at every time as half the distance
-    between Gauss' rule and the anti-Gauss rule with one node more, for distance, dissipation and length.
+    Products needed grow as :math:`\sqrt{\lambda_{max} t}`. Distance and dissipation lie between the rules of Gauss and
+    Radau, so their errors have a proved bound at every time, up to rounding; that of the length is estimated from the
+    same two rules.
 
     Args:
         operator: u → Θu, as `KernelOperator`.
@@ -153,7 +160,7 @@ def residual_measure(
         times: t at which it shall hold [time]; only the last matters much.
         tolerance: relative error to stop at.
         modes: largest eigenvalues to find as well, about 1.7 products each.
-        max_products: to stop after in any case; the error then says how far it came.
+        max_products: to stop after in any case; the error then says how far it came, or is infinite.
 
     Returns:
         The measure.
@@ -175,7 +182,7 @@ def residual_measure(
             error = 0.0
         elif steps >= min(next_try, max_products):
             next_try = int(np.ceil(TRY_GROWTH * steps))
-            error = _distance(krylov.gauss(steps - 1), krylov.anti_gauss(steps), moving)
+            error = _error(krylov, moving)
         else:
             continue
         if krylov.exhausted or steps == max_products or (error <= tolerance and krylov.converged() >= modes):
@@ -185,15 +192,38 @@ def residual_measure(
             )
 
 
-def _distance(rule: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], times: Times) -> float:
-    ours, theirs = (
-        ConstantKernel(eigenvalues=nodes, residual=modes).speed_limit(times) for nodes, modes in (rule, other)
+def _error(krylov: Lanczos, times: Times) -> float:
+    r"""How far Gauss' rule may be from the truth at any of the times; infinite where that is not known.
+
+    Completely monotone functions of λ lie between the rules of Gauss and Radau: 1 − e^{−2λt} of the dissipation, and
+    both parts of :math:`(1-e^{-x})^2/x = \int_0^1 e^{-xs}ds - \int_1^2 e^{-xs}ds` for the distance. The length has no
+    such form: there the two rules are compared.
+    """
+    gauss, radau = (
+        ConstantKernel(eigenvalues=nodes, residual=modes)
+        for nodes, modes in (krylov.gauss(len(krylov.diagonal)), krylov.radau())
     )
-    gaps = [
-        np.abs(getattr(ours, name) - getattr(theirs, name)) / np.maximum(getattr(ours, name), np.finfo(float).tiny)
-        for name in ("w2_squared", "dissipation", "arc_length")
-    ]
-    return float(0.5 * np.max(gaps, initial=0.0))
+    spent, length, moved = radau.dissipation(times), gauss.arc_length(times), gauss.w2_squared(times)
+    parts = [_parts(rule, times) for rule in (gauss, radau)]
+    early, late = (np.maximum(parts[0][k] - parts[1][k], 0.0) for k in (0, 1))
+    gaps = (
+        (np.abs(gauss.dissipation(times) - spent), spent),
+        (np.maximum(early, late), moved - late),
+        (np.abs(radau.arc_length(times) - length), length),
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = [np.where(least > 0, gap / least, np.inf) for gap, least in gaps]
+    return float(np.max(errors, initial=0.0))
+
+
+def _parts(rule: ConstantKernel, times: Times) -> tuple[Times, Times]:
+    """Sums t∑Δ²(1 − φ(λt)) and t∑Δ²(1 − e^{−λt}φ(λt)) with φ(x) = (1 − e^{−x})/x, without loss of digits."""
+    x = np.outer(times, rule.eigenvalues)
+    left = -np.expm1(-x)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rest = np.where(x < 0.01, x / 2 * (1 - x / 3 * (1 - x / 4 * (1 - x / 5 * (1 - x / 6)))), 1 - left / x)
+    squares = rule.residual**2
+    return times * (rest @ squares), times * ((left + (1 - left) * rest) @ squares)
 
 
 def spectral_density(

@@ -35,7 +35,7 @@ class KernelView:
         eigenvalues: λ_k, the largest first; without forming the kernel, the nodes of the residual's measure [1/time].
         residual: Δ_k = u_kᵀ(f − y), up to its sign [√loss].
         top: the largest eigenvalues themselves, to which the first of the modes belong [1/time].
-        error: estimated relative error of what is predicted from them; 0 for the whole spectrum.
+        error: relative error of what is predicted from them, as in `ResidualMeasure`; 0 for the whole spectrum.
     """
 
     start_time: float
@@ -125,7 +125,7 @@ class KernelRecord:
             "pairs": self.pairs,
             "matrix_free": self.matrix_free,
             "start_time": view.start_time,
-            "error": view.error,
+            "error": finite_or_none(view.error),
             "eigenvalues_top": plain(view.top[:TOP]),
             "exponents": self._exponents(seen.times[-1:]),
             "predicted": _series(view.predicted(seen.times)),
