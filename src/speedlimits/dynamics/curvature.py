@@ -63,7 +63,7 @@ def sharpness(
     check_positive("tolerance", tolerance)
     check_integer("max_iterations", max_iterations, minimum=1)
     theta = theta.detach().requires_grad_()
-    graphs = _Graphs(terms(loss), theta)
+    graphs = HessianProducts(terms(loss), theta)
     direction = torch.randn(theta.numel(), generator=generator, dtype=torch.float64).to(theta)
     direction /= torch.linalg.vector_norm(direction)
     estimate, converged, products = 0.0, False, 0
@@ -79,7 +79,7 @@ def sharpness(
     return Sharpness(estimate, graphs.cost * products, converged)
 
 
-class _Graphs:
+class HessianProducts:
     """Hessian-vector products at one θ, from the graphs of the loss's gradient.
 
     Args:

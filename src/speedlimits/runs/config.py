@@ -174,8 +174,8 @@ class RunConfig(Config):
     """How to follow the gradient flow: rkc2, stabilised Runge–Kutta of order 2; rock4, of order 4, for rtol 1e-4 and
     below; rk4, the classical method at 1/λ_max; gd, full-batch gradient descent."""
     rtol: float | Literal["auto"] = "auto"
-    """Local error of rkc2 and rock4, relative to the distance travelled; 1e-2 or 1e-3 for kinks (relu); auto is 1e-4,
-    or 1e-3 in float32, whose rounding allows no less."""
+    """Accuracy of the flow: distance, loss drop and T/T_SL come out within about 10 times this; 1e-2 or 1e-3 for kinks
+    (relu); auto is 1e-4, or 1e-3 in float32, whose rounding allows no less."""
     learning_rate: float | Literal["auto"] = "auto"
     """η of gd, shortened so that T is a whole number of steps; auto makes η/(1 − momentum) 0.1/λ_max, the largest λ_max
     over the members."""

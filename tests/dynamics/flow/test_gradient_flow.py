@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 
 from speedlimits.bound import speed_limit
 from speedlimits.dynamics.descent import gradient_descent
@@ -81,7 +82,7 @@ def test_gradients_grow_as_the_root_of_stiffness():
 def test_error_is_of_the_size_of_the_tolerance():
     """|Δθ|², ∫|v|²dt, length and loss of a nonlinear network: errors below 5·rtol, and falling with it."""
     loss = network("tanh")
-    fine = run(loss, 3.0, 1e-8, records=2)
+    fine = run(loss, 3.0, 1e-8, records=2, method="rock4")
     rough = {rtol: run(loss, 3.0, rtol, records=2) for rtol in (1e-2, 1e-3, 1e-4, 1e-5)}
     for quantity in ("w2_squared", "arc_lengths", "path_dissipation", "losses"):
         errors = {
@@ -94,9 +95,9 @@ def test_error_is_of_the_size_of_the_tolerance():
 def test_order_is_two():
     """Error of |Δθ|² against the number of steps on a nonlinear network: fitted slope 2 ± 0.2."""
     loss = network("tanh")
-    exact = run(loss, 1.0, 1e-9, records=2).w2_squared[-1]
+    exact = run(loss, 1.0, 1e-9, records=2, method="rock4").w2_squared[-1]
     steps, errors = [], []
-    for rtol in (1e-4, 1e-5, 1e-6, 1e-7):
+    for rtol in (1e-3, 1e-4, 1e-5, 1e-6):
         state = init(loss, loss.initial, rtol=rtol)
         *_, (state, _) = integrate(loss, loss.initial, state, [1.0], rtol=rtol)
         steps.append(state.steps)
@@ -122,25 +123,104 @@ def test_order_is_four():
 def test_methods_agree():
     """rkc2, rock4 and rk4 share nothing but their controller: one flow, to the accuracy of the roughest."""
     loss = network("tanh")
-    ends = [run(loss, 1.0, 1e-7, records=2, method=method) for method in ("rkc2", "rock4", "rk4")]
+    ends = [run(loss, 1.0, 1e-6, records=2, method=method) for method in ("rkc2", "rock4", "rk4")]
     for quantity in ("w2_squared", "arc_lengths", "path_dissipation", "losses"):
         values = [getattr(end, quantity)[-1] for end in ends]
         np.testing.assert_allclose(values[0], values[1], rtol=1e-5, err_msg=quantity)
-        # The classical method has steps of 1/λ_max whatever the tolerance: an error of 1/120 over the first of them.
-        np.testing.assert_allclose(values[2], values[1], rtol=2e-3, err_msg=quantity)
+        np.testing.assert_allclose(values[2], values[1], rtol=1e-5, err_msg=quantity)
 
 
-def test_classical_method_keeps_its_step():
-    """rk4 takes steps of 1/λ_max, four gradients each, whatever the tolerance."""
+def test_classical_method_takes_steps_up_to_its_reach():
+    """rk4 takes steps of 1/λ_max, four gradients each, but at the start, where its first must meet the tolerance."""
     problem, _ = quadratic(2)
     theta0 = torch.zeros(problem.jacobian.shape[1], dtype=torch.float64)
     spent = [
         gradient_flow(loss_of(problem), theta0, [0.0, 10.0], rtol=rtol, method="rk4").gradient_evaluations[-1]
-        for rtol in (1e-2, 1e-6)
+        for rtol in (1e-2, 1e-5)
     ]
     # Ten per cent for the estimates of λ_max.
     assert spent[0] == pytest.approx(4 * 30 * 10, rel=0.1)
-    assert spent[1] == pytest.approx(spent[0], rel=0.01)
+    assert spent[1] == pytest.approx(spent[0], rel=0.1)
+
+
+# One mode is what any method errs most at; the slow mode beside it makes the run stiff.
+FLOWS = {
+    "isotropic": np.ones(3),
+    "two modes": np.array([1.0, 1e-2]),
+    "two decades": np.logspace(0, -2, 30),
+    "power law": np.arange(1.0, 61.0) ** -1.5,
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize(
+    ("method", "rtol"),
+    [
+        ("rkc2", 1e-2),
+        ("rkc2", 1e-4),
+        ("rkc2", 1e-5),
+        ("rkc2", 1e-6),
+        pytest.param("rkc2", 1e-7, marks=pytest.mark.slow),
+        ("rock4", 1e-4),
+        ("rock4", 1e-7),
+        ("rk4", 1e-2),
+        ("rk4", 1e-4),
+        ("rk4", 1e-7),
+    ],
+)
+def test_every_method_keeps_its_promise(name, method, rtol):
+    """On exact linear flows every quantity at every record, the earliest at 1/100 of 1/λ_max, is within 10·rtol."""
+    eigenvalues = FLOWS[name]
+    residual = np.random.default_rng(0).standard_normal(eigenvalues.size)
+    curvatures, theta0 = torch.from_numpy(eigenvalues), torch.from_numpy(residual / np.sqrt(eigenvalues))
+    times = np.concatenate([[0.0], np.geomspace(1e-2, 1e2, 17)])
+    found = gradient_flow(lambda x: 0.5 * (curvatures * x * x).sum(), theta0, times, rtol=rtol, method=method)
+    exact = ConstantKernel(eigenvalues=eigenvalues, residual=residual).speed_limit(times[1:])
+    for values, expected in (
+        (found.w2_squared, exact.w2_squared),
+        (found.loss_drop, exact.dissipation),
+        (found.path_dissipation, exact.dissipation),
+        (found.arc_lengths, exact.arc_length),
+    ):
+        np.testing.assert_allclose(values[1:], expected, rtol=10 * rtol)
+    certified = speed_limit(found, dissipation="loss_drop", tolerance=10 * rtol)
+    assert np.all(np.asarray(certified.certified))
+
+
+@pytest.mark.parametrize("method", ["rkc2", "rock4", "rk4"])
+def test_nonlinear_flows_keep_the_promise(method):
+    """Rosenbrock's valley in two dimensions against SciPy's Radau method at 1e-11, a hundredfold stiffer than long."""
+
+    def loss(theta):
+        return 100 * (theta[1] - theta[0] ** 2) ** 2 + (1 - theta[0]) ** 2
+
+    def downhill(_, state):
+        x, y = state[:2]
+        force = np.array([400 * x * (y - x * x) + 2 * (1 - x), -200 * (y - x * x)])
+        return [*force, np.hypot(*force)]
+
+    times, theta0 = np.array([0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0]), np.array([-1.2, 1.0])
+    exact = solve_ivp(downhill, (0, 1), [*theta0, 0.0], method="Radau", t_eval=times, rtol=1e-11, atol=1e-14).y[:, 1:]
+    for rtol in (1e-3, 1e-6):
+        found = gradient_flow(loss, torch.from_numpy(theta0), times, rtol=rtol, method=method)
+        moved = ((exact[:2] - theta0[:, None]) ** 2).sum(axis=0)
+        losses = np.array([loss(point) for point in exact[:2].T])
+        np.testing.assert_allclose(found.w2_squared[1:], moved, rtol=10 * rtol)
+        np.testing.assert_allclose(found.loss_drop[1:], loss(theta0) - losses, rtol=10 * rtol)
+        np.testing.assert_allclose(found.arc_lengths[1:], exact[2], rtol=10 * rtol)
+
+
+@pytest.mark.parametrize(("method", "rtol"), [("rkc2", 1e-6), ("rock4", 1e-4), ("rock4", 1e-7), ("rk4", 1e-7)])
+@pytest.mark.parametrize("least", [0.0, 1.0, 1e4])
+def test_flows_go_on_past_convergence(method, rtol, least):
+    """A minimum whose loss is not zero can be waited at: 300/λ_min, where nothing falls but rounding."""
+    curvatures = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    theta0 = torch.ones(2, dtype=torch.float64)
+    found = gradient_flow(
+        lambda x: least + 0.5 * (curvatures * x * x).sum(), theta0, [0.0, 300.0], rtol=rtol, method=method
+    )
+    assert found.w2_squared[-1] == pytest.approx(2.0, rel=10 * rtol)
+    assert found.loss_drop[-1] == pytest.approx(2.0, rel=10 * rtol, abs=1e-12 * least)
 
 
 def test_certificate_tells_the_accuracy():
@@ -249,7 +329,8 @@ def test_every_gradient_is_counted():
         return loss(theta)
 
     found = gradient_flow(counted, loss.initial, [0.0, 1.0], rtol=1e-3)
-    assert found.gradient_evaluations[-1] == calls
+    # And the exact product that confirms the first radius, worth two gradients beside the one of its graph.
+    assert found.gradient_evaluations[-1] == calls + 2
 
 
 def test_growing_sharpness_is_followed():

@@ -1,14 +1,21 @@
 """The force −∇L on a network, its evaluations counted, and the spectral radius of its Jacobian."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from speedlimits.dynamics.loss import Flat, Loss, value_and_gradient
+from speedlimits.dynamics.curvature import GRADIENTS_PER_PRODUCT, HessianProducts
+from speedlimits.dynamics.loss import Flat, Loss, terms, value_and_gradient
 
 RADIUS_TOLERANCE = 0.01
 RADIUS_PRODUCTS = 50
+# A radius that has changed by more since the last one is compared with an exact product.
+SUDDEN = 2.0
+WIDER = 10.0
+# The first radius, which has no last one, is compared once it has settled, at the latest after so many products.
+SETTLING = 10
 
 
 class Force:
@@ -31,30 +38,85 @@ class Force:
         self.evaluations += 1
         return force.double()
 
+    def curvature(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
+        """Exact products with the Hessian at θ, in float64, counted as `sharpness` does."""
+        products = HessianProducts(terms(self.loss), theta.detach().to(self.dtype, copy=True).requires_grad_())
+        # The graph that is kept cost one gradient.
+        self.evaluations += products.cost == GRADIENTS_PER_PRODUCT
 
-def spectral_radius(force: Force, theta: Tensor, start: Tensor, direction: Tensor) -> tuple[float, Tensor]:
+        def product(direction: Tensor) -> Tensor:
+            self.evaluations += products.cost
+            return products.product(direction.to(self.dtype)).double()
+
+        return product
+
+
+def spectral_radius(
+    force: Force, theta: Tensor, start: Tensor, direction: Tensor, last: float = 0.0
+) -> tuple[float, Tensor]:
     """|λ|_max of the Hessian by power iteration on differences of the force, a gradient each.
+
+    Across a kink a difference sees the jump of the force over its small increment: 10⁵ where the curvature is 10². A
+    value far from the last one, or without one, is compared with an exact product in the same direction, and exact
+    products go on where a kink makes the two differ.
 
     Args:
         force: −∇L.
         theta: where, in float64.
         start: the force there.
         direction: a first guess of the eigenvector, as left by an earlier call; of any length.
+        last: the radius of an earlier call; 0 if there is none.
 
     Returns:
         The spectral radius [1/time], to 1 % or after fifty products, and the direction to start the next call from.
     """
-    scale = math.sqrt(torch.finfo(force.dtype).eps) * max(1.0, float(torch.linalg.vector_norm(theta)))
-    estimate, size = 0.0, float(torch.linalg.vector_norm(direction))
-    for _ in range(RADIUS_PRODUCTS):
+    increment = math.sqrt(torch.finfo(force.dtype).eps) * max(1.0, float(torch.linalg.vector_norm(theta)))
+
+    def difference(unit: Tensor, scale: float = increment) -> Tensor:
+        return (force(torch.add(theta, unit, alpha=scale)) - start).div_(scale)
+
+    product, estimate = difference, 0.0
+    size = float(torch.linalg.vector_norm(direction))
+    for tried in range(RADIUS_PRODUCTS):
         if size == 0:
             return estimate, start
-        direction = force(torch.add(theta, direction, alpha=scale / size)) - start
-        size = float(torch.linalg.vector_norm(direction))
-        if not math.isfinite(size):
+        unit = direction / size
+        direction = product(unit)
+        found = float(torch.linalg.vector_norm(direction))
+        if not math.isfinite(found):
             return estimate, start
-        found = size / scale
-        if abs(found - estimate) <= RADIUS_TOLERANCE * found:
+        settled = abs(found - estimate) <= RADIUS_TOLERANCE * found
+        doubtful = _differ(found, last) if last else settled or tried == SETTLING
+        if doubtful and product is difference and found > 0:
+            # Agreed or not, the value is what the next ones are held against.
+            last, exact = found, _past_kinks(force, theta, unit, found, difference)
+            if exact is not None:
+                product, direction, settled = exact, exact(unit), False
+                found = float(torch.linalg.vector_norm(direction))
+        if settled:
             return found, direction
-        estimate = found
+        estimate = size = found
     return estimate, direction
+
+
+def _differ(one: float, other: float) -> bool:
+    return not one <= SUDDEN * other <= SUDDEN**2 * one
+
+
+def _past_kinks(
+    force: Force, theta: Tensor, unit: Tensor, found: float, difference: Callable[..., Tensor]
+) -> Callable[[Tensor], Tensor] | None:
+    """Exact products, if a kink is why a difference gave what it found; None if not, or if torch has no such products.
+
+    An exact product that differs is believed only if a wider difference changes as well: the second derivative of a
+    function with a backward pass of its own may be wrong.
+    """
+    try:
+        exact = force.curvature(theta)
+        agrees = not _differ(float(torch.linalg.vector_norm(exact(unit))), found)
+    except (ValueError, RuntimeError):
+        return None
+    wider = WIDER * math.sqrt(torch.finfo(force.dtype).eps) * max(1.0, float(torch.linalg.vector_norm(theta)))
+    if agrees or not _differ(float(torch.linalg.vector_norm(difference(unit, wider))), found):
+        return None
+    return exact
