@@ -23,7 +23,7 @@ def test_exact_laws_are_found(alpha, delta):
         assert fit.exponent == pytest.approx((1 - delta) / alpha, abs=4e-3)
         assert fit.scale == pytest.approx(3.0, rel=1e-10)
         assert fit.residual_scale == pytest.approx(2.0, rel=0.01)
-        assert np.ptp(fit.exponent_interval) < 1e-2
+        assert np.ptp(fit.exponent_spread) < 1e-2
         assert fit.window == (20, 500)
 
 
@@ -40,31 +40,31 @@ def test_scattered_laws_are_found_without_bias(alpha, delta):
     found = np.array([fit.exponent for fit in fits])
     assert abs(found.mean() - a) < 4 * found.std() / np.sqrt(50)
     assert found.std() < 0.2
-    assert sum(fit.exponent_interval[0] <= a <= fit.exponent_interval[1] for fit in fits) >= 39
+    assert sum(fit.exponent_spread[0] <= a <= fit.exponent_spread[1] for fit in fits) >= 39
 
 
-def test_correlated_scatter_widens_the_interval():
+def test_correlated_scatter_widens_the_spread():
     """Eigenvalues that wander about the line, ten together, are not taken for independent ones: α stays inside."""
     eigenvalues, residual = law(1.3, 0.5)
     rng = np.random.default_rng(1)
     held = 0
     for _ in range(50):
         wandering = eigenvalues * np.exp(np.convolve(rng.standard_normal(1009) * 0.02, np.ones(10), mode="valid"))
-        low, high = fit_power_law(wandering, residual, generator=rng).spectrum_interval
+        low, high = fit_power_law(wandering, residual, generator=rng).spectrum_spread
         held += low < 1.3 < high
     # Resampled one by one, intervals would be √10 times too short and hold α 10 times.
     assert held >= 37
 
 
-def test_fit_lies_in_its_intervals():
-    """A spectrum that falls ever faster is no power law; where resamples lie beside the fit, intervals reach to it."""
+def test_fit_lies_in_its_spread():
+    """A spectrum that falls ever faster is no power law; where resamples lie beside the fit, the spread holds both."""
     eigenvalues, residual = law(1.0, 1.5)
     eigenvalues *= np.exp(-0.004 * np.arange(1000))
     fit = fit_power_law(eigenvalues, residual, generator=np.random.default_rng(0))
     for name in ("spectrum", "residual"):
-        low, high = getattr(fit, f"{name}_interval")
+        low, high = getattr(fit, f"{name}_spread")
         assert low <= getattr(fit, f"{name}_exponent") <= high
-    assert fit.exponent_interval[0] <= fit.exponent <= fit.exponent_interval[1]
+    assert fit.exponent_spread[0] <= fit.exponent <= fit.exponent_spread[1]
 
 
 def test_singular_spectra_are_fitted_above_rounding():
@@ -90,7 +90,7 @@ def test_singular_spectra_are_fitted_above_rounding():
         ((-2.0, 2.0), ("saturated", "non-optimal", "optimal", "straight")),
     ],
 )
-def test_regimes_are_those_the_interval_reaches(interval, regimes):
+def test_regimes_are_those_the_spread_reaches(interval, regimes):
     """The fit names one regime where it decides, and all it cannot exclude where it does not."""
     fit = PowerLawFit(1.0, 0.5, 0.5, 1.0, 1.0, (1.0, 1.0), (0.5, 0.5), interval, (20, 500))
     assert fit.regimes == regimes

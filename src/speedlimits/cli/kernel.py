@@ -87,9 +87,9 @@ def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
     print(f"Largest eigenvalues: {top}, …")
     if (found := summary["exponents"]) is not None:
         print(
-            f"Exponents in modes {found['window'][0]} to {found['window'][1]}: "
-            f"α = {_with_interval(found, 'spectrum')}, δ = {_with_interval(found, 'residual')}, "
-            f"a = {found['exponent']:.3g} [{found['exponent_interval'][0]:.3g}, {found['exponent_interval'][1]:.3g}]: "
+            f"Exponents in modes {found['window'][0]} to {found['window'][1]}, with the spread of the fit: "
+            f"α = {_with_spread(found, 'spectrum')}, δ = {_with_spread(found, 'residual')}, "
+            f"a = {found['exponent']:.3g} [{found['exponent_spread'][0]:.3g}, {found['exponent_spread'][1]:.3g}]: "
             f"{' or '.join(found['regimes'])}; by the scaling law T/T_SL = {number(found['inefficiency'], '.3g')}."
         )
     if record.matrix_free:
@@ -102,6 +102,6 @@ def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
     )
 
 
-def _with_interval(found: dict[str, Any], name: str) -> str:
-    low, high = found[f"{name}_interval"]
+def _with_spread(found: dict[str, Any], name: str) -> str:
+    low, high = found[f"{name}_spread"]
     return f"{found[f'{name}_exponent']:.3g} [{low:.3g}, {high:.3g}]"

@@ -12,7 +12,7 @@ import numpy as np
 from speedlimits._checks import check_finite, check_integer, check_non_negative, check_shape
 from speedlimits._shapes import Modes
 
-Interval = tuple[float, float]
+Spread = tuple[float, float]
 
 # Values of a that are tried; a parabola through the best three gives the rest.
 GRID = np.linspace(-4.0, 4.0, 801)
@@ -23,7 +23,10 @@ REGIMES = ("saturated", "non-optimal", "optimal", "straight")
 
 @dataclass(frozen=True)
 class PowerLawFit:
-    """Exponents of a spectrum and its residual, with bootstrap intervals.
+    """Exponents of a spectrum and its residual, with the spread of the fit.
+
+    The spread says how far the scatter about the law moves the fit. It is no confidence interval: where the spectrum is
+    no power law in the window, the fit is off by more (on Wishart kernels α was in its spread 0 to 1 times of 12).
 
     Args:
         spectrum_exponent: α.
@@ -31,9 +34,9 @@ class PowerLawFit:
         exponent: a = (1 − δ)/α.
         scale: Λ, the eigenvalue that the law gives the first mode [1/time].
         residual_scale: Δ, the residual it gives the first mode [√loss].
-        spectrum_interval: of α.
-        residual_interval: of δ.
-        exponent_interval: of a.
+        spectrum_spread: of α, lowest and highest.
+        residual_spread: of δ.
+        exponent_spread: of a.
         window: first and last mode of the fit, counted from 1.
     """
 
@@ -42,19 +45,19 @@ class PowerLawFit:
     exponent: float
     scale: float
     residual_scale: float
-    spectrum_interval: Interval
-    residual_interval: Interval
-    exponent_interval: Interval
+    spectrum_spread: Spread
+    residual_spread: Spread
+    exponent_spread: Spread
     window: tuple[int, int]
 
     @property
     def regimes(self) -> tuple[str, ...]:
-        """The regimes that the interval of a overlaps; a single one where the fit decides.
+        """The regimes that the spread of a overlaps; a single one where the fit is clear.
 
         "saturated" (a ≤ −1): T/T_SL ∝ T; "non-optimal" (−1 < a < 0): ∝ T^−a, Eq. (15); "optimal" (0 < a < 1): a
         number of order one, Eq. (14); "straight" (a ≥ 1): → 1.
         """
-        first, last = np.searchsorted(BORDERS, self.exponent_interval)
+        first, last = np.searchsorted(BORDERS, self.exponent_spread)
         return REGIMES[int(first) : int(last) + 1]
 
 
@@ -74,8 +77,8 @@ def fit_power_law(
               \sum_{k_1<k\le K}\Delta_k^2 = A\,\frac{e^{ax_K}-1}{a}, \quad x_K = \ln\frac{\lambda_{k_1}}{\lambda_K}
 
     by least squares over all K of the window. The second fit takes the spectrum itself, so that errors of α do not
-    enter a. Intervals come from resampling blocks of the scatter about the fit, as long as the root of the window; they
-    always hold the fit.
+    enter a. The spread comes from resampling blocks of the scatter about the fit, as long as the root of the window; it
+    always holds the fit.
 
     Args:
         eigenvalues: λ_k, non-negative, in any order [1/time].
@@ -83,7 +86,7 @@ def fit_power_law(
         first: k₁, first mode of the window.
         last: the last; by default half of all modes, or the last eigenvalue above rounding if that comes before.
         resamples: of the bootstrap.
-        confidence: of the intervals.
+        confidence: the share of the resamples within the spread.
         generator: draws the resamples.
 
     Returns:
@@ -113,9 +116,9 @@ def fit_power_law(
     exponents, _ = bands.fit(expected * (squares / expected)[places])
     tails = 0.5 * (1 - confidence), 0.5 * (1 + confidence)
 
-    def interval(values: np.ndarray, found: float) -> Interval:
+    def spread(values: np.ndarray, found: float) -> Spread:
         low, high = np.quantile(values, tails)
-        # Where no one law holds, the resamples may lie around another value; the interval still holds the fit.
+        # Where no one law holds, the resamples may lie around another value; the spread still holds the fit.
         return float(min(low, found)), float(max(high, found))
 
     return PowerLawFit(
@@ -124,9 +127,9 @@ def fit_power_law(
         exponent=float(exponent),
         scale=float(np.exp(intercept)),
         residual_scale=float(np.sqrt(-slope * amplitude * np.exp(exponent * (bands.start - intercept)))),
-        spectrum_interval=interval(-slopes, -slope),
-        residual_interval=interval(1 + exponents * slopes, 1 + exponent * slope),
-        exponent_interval=interval(exponents, exponent),
+        spectrum_spread=spread(-slopes, -slope),
+        residual_spread=spread(1 + exponents * slopes, 1 + exponent * slope),
+        exponent_spread=spread(exponents, exponent),
         window=(first, int(ranks[-1])),
     )
 
