@@ -26,7 +26,8 @@ class PowerLawFit:
     """Exponents of a spectrum and its residual, with the spread of the fit.
 
     The spread says how far the scatter about the law moves the fit. It is no confidence interval: where the spectrum is
-    no power law in the window, the fit is off by more (α of Wishart kernels lies in its spread in 0 to 27 %: `benchmarks/intervals.py`).
+    no power law in the window, the fit is off by more: α of Wishart kernels lies in its spread in 0 to 27 % of draws
+    (`benchmarks/intervals.py`).
 
     Args:
         spectrum_exponent: α.
