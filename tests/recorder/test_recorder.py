@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from speedlimits.dynamics.descent import gradient_descent
 from speedlimits.dynamics.loss import FlatLoss
@@ -455,3 +457,28 @@ def test_noise_without_strides_says_why():
     recorder.record(time=0.0, loss=1.0, model=torch.zeros(3))
     with pytest.raises(ValueError, match="`sketch` is None"):
         recorder.noise()
+
+
+class NewMemory(TorchDispatchMode):
+    """The size of the largest piece of memory that torch asks for [bytes]."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        given = {each.untyped_storage().data_ptr() for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)}
+        for each in tree_leaves(made):
+            if isinstance(each, Tensor) and each.untyped_storage().data_ptr() not in given:
+                self.largest = max(self.largest, each.untyped_storage().nbytes())
+        return made
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_a_step_makes_nothing_of_the_size_of_the_weights(dtype):
+    """Two million weights in one tensor and a hundred small ones: a step and a distance ask for a few kilobytes."""
+    weights = [torch.zeros(2_000_000, dtype=dtype), *(torch.zeros(100, dtype=dtype) for _ in range(100))]
+    meter = PathMeter(weights, np.array([0]))
+    with NewMemory() as memory:
+        meter.add(weights, 0.1)
+        meter.w2_squared(weights)
+    assert 0 < memory.largest <= 10_000 * dtype.itemsize

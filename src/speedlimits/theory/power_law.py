@@ -170,9 +170,8 @@ class PowerLaw:
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.nanmax([np.abs(getattr(leading, name) / getattr(sums, name) - 1.0) for name in names], axis=0)
         error = np.minimum(error, np.finfo(np.float64).max)
-        outside = (
-            f"leading terms are off by {{:.0%}}, outside their window {1 / self.scale:.3g} ≪ t ≪ {self.last_time:.3g}"
-        )
+        window = f"{1 / self.scale:.3g} ≪ t ≪ {self.last_time:.3g}"
+        outside = f"leading terms are off by up to {{:.0%}}, outside their window {window}"
         return replace(leading, tolerance=error, caveats=((outside, np.where(error > WINDOW, error, np.nan)),))
 
     def _leading(self, times: Times) -> SpeedLimit:
