@@ -129,6 +129,11 @@ class Trajectory:
             if drops.size:
                 after = int(drops[0]) + 1
                 raise ValueError(f"`{field}` must never decrease; it does at record {after}.")
+        check_non_negative("snapshot_distances_squared", self.snapshot_distances_squared)
+        if np.any(self.snapshot_distances_squared != self.snapshot_distances_squared.T):
+            raise ValueError("`snapshot_distances_squared` must be symmetric; it is not.")
+        if np.any(np.diagonal(self.snapshot_distances_squared)):
+            raise ValueError("`snapshot_distances_squared` must be zero on its diagonal; it is not.")
         if snapshots:
             check_increasing("snapshot_records", self.snapshot_records)
             first, last = self.snapshot_records[[0, -1]]

@@ -28,6 +28,7 @@ def test_run_leaves_a_whole_folder(finished):
     names = {path.name for path in finished.iterdir()} - {".lock"}
     assert names == {
         "config.toml",
+        "manifest.json",
         "members",
         "overview.png",
         "plan.json",
@@ -85,7 +86,7 @@ def test_options_win_over_the_file(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "Expected one of {run, langevin, report, show, kernel, compare, study, figure1, theory}."),
+        ([], 2, "Expected one of {run, langevin, report, show, kernel, compare, study, figure1, verify, theory}."),
         (["dance"], 2, "Unrecognized options: dance"),
         (["run"], 2, "Missing from speedlimits run: --out DIR"),
         (["show"], 2, "Missing from speedlimits show: DIR"),

@@ -91,10 +91,9 @@ class Figure1Command:
         None where it would need code that this command line does not name.
         """
         start = group.warm[0].start_time if group.warm else None
-        if (folder / "kernel.npz").exists():
-            record = KernelRecord.load(folder / "kernel.npz")
-            if start is None or record.views[-1].start_time == start:
-                return record
+        record = KernelRecord.of_run(run)
+        if record is not None and (start is None or record.views[-1].start_time == start):
+            return record
         if run.config.problem is not None and self.problem is None:
             print(f"Panel (f) is left out: --problem {problem_name(run.config.problem)} draws it.", file=sys.stderr)
             return None

@@ -25,6 +25,7 @@ from speedlimits.cli.show import ShowCommand
 from speedlimits.cli.study import StudyCommand
 from speedlimits.cli.theory import TheoryCommand
 from speedlimits.cli.training import Configuration, default_config
+from speedlimits.cli.verify import VerifyCommand
 from speedlimits.errors import SpeedLimitsError
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.noisy import NoisyConfig
@@ -106,6 +107,7 @@ def _parse(arguments: list[str]) -> Callable[[], None] | int:
         "compare": CompareCommand(directories=tyro.MISSING),
         "study": StudyCommand(out=tyro.MISSING),
         "figure1": Figure1Command(directory=tyro.MISSING),
+        "verify": VerifyCommand(directory=tyro.MISSING),
         "theory": TheoryCommand(system=tyro.MISSING),
     }
     commands = tyro.extras.subcommand_type_from_defaults(

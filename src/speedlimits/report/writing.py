@@ -49,7 +49,7 @@ def write(run: Run | NoisyRun, folder: str | Path | None = None) -> Path:
     warm = later_views(members, run.config.warm_start)
     heading = title(run.summary, f"{len(members)} seeds")
     save(overview(members, warm, heading, loss_label(run.summary)), folder / FIGURE)
-    kernel = KernelRecord.load(run.path / "kernel.npz") if (run.path / "kernel.npz").exists() else None
+    kernel = KernelRecord.of_run(run)
     if kernel is not None:
         heading = title(run.summary, f"seed {kernel.seed}")
         save(kernel_figure(kernel, run.trajectories[kernel.seed], heading), folder / KERNEL)

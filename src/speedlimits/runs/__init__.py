@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from speedlimits.runs.run import RunFolder as RunFolder
     from speedlimits.runs.run import load_run as load_run
     from speedlimits.runs.study import load_study as load_study
+    from speedlimits.runs.verification import Verified as Verified
+    from speedlimits.runs.verification import verify as verify
 else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,
@@ -27,5 +29,6 @@ else:
             "noisy": "NoisyConfig NoisyRun",
             "run": "Plan Run RunFolder load_run",
             "study": "load_study",
+            "verification": "Verified verify",
         },
     )

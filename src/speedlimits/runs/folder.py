@@ -13,6 +13,8 @@ from speedlimits.errors import RunFolderError
 from speedlimits.runs import replaced
 from speedlimits.runs.formats import read_json, write_json
 from speedlimits.runs.identity import MARKS, Identity, Kind, claimed, read_identity, sealed
+from speedlimits.runs.manifest import FILE as MANIFEST
+from speedlimits.runs.manifest import Manifest
 from speedlimits.runs.replaced import LOCK as LOCK
 
 
@@ -27,6 +29,13 @@ class Folder:
     def __init__(self, path: Path, identity: Identity | None = None) -> None:
         self.path = path
         self.identity = identity or Identity()
+
+    # What trains it, for errors.
+    command = "run"
+
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each file that a finished run has written, by its name in the folder."""
+        raise NotImplementedError
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write one JSON file, whole or not at all."""
@@ -45,10 +54,57 @@ class Folder:
             RunFolderError: if it is missing (the run has not ended) or damaged.
         """
         if not (self.path / name).exists():
-            raise RunFolderError(
-                f"{self.path} holds an unfinished run: {name} is missing (speedlimits run --out {self.path} --resume)."
-            )
+            raise self._unfinished(name)
         return read_json(self.path / name)
+
+    def _unfinished(self, name: str) -> RunFolderError:
+        return RunFolderError(
+            f"{self.path} holds an unfinished run: {name} is missing (speedlimits {self.command} --out {self.path} "
+            "--resume)."
+        )
+
+    def manifest(self) -> Manifest | None:
+        """What the files of the finished run must be.
+
+        Returns:
+            The manifest; None where version 0.1 wrote the run, without one.
+
+        Raises:
+            RunFolderError: if the run has not ended, or the manifest is damaged or another run's.
+        """
+        if not (self.path / MANIFEST).exists():
+            if self.identity.id:
+                raise self._unfinished(MANIFEST if (self.path / "summary.json").exists() else "summary.json")
+            return None
+        return Manifest.read(self.path, self.identity.id)
+
+    def close(self) -> None:
+        """Write the manifest, the last file: the run has ended."""
+        Manifest(self.path, self.identity.id, self.files()).write()
+
+    def ended(self) -> bool:
+        """Whether the run has ended and nothing is left to do.
+
+        What is missing of an ended run and can be made anew makes it an unfinished one.
+
+        Returns:
+            Whether every file is there, as it was written.
+
+        Raises:
+            RunFolderError: if one is not what was written, with what to do about it.
+        """
+        if not (self.path / MANIFEST).exists():
+            return False
+        manifest = Manifest.read(self.path, self.identity.id)
+        missing = manifest.missing()
+        for name in manifest.files:
+            if name not in missing:
+                manifest.check(name)
+        # Weights may have been left out of a copy: they are no part of the numbers.
+        if all("/snapshots/" in name and not name.endswith(".json") for name in missing):
+            return True
+        (self.path / MANIFEST).unlink()
+        return False
 
     def contents(self) -> dict[str, Any]:
         """What a finished run of any kind says of itself: ``path``, ``summary`` and ``provenance``.
@@ -59,6 +115,9 @@ class Folder:
         Raises:
             RunFolderError: if the run has not ended, or a file is damaged.
         """
+        if (manifest := self.manifest()) is not None:
+            both = {name: manifest.json(f"{name}.json") for name in ("summary", "provenance")}
+            return {"path": self.path, **both}
         summary = self.read_json("summary.json")
         return {"path": self.path, "summary": summary, "provenance": self.read_json("provenance.json")}
 

@@ -1,10 +1,12 @@
 """What a kernel says of a run: spectrum, residual, prediction beside measurement, drift; saved without torch."""
 
 import io
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -18,8 +20,28 @@ from speedlimits.theory.constant_kernel import ConstantKernel
 from speedlimits.theory.power_law import PowerLaw
 from speedlimits.trajectory import Trajectory
 
+if TYPE_CHECKING:
+    from speedlimits.runs.run import Run
+
+FILE = "kernel.npz"
 SCHEMA = 1
+# Between the loss by the residuals and by the series: in float32 they differ by about 1e-6.
+RESIDUAL = 1e-3
 SERIES = ("time", "w2_squared", "dissipation", "inefficiency", "geometric", "pace")
+# What NumPy, zipfile and zlib make of a damaged archive.
+DAMAGE = (
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,
+    struct.error,
+    MemoryError,
+    OSError,
+)
 # Eigenvalues that a summary lists.
 TOP = 20
 # Modes up to which a fit that starts at the twentieth must reach.
@@ -79,6 +101,7 @@ class KernelRecord:
         views: at initialisation, and at a later start.
         drift_times: of the snapshots whose kernels were compared with the chosen view's, since the run's start [time].
         drift: 1 − ⟨K, K'⟩/(|K||K'|) there.
+        run: id of the run; empty where version 0.1 wrote it.
     """
 
     seed: int
@@ -88,6 +111,7 @@ class KernelRecord:
     views: tuple[KernelView, ...]
     drift_times: Float64[np.ndarray, " drifts"]
     drift: Float64[np.ndarray, " drifts"]
+    run: str = ""
 
     @property
     def view(self) -> KernelView:
@@ -188,12 +212,54 @@ class KernelRecord:
                 KernelView(**{name: found[f"{name}_{k}"] for name in KernelView.__dataclass_fields__})
                 for k in range(found["views"])
             )
+            # Version 0.1 wrote no id.
+            found.setdefault("run", "")
             fields = {name: found[name] for name in cls.__dataclass_fields__ if name != "views"}
         except FileNotFoundError:
             raise RunFolderError(f"`path` must be a saved kernel; {path} does not exist.") from None
-        except (ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except DAMAGE as error:
             raise RunFolderError(f"`path` must be a saved kernel; {path} is damaged ({error}).") from None
         return cls(views=views, **fields)
+
+    @classmethod
+    def of_run(cls, run: "Run") -> "KernelRecord | None":
+        """What lies in a run's folder, if it is this run's: of its id, its member, its times, its residuals.
+
+        Args:
+            run: the run.
+
+        Returns:
+            The record; None where there is none.
+
+        Raises:
+            RunFolderError: if it is damaged or another run's.
+        """
+        path = run.path / FILE
+        if not path.exists():
+            return None
+        record = cls.load(path)
+        if why := record._disagreement(run):
+            raise RunFolderError(f"{path} is damaged or another run's ({why}): delete it; speedlimits kernel makes it.")
+        return record
+
+    def _disagreement(self, run: "Run") -> str:
+        """Why it cannot be of this run; empty if it can."""
+        if self.run and self.run != run.provenance.get("id"):
+            return f"it is of run {self.run[:8]}"
+        if self.seed not in run.trajectories:
+            return f"no member has seed {self.seed}"
+        path = run.trajectories[self.seed]
+        arrays = [self.drift_times, self.drift, *(each for view in self.views for each in (view.eigenvalues, view.top))]
+        if not all(np.isfinite(each).all() for each in arrays):
+            return "it holds numbers that are not finite"
+        for view in self.views:
+            if view.start_time not in path.snapshot_times:
+                return f"no weights were kept at t = {view.start_time:.6g}"
+            # ½|f − y|² is the loss, in whatever basis: eigenvectors found without the kernel have less of it.
+            loss, found = path.losses[path.times == view.start_time][0], 0.5 * view.residual @ view.residual
+            if not self.matrix_free and abs(found - loss) > RESIDUAL * loss:
+                return f"½|Δ|² must be the loss {loss:.6g} at t = {view.start_time:.6g}; it is {found:.6g}"
+        return ""
 
 
 def _within_window(leading: SpeedLimit) -> float | None:

@@ -14,18 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from speedlimits._files import digest as file_digest
 from speedlimits._files import text_digest
-from speedlimits.errors import RunFolderError
+from speedlimits.errors import RunFolderError, last_line
 from speedlimits.runs import parts
-from speedlimits.runs.formats import (
-    digest,
-    read_bytes,
-    read_json,
-    read_safetensors,
-    write_json,
-    write_safetensors,
-)
+from speedlimits.runs.formats import digest, read_bytes, read_json, read_safetensors, write_json, write_safetensors
 from speedlimits.runs.identity import Owner
+from speedlimits.runs.manifest import remedy
 from speedlimits.trajectory import COLUMNS, Trajectory, distances_squared
 
 # A part holds about this many rows; together with the checkpoint it bounds what a killed process loses.
@@ -195,6 +190,16 @@ class MemberStore:
         self._check_owner(self.folder / "member.json", facts)
         return facts
 
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each file of the finished member, by its name in the folder; of weights as their list has it."""
+        names = [
+            "member.json",
+            "distances.safetensors",
+            *(f"series/{part.name}" for part in parts.listed(self.folder / SERIES)),
+        ]
+        listed = {name: file_digest(self.folder / name) for name in [*names, "snapshots/manifest.json"]}
+        return listed | {f"snapshots/{entry['file']}": entry["sha256"] for entry in self._manifest()}
+
     def trajectory(self) -> Trajectory:
         """The member's whole run.
 
@@ -204,6 +209,13 @@ class MemberStore:
         Raises:
             RunFolderError: if the member has not run to its end, or a file is missing or damaged.
         """
+        try:
+            return self._trajectory()
+        # Whatever damage leads to where there are no digests: names that are missing, values against the rules.
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunFolderError(f"{self.folder} is damaged ({last_line(error)}): {remedy(self.folder)}.") from None
+
+    def _trajectory(self) -> Trajectory:
         facts = self.member()
         records, table, entries = facts["records"], parts.read(self.folder / SERIES), self._manifest()
         if table.num_rows != records:

@@ -11,14 +11,17 @@ import numpy as np
 from jaxtyping import Float64
 
 from speedlimits._checks import check_integer, check_positive, check_seed
+from speedlimits._files import digest
 from speedlimits.errors import RunFolderError
 from speedlimits.estimates import check_confidence
+from speedlimits.runs.agreement import check_noisy_summary
 from speedlimits.runs.config import Config, ProblemName, RunConfig
 from speedlimits.runs.folder import Folder, holding
 from speedlimits.runs.formats import read_safetensors, write_safetensors
 from speedlimits.runs.identity import Identity, Owner, read_identity
 
 CHECKPOINT = "checkpoint.safetensors"
+FILES = ("config.toml", "provenance.json", CHECKPOINT, "summary.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,12 @@ class NoisyFolder(Folder):
         with holding(path, "run", config.to_toml(), resume=resume, force=force, check=check) as identity:
             yield cls(path, config, identity)
 
+    command = "langevin"
+
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each file that a finished run has written, by its name in the folder."""
+        return {name: digest(self.path / name) for name in FILES}
+
     @property
     def owner(self) -> Owner:
         """Whose the checkpoint is."""
@@ -203,7 +212,10 @@ class NoisyRun:
         Raises:
             RunFolderError: if it has not ended, or a file is missing or damaged.
         """
-        return cls(config=folder.config, **folder.contents())
+        contents = folder.contents()
+        if not folder.identity.id:
+            check_noisy_summary(folder.path / "summary.json", contents["summary"], folder.config.to_dict())
+        return cls(config=folder.config, **contents)
 
     def ensemble(self) -> Float64[np.ndarray, "members parameters"]:
         """The members' weights at the end, a row each.

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from speedlimits._files import digest
 from speedlimits.errors import RunFolderError, last_line
+from speedlimits.runs.agreement import check_member, check_summary
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.folder import Folder, holding
 from speedlimits.runs.formats import read_json, write_json
@@ -16,6 +18,7 @@ from speedlimits.runs.member import MemberStore
 from speedlimits.runs.noisy import NoisyConfig, NoisyFolder, NoisyRun
 from speedlimits.trajectory import Trajectory
 
+FILES = ("config.toml", "provenance.json", "plan.json", "summary.json")
 _NEW_PLAN = "delete it, and --resume makes it anew"
 
 
@@ -119,6 +122,15 @@ class RunFolder(Folder):
         """The store of the member of this seed."""
         return MemberStore(self.member_folder(seed), self.owner(seed))
 
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each file that a finished run has written, by its name in the folder."""
+        listed = {name: digest(self.path / name) for name in FILES}
+        for seed in self.config.seeds:
+            member = self.member(seed)
+            place = member.folder.relative_to(self.path)
+            listed |= {(place / name).as_posix(): total for name, total in member.files().items()}
+        return listed
+
     def write_plan(self, plan: Plan) -> None:
         """Write what all members share, sealed and with the run's id."""
         write_json(self.path / "plan.json", {"run": self.identity.id, **dataclasses.asdict(plan)}, sealed=True)
@@ -176,7 +188,12 @@ class Run:
             RunFolderError: if it has not ended, or a file is missing or damaged.
         """
         contents = folder.contents()
-        trajectories = {seed: folder.member(seed).trajectory() for seed in folder.config.seeds}
+        members = {seed: folder.member(seed) for seed in folder.config.seeds}
+        trajectories = {seed: member.trajectory() for seed, member in members.items()}
+        if not folder.identity.id:
+            for seed, member in members.items():
+                check_member(member.folder, seed, member.member(), trajectories[seed])
+            check_summary(folder.path / "summary.json", contents["summary"], trajectories)
         return cls(config=folder.config, trajectories=trajectories, **contents)
 
 

@@ -30,10 +30,12 @@ def load_study(directory: str | Path) -> dict[str, Run]:
     """
     folder = Path(directory)
     runs: dict[str, Run] = {}
-    for name in read_study(folder):
+    for name, config in read_study(folder).items():
         run = load_run(folder / name)
         if isinstance(run, NoisyRun):
             raise RunFolderError(f"`study` must hold runs without noise; {folder / name} has noise.")
+        for key in config.difference(run.config):
+            raise RunFolderError(f"{folder / name} is of another study: its `{key}` is not the one in {folder / FILE}.")
         runs[name] = run
     return runs
 

@@ -12,13 +12,12 @@ from speedlimits.kernel.lanczos import estimated_drift, residual_measure
 from speedlimits.kernel.operator import KernelOperator
 from speedlimits.runs.config import ProblemName
 from speedlimits.runs.identity import check_still
-from speedlimits.runs.kernel import TOP, KernelRecord, KernelView
+from speedlimits.runs.kernel import FILE, TOP, KernelRecord, KernelView
 from speedlimits.runs.provenance import check_unchanged
 from speedlimits.runs.run import Run, RunFolder
 from speedlimits.training.problem import Problem
 from speedlimits.training.sources import Source
 
-FILE = "kernel.npz"
 # Snapshots whose kernels are compared with the first.
 DRIFTS = 6
 # Float64 matrices of the kernel's size that its eigenvectors and a second kernel need at once.
@@ -84,6 +83,7 @@ def analyse_kernel(
         views=views,
         drift_times=drift_times,
         drift=compare(times[chosen], drift_times),
+        run=run.provenance.get("id", ""),
     )
     # It may have taken minutes.
     check_still(folder.path, folder.identity.id)

@@ -84,6 +84,8 @@ def train_noisy(
     source = Source.of(config).checked(config, config.seed)
     ensemble = _Ensemble.drawn(config, source.build(config, config.seed), source.name)
     with NoisyFolder.writing(out, config, resume=resume, force=force) as folder:
+        if folder.ended():
+            return NoisyRun.of(folder)
         begin(folder, {"workers": 1}, source.facts(), device="cpu", changed=changed)
         state, measured = ensemble.begun(), None
         rows: list[dict[str, float | None]] = []
@@ -98,6 +100,7 @@ def train_noisy(
         summary = ensemble.summary(state, measured or ensemble.measure(state), rows)
         # Numbers that do not exist are null.
         folder.write_json("summary.json", plain(summary))
+        folder.close()
     return NoisyRun.of(folder)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from speedlimits._numbers import plain
-from speedlimits._shapes import Ensemble, Members
+from speedlimits._shapes import Ensemble
 from speedlimits.certified import CertifiedLimit, certified_speed_limit
 from speedlimits.concentration import fewest_members
 from speedlimits.dissipation import bounds as dissipation_bounds
@@ -38,7 +39,7 @@ class Fresh:
         gradients: ∇L of some.
     """
 
-    losses: Members
+    losses: Float[np.ndarray, " draws"]
     gradients: Ensemble
 
     @classmethod

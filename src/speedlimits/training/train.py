@@ -174,6 +174,11 @@ class _Work:
             ValueError: see `Session.run`.
             OSError: what the disk reports.
         """
+        done = [name for name, run in self._runs.items() if run.ended()]
+        for name in done:
+            for seed in self._runs[name].config.seeds:
+                self._progress(name, Progress(seed, 1.0))
+        self._runs = {name: run for name, run in self._runs.items() if name not in done}
         facts = self._engine.facts()
         origins = {
             name: begin(run, facts, self._sources[name].facts(), device=run.config.device, changed=changed)
@@ -186,13 +191,16 @@ class _Work:
             for seed in run.config.seeds:
                 if seed not in left[name]:
                     self._progress(name, Progress(seed, 1.0))
-            if not left[name]:
-                _finish(run, origins[name], 0.0)
         jobs = self._jobs("train", left)
-        if not jobs:
-            return
-        with self._engine.session(log, len(jobs)) as session:
-            self._plan([name for name in left if left[name]], session)
+        unplanned = [name for name, run in self._runs.items() if not (run.path / "plan.json").exists()]
+        with self._engine.session(log, max(len(jobs), 1)) if jobs or unplanned else contextlib.nullcontext() as session:
+            if session is not None:
+                self._plan(unplanned, session)
+            for name, run in self._runs.items():
+                if not left[name]:
+                    _finish(run, origins[name], 0.0)
+            if session is None:
+                return
             for event in session.run(jobs):
                 job = event.job
                 if not isinstance(event, Done):
@@ -204,7 +212,6 @@ class _Work:
 
     def _plan(self, names: list[str], session: Session) -> None:
         # The plan of an interrupted run stands: its members share one learning rate.
-        names = [name for name in names if not (self._runs[name].path / "plan.json").exists()]
         found: dict[str, dict[int, Sharpness]] = {name: {} for name in names}
         jobs = self._jobs("sharpness", {name: self._runs[name].config.seeds for name in names})
         for event in session.run(jobs):
@@ -230,5 +237,6 @@ def _finish(run: RunFolder, origin: Mapping[str, Any], seconds: float) -> None:
     summary = summarise(run.config, [m.member() for m in members], [m.trajectory() for m in members])
     ended = {"finished": now(), "seconds": origin.get("seconds", 0.0) + seconds}
     run.write_json("provenance.json", {**origin, **ended})
-    # Last: a folder with a summary is a finished run.
     run.write_json("summary.json", summary)
+    # Last: a folder with a manifest is a finished run.
+    run.close()

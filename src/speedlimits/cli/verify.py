@@ -1,0 +1,41 @@
+"""`speedlimits verify`: whether all files of a run or study are what was written."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from speedlimits.errors import RunFolderError
+from speedlimits.runs.verification import verify
+
+
+@dataclass(frozen=True)
+class VerifyCommand:
+    """Check every file of a run or study folder, by the digests of what was written."""
+
+    directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """Folder of a run, with noise or without, or of a study."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def __call__(self) -> None:
+        """Check, and print a line for each problem.
+
+        Raises:
+            RunFolderError: if there is one.
+        """
+        found = verify(self.directory)
+        if self.json:
+            print(json.dumps({"directory": str(self.directory), **asdict(found)}))
+        else:
+            for line in (*found.problems, *found.remarks):
+                print(line)
+        sys.stdout.flush()
+        if found.problems:
+            count = len(found.problems)
+            raise RunFolderError(f"{self.directory}: {count} problem{'s' if count > 1 else ''} found.")
+        if not self.json:
+            print(f"{self.directory}: no problem; {found.files} files are what was written.")
