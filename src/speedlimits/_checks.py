@@ -74,7 +74,8 @@ def check_non_negative(name: str, value: object) -> None:
 
 def check_increasing(name: str, values: object) -> None:
     """Raise unless the elements grow strictly."""
-    array = real(name, values, "strictly increasing")
+    array = np.atleast_1d(real(name, values, "strictly increasing"))
+    check_shape(name, array, (None,))
     bad = np.flatnonzero(~(np.diff(array) > 0))
     if bad.size:
         first = int(bad[0])

@@ -1,7 +1,9 @@
-"""Public names of a package, each imported when it is first used."""
+"""Public names of a package, each imported when it is first used, with errors that name the argument."""
 
 from collections.abc import Callable
 from importlib import import_module
+
+from speedlimits._arguments import named
 
 
 def lazy(
@@ -37,7 +39,10 @@ def lazy(
 
     def get(name: str) -> object:
         if name in home:
-            return getattr(import_module(f"{package}.{home[name]}"), name)
+            module = import_module(f"{package}.{home[name]}")
+            # The module holds the same object: pickles find it there.
+            setattr(module, name, named(getattr(module, name)))
+            return getattr(module, name)
         if name in submodules:
             return import_module(f"{package}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from speedlimits._checks import check_finite, check_shape
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -50,7 +52,18 @@ def classification(
 
     Returns:
         The data set, standardised by one mean and one deviation over all training pixels.
+
+    Raises:
+        ValueError: if the images have no values or all the same, or labels are no integers from 0, one an image.
     """
+    for key, samples, classed in (("labels", images, labels), ("test_labels", test_images, test_labels)):
+        check_shape(key, classed, (len(samples),))
+        if classed.dtype.kind not in "iu" or classed.min(initial=0) < 0:
+            raise ValueError(f"`{key}` must be integers from 0; {key}.dtype = {classed.dtype}.")
+    check_finite("images", images)
+    check_finite("test_images", test_images)
+    if not np.ptp(images) > 0:
+        raise ValueError("`images` must hold different values; all are the same.")
     mean, deviation = images.mean(), images.std()
     classes = int(max(labels.max(), test_labels.max())) + 1
     return Dataset(

@@ -42,6 +42,8 @@ def initial_loss(losses_start: Members, *, infimum: float = 0.0) -> Estimate:
     Raises:
         ValueError: if a number is not finite, a loss is below the infimum, or there are fewer than two members.
     """
+    check_shape("losses_start", losses_start, (None,))
+    check_members("losses_start", losses_start, 2)
     check_finite("losses_start", losses_start)
     check_finite("infimum", infimum)
     if np.min(losses_start, initial=math.inf) < infimum:

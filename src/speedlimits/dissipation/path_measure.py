@@ -41,6 +41,11 @@ def euler_maruyama_step(
     _check_step(inverse_temperature, time_step)
     check_shape("force", force, theta.shape)
     check_shape("normal", normal, theta.shape)
+    if not np.isfinite(2.0 * time_step / inverse_temperature):
+        raise ValueError(
+            f"`inverse_temperature` must be so large that the noise is finite; inverse_temperature = "
+            f"{inverse_temperature:g}, time_step = {time_step:g}."
+        )
     return theta + force * time_step + np.sqrt(2.0 * time_step / inverse_temperature) * normal
 
 

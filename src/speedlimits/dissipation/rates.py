@@ -39,8 +39,12 @@ def score_squared_bound(ensemble: Ensemble) -> float:
     n, dims = ensemble.shape
     if n >= 3 * dims:
         covariance = np.atleast_2d(np.cov(ensemble, rowvar=False))
+        if np.linalg.matrix_rank(covariance) < dims:
+            raise ValueError("`ensemble` must vary along every direction: its covariance is singular.")
         return float((n - dims - 2) / (n - 1) * np.trace(np.linalg.inv(covariance)))
-    return float((n - 3) / (n - 1) * np.sum(1.0 / np.var(ensemble, axis=0, ddof=1, dtype=float)))
+    variances = np.var(ensemble, axis=0, ddof=1, dtype=float)
+    check_positive("variances of `ensemble`", variances)
+    return float((n - 3) / (n - 1) * np.sum(1.0 / variances))
 
 
 def rate_integral(

@@ -13,7 +13,7 @@ from jaxtyping import Float64
 from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from speedlimits._checks import check_finite, check_integer, check_non_negative, check_positive
+from speedlimits._checks import check_finite, check_integer, check_non_negative, check_positive, check_shape
 from speedlimits._shapes import Times
 from speedlimits.theory.constant_kernel import ConstantKernel
 
@@ -172,6 +172,10 @@ def residual_measure(
     check_positive("tolerance", tolerance)
     check_integer("modes", modes, minimum=0)
     check_integer("max_products", max_products, minimum=2)
+    check_shape("residual", residual, (None,))
+    check_finite("residual", residual)
+    if not residual.any():
+        raise ValueError("`residual` must not be zero everywhere.")
     krylov = Lanczos(operator, residual)
     moving = times[times > 0]
     error, next_try = np.inf, FIRST_TRY

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from speedlimits._checks import check_integer
+
 
 class NTKLinear(nn.Module):
     r"""Dense layer :math:`z = \sigma_w\, W x / \sqrt{n_{in}}` with :math:`W_{ij}\sim\mathcal N(0,1)`, no bias.
@@ -67,5 +69,8 @@ class NTKConv3x3(nn.Module):
         return f"{inputs}, {outputs}, scale={self.scale:.4g}"
 
 
-def _normal(*shape: int, generator: torch.Generator, dtype: torch.dtype) -> nn.Parameter:
+def _normal(outputs: int, inputs: int, *kernel: int, generator: torch.Generator, dtype: torch.dtype) -> nn.Parameter:
+    for name, number in (("inputs", inputs), ("outputs", outputs)):
+        check_integer(name, number, minimum=1)
+    shape = (outputs, inputs, *kernel)
     return nn.Parameter(torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype))

@@ -221,6 +221,10 @@ class PhaseDiagram(NamedTuple):
     asymptotic: Grid
 
 
+# The latest time of a phase diagram: squares of later ones are beyond float64.
+LATEST = 1e100
+
+
 def phase_diagram(
     spectrum_exponents: Float[np.ndarray, " spectrum"],
     residual_exponents: Float[np.ndarray, " residual"],
@@ -240,6 +244,12 @@ def phase_diagram(
     """
     check_shape("spectrum_exponents", spectrum_exponents, (None,))
     check_shape("residual_exponents", residual_exponents, (None,))
+    check_positive("spectrum_exponents", spectrum_exponents)
+    check_finite("residual_exponents", residual_exponents)
+    if not callable(time):
+        check_positive("time", time)
+        if time > LATEST:
+            raise ValueError(f"`time` must be at most {LATEST:g}, whose square is a number; time = {time:g}.")
     tables = np.empty((4, spectrum_exponents.size, residual_exponents.size))
     for row, column in np.ndindex(tables.shape[1:]):
         law = PowerLaw(float(spectrum_exponents[row]), float(residual_exponents[column]), modes)

@@ -60,6 +60,7 @@ def analyse_kernel(
         RunFolderError: if the folder is damaged or its run has not ended.
         OSError: what the disk reports.
     """
+    directory = Path(directory)
     folder = RunFolder.open(directory)
     run = Run.of(folder)
     seed = run.config.seeds[0] if seed is None else seed
@@ -87,7 +88,7 @@ def analyse_kernel(
     )
     # It may have taken minutes.
     check_still(folder.path, folder.identity.id)
-    record.save(Path(directory) / FILE)
+    record.save(directory / FILE)
     return record
 
 

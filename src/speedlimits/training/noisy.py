@@ -80,6 +80,7 @@ def train_noisy(
         DivergenceError: if a member leaves the finite numbers.
         ValueError: if a name is unknown or the step is beyond the limit of stability.
     """
+    out = Path(out)
     check_enough_members(config)
     source = Source.of(config).checked(config, config.seed)
     ensemble = _Ensemble.drawn(config, source.build(config, config.seed), source.name)

@@ -59,7 +59,7 @@ def preset(
         ValueError: if a name is unknown, or a number is against the rules of `RunConfig`.
     """
     models = models or (MODEL,)
-    check_one_of("preset", name, PRESETS)
+    check_one_of("name", name, PRESETS)
     for model in models:
         check_one_of("model", model, MODELS)
     base, sizes = PRESETS[name]

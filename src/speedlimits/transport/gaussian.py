@@ -122,6 +122,10 @@ def w2_squared_factors(
     Raises:
         ValueError: if a number is not finite or the numbers of dimensions differ.
     """
+    check_shape("mean_start", mean_start, (None,))
+    check_shape("mean_end", mean_end, mean_start.shape)
+    check_finite("mean_start", mean_start)
+    check_finite("mean_end", mean_end)
     for name, factor in (("factor_start", factor_start), ("factor_end", factor_end)):
         check_shape(name, factor, (mean_start.size, None))
         check_finite(name, factor)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from speedlimits._checks import check_covariance
 from speedlimits._shapes import Ensemble, Members
 
 Line = Float[np.ndarray, " points"]
@@ -110,7 +111,12 @@ def fastest_map(start: Matrix, end: Matrix) -> Matrix:
 
     Returns:
         A, symmetric positive definite, with AΣ₀A = Σ₁.
+
+    Raises:
+        ValueError: if a matrix is no covariance, or the first is not definite.
     """
+    check_covariance("start", start, len(start), definite=True)
+    check_covariance("end", end, len(start))
     values, vectors = np.linalg.eigh(start)
     root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
     values, vectors = np.linalg.eigh(root @ end @ root)

@@ -65,6 +65,10 @@ def assignment_cost(start: Ensemble, end: Ensemble, *, members: int = 256) -> Es
     return from_mean("assignment", costs[linear_sum_assignment(costs)], "upper")
 
 
+# Sinkhorn's iteration has long settled.
+MOST_ITERATIONS = 1_000_000
+
+
 def sinkhorn_cost(
     start: Ensemble, end: Ensemble, *, temperature: float = 0.05, iterations: int = 200, members: int = 256
 ) -> Estimate:
@@ -91,6 +95,8 @@ def sinkhorn_cost(
     _check(start, end)
     check_positive("temperature", temperature)
     check_integer("iterations", iterations, minimum=1)
+    if iterations > MOST_ITERATIONS:
+        raise ValueError(f"`iterations` must be at most {MOST_ITERATIONS}; iterations = {iterations}.")
     check_integer("members", members, minimum=2)
     costs = pair_costs(start[:members], end[:members])
     n = len(costs)

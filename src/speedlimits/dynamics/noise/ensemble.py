@@ -35,7 +35,8 @@ def losses_and_gradients(loss: Loss, thetas: Ensemble, *, chunk: int | None = No
     chunk = members_at_once(thetas.shape[1]) if chunk is None else chunk
     check_integer("chunk", chunk, minimum=1)
     with twice_differentiable():
-        gradients, losses = vmap(grad_and_value(loss), chunk_size=chunk)(thetas)
+        # vmap makes lists as long as its chunk.
+        gradients, losses = vmap(grad_and_value(loss), chunk_size=min(chunk, len(thetas)))(thetas)
     return losses, gradients
 
 
