@@ -85,10 +85,12 @@ def check_increasing(name: str, values: object) -> None:
         )
 
 
-def check_integer(name: str, value: object, *, minimum: int) -> None:
-    """Raise unless the value is an integer (not a bool) of at least ``minimum``."""
+def check_integer(name: str, value: object, *, minimum: int, maximum: int | None = None) -> None:
+    """Raise unless the value is an integer (not a bool) of at least ``minimum``, and of at most ``maximum``."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < minimum:
         raise ValueError(f"`{name}` must be an integer of at least {minimum}; {name} = {shown(value)}.")
+    if maximum is not None and value > maximum:
+        raise ValueError(f"`{name}` must be an integer of at most {maximum}; {name} = {shown(value)}.")
 
 
 def check_seed(name: str, value: object) -> None:

@@ -1,11 +1,19 @@
-"""Whole files or none: write under a temporary name, sync, rename; and the digest that tells whether one is whole."""
+"""Whole files or none: write under a temporary name, sync, rename. Only regular files are read, up to a limit.
 
+And the digest that tells whether a file is whole.
+"""
+
+import errno
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
+
+# Bytes that a file of settings or of a run's facts may have; the largest that we write has a thousandth of it.
+LONGEST_TEXT = 64 * 2**20
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -45,6 +53,60 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def read_file(path: str | Path, limit: int | None = None) -> bytes:
+    """What a regular file holds.
+
+    Args:
+        path: the file.
+        limit: bytes that it may have; None for any number.
+
+    Returns:
+        All of it.
+
+    Raises:
+        OSError: what the disk reports; also if it is a FIFO or a device, which may never end, or beyond the limit.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if limit is not None and size > limit:
+            raise OSError(errno.EFBIG, f"it has {size} bytes; at most {limit} are read", str(path))
+        return file.read()
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The open file.
+
+    Raises:
+        OSError: what the disk reports; also if it is a FIFO or a device.
+    """
+    # Without O_NONBLOCK, a FIFO would be waited for until somebody writes to it.
+    return os.fdopen(_regular(path, os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)), "rb")
+
+
+def open_log(path: str | Path) -> TextIO:
+    """Open a text file to append to. A link is not followed: what it points at is nobody's log.
+
+    Args:
+        path: the file; made if it is missing.
+
+    Returns:
+        The open file.
+
+    Raises:
+        OSError: what the disk reports; also if it is a symbolic link, a FIFO or a device.
+    """
+    if Path(path).is_symlink():
+        raise OSError(errno.ELOOP, "a symbolic link is not followed", str(path))
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return os.fdopen(_regular(path, os.open(path, flags, 0o666)), "a", encoding="utf-8")
+
+
 def sync(path: Path) -> None:
     """Have the disk keep what a file or folder holds."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -52,6 +114,17 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _regular(path: str | Path, descriptor: int) -> int:
+    """The descriptor, if it is a regular file's; closed otherwise."""
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def _write_and_rename(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -18,7 +18,7 @@ from speedlimits._checks import (
     check_non_negative,
     check_shape,
 )
-from speedlimits._files import write_atomically
+from speedlimits._files import read_file, write_atomically
 from speedlimits._shapes import Records
 from speedlimits.errors import RunFolderError
 
@@ -290,10 +290,14 @@ class Trajectory:
         """
         path = Path(path)
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+            with np.load(io.BytesIO(read_file(path)), allow_pickle=False) as archive:
                 contents = {name: archive[name] for name in archive.files}
         except FileNotFoundError:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} does not exist.") from None
+        except OSError as error:
+            raise RunFolderError(
+                f"`path` must be a saved trajectory; {path} cannot be read ({error.strerror})."
+            ) from None
         except (ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} is damaged ({error}).") from None
         # Files from before points were counted have none: every step was summed.

@@ -10,6 +10,7 @@ import tyro
 
 from speedlimits._numbers import finite_or_none, number
 from speedlimits.cli.table import print_table
+from speedlimits.cli.text import say
 from speedlimits.report.words import loss_label, title
 from speedlimits.runs.config import BUILT_IN
 from speedlimits.runs.noisy import NoisyRun
@@ -126,7 +127,7 @@ class CompareCommand:
         for name, row in rows.items():
             if row.get("edge_of_stability"):
                 seeds = ", ".join(map(str, row["edge_of_stability"]))
-                print(f"{name} is at the edge of stability (seeds {seeds}).")
+                say(f"{name} is at the edge of stability (seeds {seeds}).")
 
 
 def _check_same(runs: Mapping[str, Run | NoisyRun]) -> None:

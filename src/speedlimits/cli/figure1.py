@@ -11,6 +11,7 @@ import tyro
 
 from speedlimits._files import write_text_atomically
 from speedlimits.cli.table import print_table
+from speedlimits.cli.text import say
 from speedlimits.report.words import loss_label, name
 from speedlimits.runs.config import problem_name
 from speedlimits.runs.kernel import KernelRecord
@@ -83,7 +84,7 @@ class Figure1Command:
         headings = ("the paper", "this study", "verdict")
         rows = [(claim.paper, claim.ours, claim.verdict) for claim in judged]
         print_table(headings, rows, title=f"{network}; held out: {held_out or 'nothing'}", words=headings)
-        print(f"Figure: {out / 'figure1.png'}")
+        say(f"Figure: {out / 'figure1.png'}")
 
     def _kernel(self, folder: Path, run: Run, group: "Group") -> KernelRecord | None:
         """The kernel of a run's first member, at initialisation and at its warm start: kept from before, or found now.
@@ -95,12 +96,12 @@ class Figure1Command:
         if record is not None and (start is None or record.views[-1].start_time == start):
             return record
         if run.config.problem is not None and self.problem is None:
-            print(f"Panel (f) is left out: --problem {problem_name(run.config.problem)} draws it.", file=sys.stderr)
+            say(f"Panel (f) is left out: --problem {problem_name(run.config.problem)} draws it.", file=sys.stderr)
             return None
         # Late: only this needs torch, which takes seconds to import.
         from speedlimits.training.kernel import analyse_kernel
 
-        print(f"The tangent kernel of {folder} takes a while.", file=sys.stderr)
+        say(f"The tangent kernel of {folder} takes a while.", file=sys.stderr)
         return analyse_kernel(folder, at=start, problem=self.problem, changed=self.changed)
 
 

@@ -10,6 +10,7 @@ import tyro
 from speedlimits import report
 from speedlimits._numbers import number
 from speedlimits.cli.table import print_table
+from speedlimits.cli.text import say
 from speedlimits.runs.run import Run, RunFolder
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class KernelCommand:
             print(json.dumps(summary, allow_nan=False))
         else:
             print_kernel(record, summary)
-            print(f"Report: {page}")
+            say(f"Report: {page}")
 
 
 def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
@@ -84,9 +85,9 @@ def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
         words=[""],
     )
     top = ", ".join(number(value, ".3g") for value in summary["eigenvalues_top"][:5])
-    print(f"Largest eigenvalues: {top}, …")
+    say(f"Largest eigenvalues: {top}, …")
     if (found := summary["exponents"]) is not None:
-        print(
+        say(
             f"Exponents in modes {found['window'][0]} to {found['window'][1]}, with the spread of the fit: "
             f"α = {_with_spread(found, 'spectrum')}, δ = {_with_spread(found, 'residual')}, "
             f"a = {found['exponent']:.3g} [{found['exponent_spread'][0]:.3g}, {found['exponent_spread'][1]:.3g}]: "
@@ -95,11 +96,9 @@ def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
     if record.matrix_free:
         # Estimates below rounding are none.
         known = "not known" if summary["error"] is None else f"{max(summary['error'], 1e-12):.1g}"
-        print(f"Error of the prediction, the kernel not formed: {known}.")
+        say(f"Error of the prediction, the kernel not formed: {known}.")
     drift = summary["drift"]
-    print(
-        f"The kernel has turned by {number(drift['drift'][-1], '.2g')} at t = {drift['time'][-1]:.4g} (0: not at all)."
-    )
+    say(f"The kernel has turned by {number(drift['drift'][-1], '.2g')} at t = {drift['time'][-1]:.4g} (0: not at all).")
 
 
 def _with_spread(found: dict[str, Any], name: str) -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from speedlimits import report
+from speedlimits.cli.text import say
 from speedlimits.cli.training import TrainingOptions
 from speedlimits.runs.noisy import NoisyConfig
 
@@ -36,5 +37,5 @@ class LangevinCommand(TrainingOptions):
         if self.json:
             print(json.dumps(run.summary))
         else:
-            print(run.summary["verdict"])
-            print(f"Report: {page}")
+            say(run.summary["verdict"])
+            say(f"Report: {page}")

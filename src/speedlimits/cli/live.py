@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from speedlimits._files import open_log
 from speedlimits._numbers import number
+from speedlimits.cli.text import one_line
 from speedlimits.runs.config import RunConfig
 
 if TYPE_CHECKING:
@@ -34,11 +36,11 @@ class LiveTable:
         self._path = log
         self._log: TextIO | None = None
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=console or Console(stderr=True),
             expand=True,
             speed_estimate_period=WINDOW,
@@ -72,7 +74,7 @@ class LiveTable:
             event: how far it is.
         """
         if self._log is None:
-            self._log = self._path.open("a", encoding="utf-8")
+            self._log = open_log(self._path)
             self._write(f"{len(self._weights)} networks")
             # Not before there is something to show: an error on the way here shall stand alone.
             if self._progress.console.is_terminal:
@@ -96,18 +98,18 @@ class LiveTable:
             line = f"{title} has ended {how} ({done} of {len(self._shares)})"
             self._write(line)
             if not self._progress.console.is_terminal:
-                self._progress.console.print(line, soft_wrap=True, highlight=False)
+                self._progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
         elif int(MARKS * event.share) > int(MARKS * before):
             self._write(f"{title}: t/T {event.share:.2f}, {_detail(event)}")
 
     def _write(self, line: str) -> None:
         if self._log is not None:
             stamp = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            print(f"{stamp} {line}", file=self._log, flush=True)
+            print(f"{stamp} {one_line(line)}", file=self._log, flush=True)
 
 
 def _title(name: str, seed: int) -> str:
-    return f"{name} seed {seed}".strip()
+    return one_line(f"{name} seed {seed}")
 
 
 def _detail(event: "Event") -> str:

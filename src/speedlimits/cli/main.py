@@ -1,40 +1,26 @@
-"""Entry point: parse the arguments, run one command, turn failures into one line and an exit code.
+"""Entry point: run one command, turn failures into one line and an exit code.
 
 Exit codes: 0 done; 1 failed (run diverged, folder damaged, disk full); 2 wrong usage; 130 interrupted.
+Whatever takes time to import comes late: Ctrl-C and too little memory are one line from the first moment on.
 """
 
 import contextlib
 import io
-import logging
 import os
-import re
+import signal
 import sys
-import traceback
-from collections.abc import Callable, Sequence
-
-import tyro
+import warnings
+from collections.abc import Sequence
 
 import speedlimits
-from speedlimits.cli.compare import CompareCommand
-from speedlimits.cli.figure1 import Figure1Command
-from speedlimits.cli.kernel import KernelCommand
-from speedlimits.cli.langevin import LangevinCommand
-from speedlimits.cli.report import ReportCommand
-from speedlimits.cli.run import RunCommand
-from speedlimits.cli.show import ShowCommand
-from speedlimits.cli.study import StudyCommand
-from speedlimits.cli.theory import TheoryCommand
-from speedlimits.cli.training import Configuration, default_config
-from speedlimits.cli.verify import VerifyCommand
+from speedlimits.cli.text import one_line
 from speedlimits.errors import SpeedLimitsError
-from speedlimits.runs.config import RunConfig
-from speedlimits.runs.noisy import NoisyConfig
 
 PROGRAM = "speedlimits"
-DESCRIPTION = (
-    f"{speedlimits.__doc__}\n\n"
-    "Everywhere: --version prints the version; --debug shows tracebacks and the library's log."
-)
+# What libraries say, each in its own words, where memory ends.
+NO_MEMORY = ("allocate memory", "out of memory", "failed to map segment", "bad_alloc", "not enough memory")
+
+_interrupted = False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,24 +38,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments == ["--version"]:
         print(f"{PROGRAM} {speedlimits.__version__}")
         return 0
-    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s %(message)s")
     try:
-        return _execute(arguments)
-    except KeyboardInterrupt:
-        return _fail("interrupted; the same command with --resume goes on where it stood", 130, debug=debug)
+        return _execute(arguments, debug=debug)
     except BrokenPipeError:
         # Whoever read our output (head, less) has closed it; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except ValueError as error:
-        return _fail(str(error), 2, debug=debug)
-    except SpeedLimitsError as error:
-        return _fail(str(error), 1, debug=debug)
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        return _fail(f"{error.strerror or error}{where}", 1, debug=debug)
-    except Exception as error:  # A fault of ours: still one line, and how to see more.
-        return _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1, debug=debug)
+    except (KeyboardInterrupt, Exception) as error:
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        message, code = _failure(error, arguments)
+        print(f"{PROGRAM}: {one_line(message)}", file=sys.stderr)
+        return code
 
 
 def entry() -> None:
@@ -78,77 +60,70 @@ def entry() -> None:
     At once, with everything written: threads that torch and Arrow leave behind aborted one study in ten when the
     interpreter took itself apart, after all its work was done.
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+        sys.unraisablehook = _unraisable
+    warnings.showwarning = _warn
+    # None where the shell has closed it.
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    for stream in streams:
+        # A terminal without Greek letters, or a file name that is no text: its code stands for what cannot be printed.
+        stream.reconfigure(errors="backslashreplace")
     code = main()
-    for stream in (sys.stdout, sys.stderr):
+    for stream in streams:
         # Whoever read it may be gone.
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
 
 
-def _execute(arguments: list[str]) -> int:
-    command = _parse(arguments)
-    if isinstance(command, int):
-        return command
-    command()
+def _execute(arguments: list[str], *, debug: bool) -> int:
+    import logging
+
+    from speedlimits.cli.commands import parse
+
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s %(message)s")
+    command = parse(PROGRAM, arguments)
+    if command is not None:
+        command()
     return 0
 
 
-def _parse(arguments: list[str]) -> Callable[[], None] | int:
-    def started(kind: type[Configuration], command: str) -> Configuration:
-        return default_config(arguments, kind) if arguments[:1] == [command] else kind()
-
-    defaults = {
-        "run": RunCommand(out=tyro.MISSING, config=started(RunConfig, "run")),
-        "langevin": LangevinCommand(out=tyro.MISSING, config=started(NoisyConfig, "langevin")),
-        "report": ReportCommand(directory=tyro.MISSING),
-        "show": ShowCommand(directory=tyro.MISSING),
-        "kernel": KernelCommand(directory=tyro.MISSING),
-        "compare": CompareCommand(directories=tyro.MISSING),
-        "study": StudyCommand(out=tyro.MISSING),
-        "figure1": Figure1Command(directory=tyro.MISSING),
-        "verify": VerifyCommand(directory=tyro.MISSING),
-        "theory": TheoryCommand(system=tyro.MISSING),
-    }
-    commands = tyro.extras.subcommand_type_from_defaults(
-        defaults, descriptions={name: command.__doc__ or "" for name, command in defaults.items()}
-    )
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(
-                commands,
-                prog=PROGRAM,
-                description=DESCRIPTION,
-                args=arguments,
-                config=(
-                    tyro.conf.FlagCreatePairsOff,
-                    tyro.conf.OmitSubcommandPrefixes,
-                    tyro.conf.OmitArgPrefixes,
-                    tyro.conf.SuppressFixed,
-                ),
-            )
-    except SystemExit as stop:
-        if stop.code:
-            return _fail(_one_line(complaint.getvalue()), 2, debug=False)
-        return 0
+def _failure(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
+    """What to say of an error, and the exit code."""
+    # A library may turn the interrupt into an error of its own while it is being imported.
+    if isinstance(error, KeyboardInterrupt) or _interrupted:
+        trains = arguments[:1] in (["run"], ["study"], ["langevin"])
+        return "interrupted" + ("; the same command with --resume goes on where it stood" if trains else ""), 130
+    text = str(error)
+    if isinstance(error, MemoryError) or any(words in text.lower() for words in NO_MEMORY):
+        return f"memory is short: {text or 'nothing was left'}", 1
+    if isinstance(error, ValueError):
+        return text, 2
+    if isinstance(error, SpeedLimitsError):
+        return text, 1
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else ""), 1
+    # A fault of ours: still one line, and how to see more.
+    return f"unexpected {type(error).__name__}: {text} (--debug shows where)", 1
 
 
-def _one_line(box: str) -> str:
-    """What stands in tyro's box, without the box and its footnotes."""
-    lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()]
-    title, *body = [line for line in lines if line]
-    ends = [k for k, line in enumerate(body) if set(line) <= {"─"} or line.startswith("For full helptext")]
-    text = " ".join(" ".join(body[: min(ends, default=len(body))]).split()) or title.strip("─ ")
-    # What tyro adds of its own workings: the name of a field that is no option, and every conversion it tried.
-    return re.sub(r"^Error parsing [a-z_][\w.-]*: ", "", text).split(" Got errors:")[0]
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"{PROGRAM}: warning: {one_line(str(message))}", file=sys.stderr)
 
 
-def _fail(message: str, code: int, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
-    return code
+def _interrupt(number: int, frame: object) -> None:
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
+
+
+def _unraisable(lost: "sys.UnraisableHookArgs") -> None:
+    """Where an interrupt hit a function whose errors Python drops, such as one that tidies up: once more, outside."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 if __name__ == "__main__":

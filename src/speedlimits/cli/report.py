@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from speedlimits import report
+from speedlimits.cli.text import say
 from speedlimits.runs.run import load_run
 
 
@@ -19,4 +20,4 @@ class ReportCommand:
 
     def __call__(self) -> None:
         """Write them."""
-        print(f"Report: {report.write(load_run(self.directory))}")
+        say(f"Report: {report.write(load_run(self.directory))}")

@@ -9,6 +9,7 @@ import tyro
 from speedlimits import report
 from speedlimits.cli.live import LiveTable
 from speedlimits.cli.show import print_summary
+from speedlimits.cli.text import say
 from speedlimits.cli.training import TrainingOptions
 from speedlimits.runs.config import RunConfig
 
@@ -38,4 +39,4 @@ class RunCommand(TrainingOptions):
                 progress=lambda event: table.update("", event),
             )
         print_summary(run)
-        print(f"Report: {report.write(run)}")
+        say(f"Report: {report.write(run)}")

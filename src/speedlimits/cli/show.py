@@ -10,6 +10,7 @@ import tyro
 
 from speedlimits._numbers import number
 from speedlimits.cli.table import print_table
+from speedlimits.cli.text import say
 from speedlimits.report.words import ESTIMATES, NOISY_COLUMNS, columns, title, verdict
 from speedlimits.runs.noisy import NoisyRun
 from speedlimits.runs.run import Run, load_run
@@ -58,7 +59,7 @@ def print_summary(run: Run) -> None:
         else [],
     )
     for line in verdict(summary):
-        print(line)
+        say(line)
 
 
 def print_noisy_summary(summary: Mapping[str, Any]) -> None:
@@ -67,7 +68,7 @@ def print_noisy_summary(summary: Mapping[str, Any]) -> None:
     Args:
         summary: contents of ``summary.json``.
     """
-    print(summary["verdict"])
+    say(summary["verdict"])
     rows = [
         [
             quantity,

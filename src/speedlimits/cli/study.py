@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from speedlimits.cli.live import LiveTable
+from speedlimits.cli.text import say
 from speedlimits.cli.training import TrainingOptions
 from speedlimits.runs.config import RunConfig
 from speedlimits.training.presets import PRESET, own_study, preset
@@ -58,7 +59,7 @@ class StudyCommand(TrainingOptions):
         runs = self._runs()
         # What a cluster can do is not to be found out here.
         if not self.resume and self.engine == "local":
-            print(_forecast(runs, self.workers), file=sys.stderr)
+            say(_forecast(runs, self.workers), file=sys.stderr)
         with LiveTable(runs, self.out / "progress.log") as table:
             train_study(
                 runs,
@@ -67,7 +68,7 @@ class StudyCommand(TrainingOptions):
                 engine=engine,
                 progress=table.update,
             )
-        print(f"Study: {self.out}; speedlimits figure1 {self.out} draws it.")
+        say(f"Study: {self.out}; speedlimits figure1 {self.out} draws it.")
 
     def _runs(self) -> dict[str, RunConfig]:
         named = {name: getattr(self, name) for name in ("time", "method", "rtol", "records", "dtype")}

@@ -3,8 +3,10 @@
 from collections.abc import Collection, Sequence
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from speedlimits.cli.text import printable
 
 
 def print_table(
@@ -24,15 +26,20 @@ def print_table(
         words: headings of the columns of words, which stand left and may be wrapped; numbers stand right.
         footer: rows below a line, the first in bold.
     """
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=_cell(title), title_justify="left")
     for heading in headings:
         wordy = heading in words
-        table.add_column(escape(heading), justify="left" if wordy else "right", no_wrap=not wordy)
+        table.add_column(_cell(heading), justify="left" if wordy else "right", no_wrap=not wordy)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(_cell, row))
     table.add_section()
     for k, row in enumerate(footer):
-        table.add_row(*map(escape, row), style=None if k else "bold")
+        table.add_row(*map(_cell, row), style=None if k else "bold")
     console = Console()
     # Piped, a table must not be folded to 80 columns.
     (console if console.is_terminal else Console(width=200)).print(table)
+
+
+def _cell(text: str) -> Text:
+    """What is printed as it is: brackets are no markup."""
+    return Text(printable(text))

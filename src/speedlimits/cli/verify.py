@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from speedlimits.cli.text import say
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.verification import verify
 
@@ -32,10 +33,10 @@ class VerifyCommand:
             print(json.dumps({"directory": str(self.directory), **asdict(found)}))
         else:
             for line in (*found.problems, *found.remarks):
-                print(line)
+                say(line)
         sys.stdout.flush()
         if found.problems:
             count = len(found.problems)
             raise RunFolderError(f"{self.directory}: {count} problem{'s' if count > 1 else ''} found.")
         if not self.json:
-            print(f"{self.directory}: no problem; {found.files} files are what was written.")
+            say(f"{self.directory}: no problem; {found.files} files are what was written.")

@@ -1,7 +1,6 @@
 """What a run is: one frozen dataclass, written to and read from TOML."""
 
 import dataclasses
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import tomli_w
 
 from speedlimits._checks import check_integer, check_momentum, check_one_of, check_positive, check_seed
+from speedlimits.runs.toml import parse_toml, read_toml
 
 # What tells the built-in networks and data apart; a problem of one's own has none of it.
 BUILT_IN = ("dataset", "model", "width", "depth", "activation")
@@ -27,6 +27,19 @@ class RecordedProblem(str):
 
 # FILE.py:FUNCTION or MODULE:FUNCTION, or the function itself.
 ProblemName = str | Callable[..., Any]
+
+# A larger number is a slip; it would fill memory or disk long before the end.
+MOST = {
+    "width": 100_000,
+    "depth": 1_000,
+    "records": 1_000_000,
+    "snapshots": 10_000,
+    "triples": 1_000,
+    "seeds": 10_000,
+    "members": 1_000_000,
+    "strengths": 10_000,
+    "anneal_steps": 1_000_000,
+}
 
 Own = TypeVar("Own", bound="Config")
 
@@ -64,8 +77,8 @@ class Config:
             ValueError: if the text is not TOML, or a key is unknown or its value against the rules.
         """
         try:
-            values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            values = parse_toml(text)
+        except ValueError as error:
             raise ValueError(f"`config` must be TOML; {error}.") from None
         return cls.from_dict(values)
 
@@ -105,8 +118,10 @@ class Config:
             ValueError: as `from_toml`, with the file's name.
         """
         try:
-            return cls.from_toml(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
+            return cls.from_toml(read_toml(path))
+        except OSError as error:
+            raise ValueError(f"`config` must be a readable TOML file; {path}: {error.strerror}.") from None
+        except UnicodeDecodeError as error:
             raise ValueError(f"`config` must be a readable TOML file; {path}: {error}.") from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
@@ -138,7 +153,7 @@ class Config:
             if not isinstance(getattr(self, key), str):
                 raise ValueError(f"`{key}` must be a name; {key} = {getattr(self, key)!r}.")
         for key, minimum in (("width", 1), ("depth", 0)):
-            check_integer(key, getattr(self, key), minimum=minimum)
+            check_integer(key, getattr(self, key), minimum=minimum, maximum=MOST[key])
         if values.samples != "auto":
             check_integer("samples", values.samples, minimum=1)
 
@@ -199,7 +214,7 @@ class RunConfig(Config):
     def __post_init__(self) -> None:
         self._check_data()
         for key, minimum in (("records", 2), ("snapshots", 2), ("triples", 0)):
-            check_integer(key, getattr(self, key), minimum=minimum)
+            check_integer(key, getattr(self, key), minimum=minimum, maximum=MOST[key])
         check_positive("time", self.time)
         for key in ("rtol", "learning_rate"):
             if getattr(self, key) != "auto":
@@ -222,6 +237,8 @@ class RunConfig(Config):
             raise ValueError(f"`warm_start` must be below 1, a share of the time; warm_start = {self.warm_start}.")
         if not isinstance(self.seeds, tuple) or not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"`seeds` must be one or more different integers; seeds = {self.seeds!r}.")
+        if len(self.seeds) > MOST["seeds"]:
+            raise ValueError(f"`seeds` must be at most {MOST['seeds']}; there are {len(self.seeds)}.")
         for seed in self.seeds:
             check_seed("seeds", seed)
 

@@ -10,7 +10,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from speedlimits._files import text_digest, write_atomically, write_text_atomically
+from speedlimits._files import (
+    LONGEST_TEXT,
+    open_regular,
+    read_file,
+    text_digest,
+    write_atomically,
+    write_text_atomically,
+)
 from speedlimits.errors import RunFolderError
 
 # The key under which a file has the SHA-256 of all the rest of it.
@@ -31,7 +38,7 @@ def read_json(path: Path, *, sealed: bool = False) -> dict[str, Any]:
         RunFolderError: if it is missing, no JSON object, or its seal is broken.
     """
     try:
-        content = json.loads(read_bytes(path))
+        content = json.loads(read_bytes(path, LONGEST_TEXT))
     except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{path} is damaged ({error}).") from None
     if not isinstance(content, dict):
@@ -54,20 +61,21 @@ def _seal(content: Mapping[str, Any]) -> str:
     return text_digest(json.dumps(json.loads(json.dumps(content)), sort_keys=True))
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, limit: int | None = None) -> bytes:
     """A file's content.
 
     Args:
         path: the file.
+        limit: bytes that it may have; None for any number.
 
     Returns:
         All of it.
 
     Raises:
-        RunFolderError: if it cannot be read.
+        RunFolderError: if it cannot be read, is no regular file, or is beyond the limit.
     """
     try:
-        return path.read_bytes()
+        return read_file(path, limit)
     except OSError as error:
         raise RunFolderError(f"{path} cannot be read ({error.strerror}).") from None
 
@@ -95,6 +103,8 @@ def read_safetensors(path: Path, *, sealed: bool = False) -> tuple[dict[str, np.
         RunFolderError: if it is missing, truncated, another kind of file, or its seal is broken.
     """
     try:
+        # Checked by itself: the library opens files by name only.
+        open_regular(path).close()
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = dict(file.metadata() or {})

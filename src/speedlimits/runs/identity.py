@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from speedlimits._files import text_digest
 from speedlimits.errors import RunFolderError
+from speedlimits.runs.toml import parse_toml, read_toml
 
 Kind = Literal["run", "study"]
 
@@ -128,7 +128,7 @@ def sealed(kind: Kind, text: str) -> tuple[str, Identity]:
     Returns:
         The text of the file, and the identity in it.
     """
-    found = Identity(uuid.uuid4().hex, _digest(tomllib.loads(text)))
+    found = Identity(uuid.uuid4().hex, _digest(parse_toml(text)))
     return f"# speedlimits {kind}, schema {SCHEMA}, id {found.id}, sha256 {found.numbers}\n{text}", found
 
 
@@ -147,8 +147,8 @@ def read_identity(kind: Kind, folder: Path) -> tuple[Identity, dict[str, Any]]:
     """
     path = folder / MARKS[kind]
     try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
+        text = read_toml(path)
+        table = parse_toml(text)
     except (OSError, ValueError, RecursionError) as error:
         raise RunFolderError(f"{path} is damaged ({_reason(error)}).") from None
     line = _LINE.match(text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float64
 
-from speedlimits._files import write_atomically
+from speedlimits._files import read_file, write_atomically
 from speedlimits._numbers import finite_or_none, plain
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import RunFolderError
@@ -206,7 +206,7 @@ class KernelRecord:
             RunFolderError: if the file is missing or damaged.
         """
         try:
-            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as archive:
+            with np.load(io.BytesIO(read_file(path)), allow_pickle=False) as archive:
                 found = {name: archive[name] if archive[name].ndim else archive[name].item() for name in archive.files}
             views = tuple(
                 KernelView(**{name: found[f"{name}_{k}"] for name in KernelView.__dataclass_fields__})
@@ -217,6 +217,8 @@ class KernelRecord:
             fields = {name: found[name] for name in cls.__dataclass_fields__ if name != "views"}
         except FileNotFoundError:
             raise RunFolderError(f"`path` must be a saved kernel; {path} does not exist.") from None
+        except OSError as error:
+            raise RunFolderError(f"`path` must be a saved kernel; {path} cannot be read ({error.strerror}).") from None
         except DAMAGE as error:
             raise RunFolderError(f"`path` must be a saved kernel; {path} is damaged ({error}).") from None
         return cls(views=views, **fields)

@@ -15,7 +15,7 @@ from speedlimits._files import digest
 from speedlimits.errors import RunFolderError
 from speedlimits.estimates import check_confidence
 from speedlimits.runs.agreement import check_noisy_summary
-from speedlimits.runs.config import Config, ProblemName, RunConfig
+from speedlimits.runs.config import MOST, Config, ProblemName, RunConfig
 from speedlimits.runs.folder import Folder, holding
 from speedlimits.runs.formats import read_safetensors, write_safetensors
 from speedlimits.runs.identity import Identity, Owner, read_identity
@@ -75,7 +75,7 @@ class NoisyConfig(Config):
     def __post_init__(self) -> None:
         self._check_data()
         for key, minimum in (("members", 16), ("records", 2), ("strengths", 2), ("anneal_steps", 1)):
-            check_integer(key, getattr(self, key), minimum=minimum)
+            check_integer(key, getattr(self, key), minimum=minimum, maximum=MOST[key])
         check_seed("seed", self.seed)
         check_positive("inverse_temperature", self.inverse_temperature)
         check_positive("time", self.time)

@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import shutil
-import tomllib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.identity import MARKS, Kind, claimed
+from speedlimits.runs.toml import parse_toml, read_toml
 
 LOCK = ".lock"
 # Where a replaced run lies until the new one has ended, and while it is being moved there.
@@ -174,7 +174,7 @@ def _is_ours(file: str, kind: Kind) -> bool:
 def _runs(path: Path) -> list[str]:
     """The run folders that a study lists and has; a damaged list names none."""
     try:
-        names = list(tomllib.loads((path / MARKS["study"]).read_text(encoding="utf-8")))
+        names = list(parse_toml(read_toml(path / MARKS["study"])))
     except (OSError, ValueError, RecursionError):
         return []
     here = [name for name in names if Path(name).name == name and not (path / name).is_symlink()]

@@ -12,6 +12,7 @@ import tyro
 from speedlimits._numbers import plain
 from speedlimits.bound import SpeedLimit
 from speedlimits.cli.table import print_table
+from speedlimits.cli.text import say
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,4 +108,4 @@ def print_tables(record: Mapping[str, Any], heading: str = "") -> None:
         if isinstance(value, Mapping):
             print_tables(value, f"{heading} {name}".strip())
         elif name not in columns and value != ():
-            print(f"{name}: {'; '.join(value) if isinstance(value, tuple) else value}")
+            say(f"{name}: {'; '.join(value) if isinstance(value, tuple) else value}")

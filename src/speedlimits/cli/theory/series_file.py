@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from speedlimits._checks import check_finite, check_shape
+from speedlimits._files import LONGEST_TEXT, open_regular, read_file
 
 
 def read_numbers(name: str, path: Path) -> Float[np.ndarray, " numbers"]:
@@ -32,7 +33,7 @@ def read_numbers(name: str, path: Path) -> Float[np.ndarray, " numbers"]:
 
 
 def _array(name: str, path: Path) -> np.ndarray:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         try:
             array = np.lib.format.read_array(file, allow_pickle=False)
         except (ValueError, EOFError) as error:
@@ -51,7 +52,7 @@ def _array(name: str, path: Path) -> np.ndarray:
 def _lines(name: str, path: Path) -> np.ndarray:
     numbers: list[float] = []
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_file(path, LONGEST_TEXT).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise ValueError(f"`{name}` must be text with one number per line; {path} is not text.") from None
     for number, line in enumerate(lines, start=1):

@@ -15,6 +15,7 @@ from typing import Any
 
 import speedlimits
 from speedlimits._checks import check_integer
+from speedlimits._files import open_log
 from speedlimits._machine import cores
 from speedlimits.errors import SpeedLimitsError
 from speedlimits.runs.config import RunConfig
@@ -77,7 +78,7 @@ class Pool:
     def __init__(self, size: int, log: Path) -> None:
         self._events: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
         self._log = log
-        self._stderr = log.open("ab")
+        self._stderr = open_log(log)
         # One thread each, NumPy's included: as many processes as cores, and one order of summation.
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         environment["PYTHONPATH"] = os.pathsep.join(_path())
