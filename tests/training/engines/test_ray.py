@@ -1,5 +1,6 @@
 """The Ray engine: the numbers of the local one, also when workers, nodes or the driver are killed."""
 
+import contextlib
 import dataclasses
 import os
 import secrets
@@ -30,7 +31,9 @@ os.environ["RAY_AUTH_MODE"] = "token"
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'speedlimits[ray]'")
 
+from speedlimits.training.engines import ray_cluster  # noqa: E402
 from speedlimits.training.engines.ray import RayEngine  # noqa: E402
+from speedlimits.training.engines.ray_cluster import connect  # noqa: E402
 from speedlimits.training.engines.ray_worker import Task, serve  # noqa: E402
 from speedlimits.training.member import measure_sharpness  # noqa: E402
 
@@ -169,6 +172,51 @@ def test_cluster_that_refuses_is_named(tmp_path, monkeypatch):
             SpeedLimitsError, match=rf"'{address}' \(Failed to connect; .* RAY_AUTH_TOKEN must be those"
         ):
             train_run(TINY, tmp_path / "run", engine=RayEngine(address=address))
+
+
+def listening(pids: list[int]) -> list[str]:
+    """The addresses at which processes take connections, as the kernel writes them."""
+    inodes = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        rows = [line.split() for line in Path(table).read_text().splitlines()[1:]]
+        found += [row[1].partition(":")[0] for row in rows if row[3] == "0A" and row[9] in inodes]
+    return found
+
+
+def test_started_cluster_is_for_this_machine_alone(short, tmp_path, monkeypatch):
+    """It listens on 127.0.0.1 only, and its tasks look for no modules in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    connect("local", 1)
+    path = ray.get(ray.remote(lambda: [*sys.path, str(Path.cwd())]).remote())
+    assert str(tmp_path) not in path
+    addresses = listening([os.getpid(), *descendants(os.getpid())])
+    assert addresses
+    assert {address[-8:] for address in addresses} == {"0100007F"}
+    assert ray_cluster.ray_constants.ENABLE_RAY_CLUSTER
+
+
+@pytest.mark.parametrize("mode", ["", "token", "disabled"])
+def test_cluster_without_a_token_is_refused(monkeypatch, mode):
+    """Where neither Ray nor the user speaks of tokens, the cluster is left at once; disabled is the user's word."""
+    calls = []
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setattr(ray, "init", lambda **options: calls.append(options))
+    monkeypatch.setattr(ray, "shutdown", lambda: calls.append("left"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        if mode:
+            connect(address, 1)
+        else:
+            with pytest.raises(
+                SpeedLimitsError, match=f"`address` must be a cluster that asks for a token .*'{address}'"
+            ):
+                connect(address, 1)
+    assert (calls[-1] == "left") == (not mode)
 
 
 def test_missing_ray_is_named(tmp_path):

@@ -1,8 +1,6 @@
 """The engine of a Ray cluster: every job is a task that Ray starts again when its worker or its node dies."""
 
-import logging
 import os
-import socket
 import sys
 import time
 from collections import deque
@@ -26,6 +24,7 @@ from speedlimits.runs.config import RecordedProblem, RunConfig
 from speedlimits.runs.member import MemberStore
 from speedlimits.training.engines.engine import Done, Job, Moved, revive
 from speedlimits.training.engines.mirror import bring_in
+from speedlimits.training.engines.ray_cluster import connect
 from speedlimits.training.engines.ray_worker import Inbox, Task, serve
 from speedlimits.training.sources import Source
 
@@ -35,8 +34,6 @@ RETRIES = 5
 PERIOD = 0.3
 # Seconds that a network file system may take to show what another node has written.
 PATIENCE = 30.0
-# Seconds to find out that nobody listens at an address; Ray itself would try for minutes.
-CONNECT = 10.0
 IDENTITY = "run-id"
 
 
@@ -49,7 +46,8 @@ class RayEngine:
 
     Args:
         address: HOST:PORT of a running cluster, from one of its nodes; ``local`` starts one on this machine, as does
-            None where ``RAY_ADDRESS`` is not set and no cluster runs here.
+            None where ``RAY_ADDRESS`` is not set and no cluster runs here. It listens on loopback only. A cluster that
+            asks for no token is refused unless ``RAY_AUTH_MODE`` is ``disabled``.
         gpus: share of a GPU for each member; by default 1 on the device cuda, else none.
         storage: where the mirrors lie, in fsspec's words (``s3://bucket/folder``, a path); by default the run folders
             themselves, which every node must then see under the same path.
@@ -154,7 +152,7 @@ class RaySession:
 
     def __enter__(self) -> "RaySession":
         if not ray.is_initialized():
-            _connect(self._engine.address, self._engine.workers or cores())
+            connect(self._engine.address, self._engine.workers or cores())
             self._connected = True
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         inbox: Any = ray.remote(Inbox)
@@ -208,7 +206,7 @@ class RaySession:
             source=_packed(job.source),
             plan=job.run.plan() if job.kind == "train" else None,
             url=self._engine.url(job),
-            data=os.environ.get(ENVIRONMENT),
+            data=str(Path(folder).resolve()) if (folder := os.environ.get(ENVIRONMENT)) else None,
             version=speedlimits.__version__,
         )
         remote: Any = ray.remote(num_cpus=1, num_gpus=gpus or 0, max_retries=RETRIES)(serve)
@@ -269,39 +267,3 @@ def _result(job: Job, task: Any) -> dict[str, Any]:
     if "failure" in found:
         raise revive(job, found["failure"])
     return found
-
-
-def _connect(address: str | None, cpus: int) -> None:
-    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if address is None:
-        address = os.environ.get("RAY_ADDRESS") or "auto"
-        try:
-            _join(address, options)
-        except ConnectionError:
-            if address != "auto":
-                raise
-            address = "local"
-    elif address != "local":
-        _join(address, options)
-    if address == "local":
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **options)
-
-
-def _join(address: str, options: dict[str, Any]) -> None:
-    if address != "auto":
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=CONNECT).close()
-        except (OSError, ValueError, OverflowError) as error:
-            raise SpeedLimitsError(
-                f"`address` must be HOST:PORT of a running Ray cluster; address = {address!r} ({error})."
-            ) from None
-    try:
-        ray.init(address=address, **options)
-    except ConnectionError as error:
-        if address == "auto":
-            raise
-        raise SpeedLimitsError(
-            f"`address` must be HOST:PORT of a running Ray cluster that takes us; address = {address!r} ({error}; of "
-            "Ray 2.59 and later, RAY_AUTH_MODE and RAY_AUTH_TOKEN must be those of the cluster)."
-        ) from None
