@@ -166,3 +166,24 @@ def test_terminal_without_greek_letters(tmp_path):
     found = subprocess.run([*COMMAND, "show", out], capture_output=True, text=True, env=environment, check=False)
     assert found.returncode == 0, found.stderr
     assert "times slower than thermodynamics allows" in found.stdout
+
+
+def test_run_without_triples(tmp_path, capsys):
+    """A run that traces no weights is written and read like any other."""
+    out = str(tmp_path / "run")
+    assert main(["run", "--out", out, *TINY, "--workers", "1", "--triples", "0"]) == 0
+    assert main(["show", out]) == 0
+
+
+def test_damaged_plan_says_what_to_do(tmp_path, capsys):
+    """A plan that parses but lacks a key is one line that says how to go on, and so it goes on."""
+    out = tmp_path / "run"
+    assert main(["run", "--out", str(out), *TINY, "--workers", "1"]) == 0
+    for path in (*out.glob("members/*/member.json"), out / "summary.json"):
+        path.unlink()
+    (out / "plan.json").write_text("{}")
+    resume = ["run", "--out", str(out), "--resume", "--workers", "1"]
+    assert main(resume) == 1
+    assert "plan.json is damaged (" in capsys.readouterr().err
+    (out / "plan.json").unlink()
+    assert main(resume) == 0

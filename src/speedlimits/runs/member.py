@@ -231,10 +231,13 @@ class MemberStore:
             for key, field in COLUMNS.items()
             if key in table.column_names and key != "weight_trace"
         }
-        traces = table.column("weight_trace").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        traces = np.empty((records, 0, 3))
+        if "weight_trace" in table.column_names:
+            flat = table.column("weight_trace").combine_chunks().flatten()
+            traces = flat.to_numpy(zero_copy_only=False).reshape(records, -1, 3)
         return Trajectory(
             **columns,
-            weight_traces=traces.reshape(records, -1, 3),
+            weight_traces=traces,
             snapshot_records=np.array([entry["record"] for entry in entries], dtype=np.int64),
             snapshot_distances_squared=arrays["snapshot_distances_squared"],
         )

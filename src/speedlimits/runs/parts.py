@@ -26,7 +26,8 @@ def to_table(rows: list[dict[str, Any]], first: int) -> pa.Table:
     """
     columns: dict[str, Any] = {"record": pa.array(range(first, first + len(rows)), pa.int64())}
     # Of points a run that we train ourselves has no need: every step is summed.
-    for key in [key for key in COLUMNS if key in rows[0]]:
+    # Nor has Parquet lists of length zero, of weights that are not traced.
+    for key in [key for key in COLUMNS if key in rows[0] and np.size(rows[0][key])]:
         values = [row[key] for row in rows]
         if key == "weight_trace":
             columns[key] = pa.array(values, pa.list_(pa.float64(), len(values[0])))

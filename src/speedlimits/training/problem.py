@@ -216,9 +216,11 @@ def check_device(device: str) -> None:
     """
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"`device` must be usable by torch; device = {device!r} ({reason})") from None
+    except (RuntimeError, AssertionError, ValueError):
+        # torch's own message lists every device that any build of it may have.
+        raise ValueError(
+            f"`device` must be one that torch can use here, such as cpu, cuda or cuda:1; device = {device!r}."
+        ) from None
 
 
 def _tensors(name: str, value: Any) -> Inputs:
