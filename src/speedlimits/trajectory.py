@@ -294,11 +294,7 @@ class Trajectory:
                 contents = {name: archive[name] for name in archive.files}
         except FileNotFoundError:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} does not exist.") from None
-        except OSError as error:
-            raise RunFolderError(
-                f"`path` must be a saved trajectory; {path} cannot be read ({error.strerror})."
-            ) from None
-        except (ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} is damaged ({error}).") from None
         # Files from before points were counted have none: every step was summed.
         contents.setdefault("points", None)
