@@ -29,7 +29,8 @@ from speedlimits.dynamics.loss import FlatLoss
 from speedlimits.dynamics.noise import doubled, langevin
 from speedlimits.gaussian_start import Change, Passage, fitting, steepest_directions
 from speedlimits.models.fcn import FCN
-from speedlimits.training.noisy_estimates import DRAWS, Fresh, bracket
+from speedlimits.training.fresh_starts import DRAWS, Fresh
+from speedlimits.training.noisy_estimates import bracket
 from speedlimits.transport import bounds
 from speedlimits.transport.points import w2_squared_samples
 from tests.ensembles import Quadratic

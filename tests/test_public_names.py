@@ -31,8 +31,8 @@ NAMES = {
     """,
     "models": "FCN Myrtle5 NTKConv3x3 NTKLinear",
     "runs": """
-        KernelRecord KernelView MemberStore NoisyConfig NoisyRun Plan RecordedProblem Run RunConfig RunFolder load_run
-        load_study
+        KernelRecord KernelView MemberStore NoisyConfig NoisyRun Plan RecordedProblem Run RunConfig RunFolder Verified
+        load_run load_study verify
     """,
     "training": """
         Forecast InlineEngine LocalEngine Problem Progress RayEngine Source analyse_kernel forecast_member own_study

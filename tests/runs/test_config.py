@@ -65,7 +65,7 @@ def test_difference_names_the_keys():
         ("seeds = [-1]", r"`seeds` must be an integer from 0 to 4294967295; seeds = -1\."),
         ("seeds = [0, 4294967296]", r"`seeds` must be an integer from 0 to 4294967295; seeds = 4294967296\."),
         ("seeds = [9223372036854775808]", r"`seeds` must be an integer from 0 to 4294967295"),
-        ("time = true", r"`time` must be positive and finite; time = True\."),
+        ("time = true", r"`time` must be a real number; time = True\."),
         ("time = '1.0'", r"`time` must be positive and finite; time = '1\.0'\."),
         (
             "method = 'gd'\nlearning_rate = '0.1'",

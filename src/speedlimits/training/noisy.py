@@ -24,8 +24,8 @@ from speedlimits.dynamics.threads import one_thread
 from speedlimits.estimates import from_mean
 from speedlimits.runs.noisy import NoisyConfig, NoisyFolder, NoisyRun
 from speedlimits.runs.provenance import begin
+from speedlimits.training.fresh_starts import Fresh
 from speedlimits.training.noisy_estimates import (
-    Fresh,
     Measured,
     as_json,
     check_enough_members,

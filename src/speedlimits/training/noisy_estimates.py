@@ -7,63 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float
 
 from speedlimits._numbers import plain
-from speedlimits._shapes import Ensemble
 from speedlimits.certified import CertifiedLimit, certified_speed_limit
 from speedlimits.concentration import fewest_members
 from speedlimits.dissipation import bounds as dissipation_bounds
-from speedlimits.dynamics.noise import langevin
 from speedlimits.dynamics.noise.doubled import LARGEST_SHARE, DoubledState
-from speedlimits.dynamics.noise.ensemble import losses_and_gradients, losses_of
 from speedlimits.dynamics.noise.langevin import Langevin, LangevinState
 from speedlimits.estimates import Estimate, from_mean, from_means
 from speedlimits.gaussian_start import FITTED, Change, Passage, fitting, steepest_directions
 from speedlimits.runs.noisy import NoisyConfig
+from speedlimits.training.fresh_starts import Fresh
 from speedlimits.transport import bounds, plans
 
-# Draws of the start beside each member: their losses cost one forward pass, a member's path hundreds of gradients.
-DRAWS = 64
 # Of the error that is allowed for β⁻¹R: two parts, so that each certified mean has the confidence of the others.
 SIDES = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Fresh:
-    """Other draws of the start, at which nothing is trained.
-
-    Args:
-        losses: L of each [loss].
-        gradients: ∇L of some.
-    """
-
-    losses: Float[np.ndarray, " draws"]
-    gradients: Ensemble
-
-    @classmethod
-    def drawn(cls, dynamics: Langevin, members: int, parameters: int, *, seed: int) -> "Fresh":
-        """Draw them.
-
-        Args:
-            dynamics: gives the start and the loss.
-            members: of the ensemble; `DRAWS` times as many losses are drawn, and as many gradients.
-            parameters: number of weights.
-            seed: of the draws.
-
-        Returns:
-            The draws.
-        """
-        first = langevin.prior(dynamics, members, parameters, seed=seed)
-        losses, gradients = losses_and_gradients(dynamics.loss, first, chunk=dynamics.chunk)
-        others = [losses]
-        # No two blocks share a seed, nor do blocks of neighbouring runs.
-        seeds = np.random.SeedSequence(seed).generate_state(DRAWS).tolist()
-        for block in range(1, DRAWS):
-            more = langevin.prior(dynamics, members, parameters, seed=seeds[block])
-            others.append(losses_of(dynamics.loss, more, chunk=dynamics.chunk))
-        return cls(torch.cat(others).cpu().numpy(), gradients.cpu().numpy())
 
 
 @dataclass(frozen=True)
