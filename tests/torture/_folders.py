@@ -33,8 +33,8 @@ NOISY = NoisyConfig(
     step=0.01,
     inverse_temperature=5.0,
 )
-# Of the member that is cut short: where an older state is copied, and where it is cut.
-OLDER, CUT = 0.3, 0.7
+# Of the member that is cut short: where an older state is copied, and where it is cut. Records of noise are log-spaced.
+OLDER, CUT = {"run": 0.3, "study": 0.3, "noisy": 0.003}, {"run": 0.7, "study": 0.7, "noisy": 0.1}
 
 
 class Cut(Exception):
@@ -82,11 +82,11 @@ def make(folder: Path) -> dict[str, Path]:
     train_study({"small": OTHER, "large": CONFIG}, places["study-foreign"], engine="inline")
     with every_step():
         for kind, train in TRAIN.items():
-            _cut(places[f"{kind}-unfinished"], places[f"{kind}-older"], train)
+            _cut(kind, places[f"{kind}-unfinished"], places[f"{kind}-older"], train)
     return places
 
 
-def _cut(folder: Path, older: Path, train: Callable[[Path, Callable[..., None]], Any]) -> None:
+def _cut(kind: str, folder: Path, older: Path, train: Callable[[Path, Callable[..., None]], Any]) -> None:
     def progress(*event: Any) -> None:
         # The second member of the first run is cut short; with noise there is only a share.
         if isinstance(event[0], float):
@@ -95,14 +95,15 @@ def _cut(folder: Path, older: Path, train: Callable[[Path, Callable[..., None]],
             share, ours = event[-1].share, event[-1].seed == 1
         if not ours:
             return
-        if share > OLDER and not older.exists():
+        if share > OLDER[kind] and not older.exists():
             shutil.copytree(folder, older)
-        elif share > CUT:
+        elif share > CUT[kind]:
             raise Cut
 
     with contextlib.suppress(Cut):
         train(folder, progress)
     assert older.exists()
+    assert not (folder / "manifest.json").exists()
 
 
 KINDS = ("run", "noisy", "study")

@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from speedlimits.runs import KernelRecord, Run, load_run
 from tests.torture._campaign import Tally
 from tests.torture._folders import KINDS, command, make, numbers, resume
 
-TRIES = 260
+TRIES = 390
 SHARE = 8
 DAMAGES = ("truncate", "zero", "flip", "delete", "swap", "stale", "foreign")
 # Drawn or made anew, or only words: no number is read from them.
@@ -72,13 +73,16 @@ def run(tries: int, seed: int, folder: Path) -> Tally:
 
 
 def _files(folder: Path) -> list[str]:
-    """One of each kind of file: of many snapshots, the first and the last."""
+    """One of each kind of file; of members, those of one that has ended and of one that has not."""
     found: dict[str, str] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        if path.suffix in UNREAD or path.name == ".lock":
+        # Of a study, those of the run that is trained first.
+        if path.suffix in UNREAD or path.name == ".lock" or name.startswith("small/"):
             continue
-        found.setdefault("first snapshot" if "snapshots/0" in name and "seed-00000" in name else name, name)
+        ended = any((parent / "member.json").exists() for parent in path.parents)
+        kind = re.sub(r"seed-\d+", f"ended {ended}", re.sub(r"\d{8}", "number", name))
+        found.setdefault(kind, name)
     return list(found.values())
 
 
@@ -125,7 +129,7 @@ def _others(each: Try, places: dict[str, Path]) -> Iterator[bytes]:
         sibling = each.file.translate(str.maketrans("01", "10")) if "seed-" in each.file else each.file
         member = each.file.replace("seed-00000", "seed-x").replace("seed-00001", "seed-00000")
         names = [member.replace("seed-x", "seed-00001"), each.file, sibling]
-        names += [each.file.replace("small/", "large/")] if "small/" in each.file else []
+        names += [each.file.replace("large/", "small/")] if "large/" in each.file else []
         states = (each.state, "foreign")
     for state in states:
         for name in names:
