@@ -200,7 +200,7 @@ def test_the_end_of_time_has_a_limit():
         ({"dissipation": -0.5}, r"`dissipation` must be non-negative and finite; dissipation = -0\.5\."),
         ({"arc_length": np.inf}, r"`arc_length` must be non-negative and finite; arc_length = inf\."),
         ({"time": [1.0, 2.0], "w2_squared": [1.0, 2.0, 3.0]}, r"must broadcast; shapes are time: \(2,\)"),
-        ({"time": "soon"}, r"`time` must be non-negative \(infinity for the end\); time = 'soon'\."),
+        ({"time": "soon"}, r"`time` must be real numbers; time = 'soon'\."),
     ],
 )
 def test_bad_input_is_named(fields, message):
