@@ -170,8 +170,8 @@ class SpeedLimit:
         """One sentence on the last time: how far training was from the fastest possible.
 
         Returns:
-            For example ``"T = 1, T_SL = 0.24: 4.2 times slower than the limit (geometric 1.49 × pace 2.8), certified to
-            1e-09."`` The number at its end is the tolerance. Where only some points of the path were seen, bounds are
+            For example "T = 1, T_SL = 0.24: 4.2 times slower than the limit (geometric 1.49 × pace 2.8), certified to
+            1e-09." The number at its end is the tolerance. Where only some points of the path were seen, bounds are
             named as such.
         """
         last, bounds = self.final, bool(np.isfinite(self.final.points))
