@@ -29,7 +29,10 @@ def summary(finished) -> dict:
 def test_folder_is_whole(finished):
     """Configuration, provenance, ensemble, numbers and page lie there, and nothing temporary."""
     names = {path.name for path in finished.iterdir()} - {".lock"}
-    assert names == {"config.toml", "provenance.json", "checkpoint.safetensors", "summary.json", "report.html"}
+    assert names == {
+        *("config.toml", "provenance.json", "checkpoint.safetensors", "summary.json", "report.html"),
+        "manifest.json",
+    }
 
 
 def test_limit_is_certified_from_the_right_sides(summary):
