@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from speedlimits import load_run
+from speedlimits._files import digest as digest_of
 from speedlimits.cli.main import main
 from speedlimits.report.figures.comparison import departure_time
+from speedlimits.runs.identity import read_identity
+from speedlimits.runs.manifest import Manifest
 from tests.cli.options import NOISY, TINY
 
 
@@ -125,6 +128,8 @@ def test_problems_are_compared_by_their_digest(folders, tmp_path, capsys):
         shutil.copytree(folders[0], tmp_path / name)
         path = tmp_path / name / "provenance.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"problem": {"name": "f.py:f", "digest": digest}}))
+        written = Manifest.read(path.parent, read_identity("run", path.parent)[0].id)
+        Manifest(written.folder, written.run, {**written.files, path.name: digest_of(path)}).write()
     assert main(["compare", str(tmp_path / "one"), str(tmp_path / "two")]) == 2
     assert (
         "`digest of the problem` must be the same in all runs; it is 'aaaaaaaa' in the first" in capsys.readouterr().err
