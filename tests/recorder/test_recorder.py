@@ -330,7 +330,7 @@ def test_no_float64_copy_of_the_weights():
     kept = [*meter._first, *meter._previous]
     assert {tensor.dtype for tensor in kept} == {torch.bfloat16}
     assert sum(tensor.numel() for tensor in kept) == 2 * 701_000
-    assert meter._stretches._numbers.numel() == BLOCK
+    assert meter._numbers.numel() == BLOCK
 
 
 def test_groups_share_the_clock_of_the_largest_rate():

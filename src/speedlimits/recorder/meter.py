@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from speedlimits.recorder.stretches import Stretches, flat
+from speedlimits.recorder.stretches import Stretches, flat, squared_distance
 
 Weights = Sequence[Tensor]
 
@@ -28,6 +28,7 @@ class PathMeter:
 
     def __init__(self, start: Weights, traced: np.ndarray) -> None:
         self._stretches = Stretches(start)
+        self._numbers = torch.empty(self._stretches.block, dtype=torch.float64, device=self._stretches.device)
         self._first = self.copy(start)
         self._previous = self.copy(start)
         self._traced = _places(traced, start)
@@ -42,11 +43,16 @@ class PathMeter:
         With Δt = 0 the dissipation is zero if nothing moves, and infinite if something does.
         """
         numbers = self._stretches.of(weights)
-        squared = self._stretches.squared_distance(numbers, self._previous)
+        squared = squared_distance(numbers, self._previous, self._numbers)
         self.arc_length = self.arc_length + squared.sqrt()
         cost = squared / step_size if step_size > 0 else torch.where(squared > 0, math.inf, 0.0).to(squared)
         self.path_dissipation = self.path_dissipation + cost
         torch._foreach_copy_(self._previous, numbers)
+
+    @property
+    def here(self) -> list[Tensor]:
+        """The last weights added, as stretches; the next `add` overwrites them."""
+        return self._previous
 
     def copy(self, weights: Weights) -> list[Tensor]:
         """A copy of these weights as stretches, small tensors together."""
@@ -58,7 +64,7 @@ class PathMeter:
 
     def w2_squared(self, weights: Weights) -> Float64[Tensor, ""]:
         """|θ − θ_0|²."""
-        return self._stretches.squared_distance(self._stretches.of(weights), self._first)
+        return squared_distance(self._stretches.of(weights), self._first, self._numbers)
 
     def trace(self, weights: Weights) -> Float64[Tensor, " traced"]:
         """The traced values of these weights."""

@@ -130,7 +130,7 @@ def drift(curve: StrideCurve, momentum: float = 0.0, *, nesterov: bool = False) 
     kernel = _kernel(momentum, nesterov)
     strides = [_at(curve, int(place), *shared_noise(kernel, int(curve.strides[place]))) for place in usable]
     value, error, moved = strides[0]
-    share = 1.0 - value * float((curve.w2_squared.sum() * (1.0 - moved)) / (curve.time * curve.dissipation[:, 0].sum()))
+    share = shared_noise(kernel, 1)[0] * float(curve.noise_share[0])
     if moved > INTERVAL:
         reason = (
             f"noise moved {moved:.0%} of |Δθ|², and beyond {INTERVAL:.0%} one run cannot tell where the drift went; "

@@ -197,8 +197,6 @@ class Recorder:
             ValueError: if nothing was recorded.
             DivergenceError: if a recorded loss, or the weights at a record, were not finite.
         """
-        if not self._rows:
-            raise ValueError("`trajectory` needs at least one record; `record` was not called.")
         return self._made(with_snapshots=True)
 
     def speed_limit(self) -> SpeedLimit:
@@ -251,8 +249,8 @@ class Recorder:
         self._meter = PathMeter(self._weights, self._generator.integers(size, size=3 * self._triples))
         self._recorded = self._meter.copy(self._weights)
         if self._sketch_size is not None:
-            self._sketch = Sketch(self._weights, self._sketch_size)
-            self._strides = StrideMeter(self._sketch(self._weights), exact=self._sketch.exact)
+            self._sketch = Sketch(self._meter.here, self._sketch_size)
+            self._strides = StrideMeter(self._sketch(self._meter.here), exact=self._sketch.exact)
 
     def _walk_to(self, time: float | None, model: Weights | None) -> None:
         if time is None or model is None:
@@ -295,7 +293,7 @@ class Recorder:
     def _add(self, step_size: float) -> None:
         self._meter.add(self._weights, step_size)
         if self._strides is not None:
-            self._strides.add(self._sketch(self._weights), step_size)
+            self._strides.add(self._sketch(self._meter.here), step_size)
         self._time += step_size
         self._steps += 1
 

@@ -35,7 +35,6 @@ class Stretches:
         # Apple's GPUs have no float64: there the sums live on the host.
         self.device = torch.device("cpu") if device.type == "mps" else device
         self.block = BLOCK if device.type in {"cpu", "mps"} else BLOCK_ON_GPU
-        self._numbers = torch.empty(self.block, dtype=torch.float64, device=self.device)
 
     def of(self, weights: Sequence[Tensor]) -> list[Tensor]:
         """The stretches of these weights: of a large tensor its own memory, of small ones a copy.
@@ -48,15 +47,11 @@ class Stretches:
             torch.cat([flats[place] for place in group]) if len(group) > 1 else flats[group[0]] for group in self.groups
         ]
 
-    def squared_distance(self, ones: Sequence[Tensor], others: Sequence[Tensor]) -> Float64[Tensor, ""]:
-        """|a − b|² of two lists of stretches; every difference is exact in float64 before it is squared."""
-        return squared_distance(ones, others, self._numbers)
-
 
 def squared_distance(
     ones: Sequence[Tensor], others: Sequence[Tensor], numbers: Float64[Tensor, " block"]
 ) -> Float64[Tensor, ""]:
-    """|a − b|² of two lists of tensors of one dimension, in float64 without a float64 copy.
+    """|a − b|² of two lists of stretches: differences are exact in float64, without a float64 copy.
 
     Args:
         ones: a.
