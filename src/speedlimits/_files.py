@@ -39,12 +39,12 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits; read block by block, whatever its size.
+    """The SHA-256 of a regular file, in hexadecimal digits; read block by block, whatever its size.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if it cannot be read, or is a FIFO or a device.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

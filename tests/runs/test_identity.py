@@ -1,10 +1,12 @@
 """Whose a folder is: edited, empty and foreign configurations are refused, those of version 0.1 are read."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from speedlimits import RunConfig, load_run
+from speedlimits._files import digest
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.identity import Identity, Owner, claimed, read_identity, sealed
 from speedlimits.runs.noisy import NoisyConfig, NoisyFolder
@@ -141,3 +143,11 @@ def test_plan_of_another_run_is_refused(tmp_path):
     (tmp_path / "b" / "plan.json").write_bytes((tmp_path / "a" / "plan.json").read_bytes())
     with pytest.raises(RunFolderError, match=r"plan\.json is of another run: delete it"):
         RunFolder.open(tmp_path / "b").plan()
+
+
+def test_what_may_never_end_is_not_read(tmp_path):
+    """A FIFO where a configuration or a file with a digest should be: nobody waits for it, and it is not ours."""
+    os.mkfifo(tmp_path / "config.toml")
+    assert claimed("run", tmp_path) is None
+    with pytest.raises(OSError, match="regular"):
+        digest(tmp_path / "config.toml")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from speedlimits._files import text_digest
+from speedlimits._files import read_file, text_digest
 from speedlimits.errors import RunFolderError
-from speedlimits.runs.toml import parse_toml, read_toml
+from speedlimits.runs.toml import LONGEST, parse_toml, read_toml
 
 Kind = Literal["run", "study"]
 
@@ -106,7 +106,7 @@ def claimed(kind: Kind, folder: Path) -> Identity | None:
         The identity; None where nothing says that it is a folder of this kind.
     """
     try:
-        text = (folder / MARKS[kind]).read_bytes().decode(errors="replace")
+        text = read_file(folder / MARKS[kind], LONGEST).decode(errors="replace")
     except OSError:
         return None
     if (line := _LINE.match(text)) is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from speedlimits._files import digest
 from speedlimits.errors import RunFolderError
-from speedlimits.runs.formats import SEAL, read_json, write_json
+from speedlimits.runs.formats import read_json, write_json
 
 FILE = "manifest.json"
 SCHEMA = 1
@@ -85,9 +85,7 @@ class Manifest:
 
     def json(self, name: str) -> dict[str, Any]:
         """The object in one of the files, compared with what was written."""
-        content = read_json(self.check(name))
-        content.pop(SEAL, None)
-        return content
+        return read_json(self.check(name))
 
     def problems(self) -> list[str]:
         """What is wrong, a line for each file that is missing or not what was written."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from speedlimits._files import LONGEST_TEXT, read_file
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.identity import MARKS, Kind, claimed
 from speedlimits.runs.toml import parse_toml, read_toml
@@ -186,7 +187,7 @@ def _vouched(path: Path, kind: Kind, identity: str) -> bool:
     if kind == "study":
         return bool(_runs(path))
     try:
-        facts = json.loads((path / "provenance.json").read_bytes())
+        facts = json.loads(read_file(path / "provenance.json", LONGEST_TEXT))
         return facts["id"] == identity if identity else "speedlimits" in facts
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
