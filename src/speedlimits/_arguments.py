@@ -47,25 +47,28 @@ def _named(function: Callable[..., Any]) -> Callable[..., Any]:
     if hasattr(function, "_named"):
         return function
     signature = inspect.signature(function)
-    hints: dict[str, Any] = {}
+
+    @functools.cache
+    def kinds() -> dict[str, tuple[Any, ...]]:
+        # At the first call: an annotation may name what is defined further down.
+        return {name: tuple(_kinds(hint)) for name, hint in _hints(function).items()}
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
-        if not hints:
-            hints.update(_hints(function))
         # Wrong names or numbers of arguments: Python's own message names them.
         given = signature.bind(*arguments, **options).arguments
-        pairs = [(name, value, hints[name]) for name, value in given.items() if name in hints]
-        for name, value, annotation in pairs:
-            _check_nothing_lost(name, value, annotation)
+        wanted = kinds()
+        pairs = [(name, value, wanted[name]) for name, value in given.items() if name in wanted]
+        for name, value, alternatives in pairs:
+            _check_nothing_lost(name, value, alternatives)
         try:
             return function(*arguments, **options)
         except Exception as error:
             if not _foreign(error, [name for name, _, _ in pairs]):
                 raise
             for explain in (_explained_by_kind, _explained_by_size, _explained_by_value):
-                for name, value, annotation in pairs:
-                    explain(name, value, annotation, error)
+                for name, value, alternatives in pairs:
+                    explain(name, value, alternatives, error)
             raise
 
     call._named = True  # type: ignore[attr-defined]
@@ -74,10 +77,10 @@ def _named(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return {"return": None, **typing.get_type_hints(function)}
+        return typing.get_type_hints(function)
     # A name that only a type checker sees.
     except NameError:
-        return {"return": None}
+        return {}
 
 
 def _foreign(error: Exception, names: list[str]) -> bool:
@@ -89,12 +92,12 @@ def _foreign(error: Exception, names: list[str]) -> bool:
     return not isinstance(error, ValueError) or "\n" in text or "`" not in text or "truth value" in text
 
 
-def _check_nothing_lost(name: str, value: object, annotation: object) -> None:
+def _check_nothing_lost(name: str, value: object, kinds: tuple[Any, ...]) -> None:
     """Refuse imaginary parts, masks, texts and truth values where real numbers are wanted."""
     if isinstance(value, np.ma.MaskedArray):
         raise ValueError(f"`{name}` must have no mask, which would be lost; {name} is a masked array.")
-    for kind in _kinds(annotation):
-        if kind is float and isinstance(value, bool | np.bool_ | complex) and bool not in _kinds(annotation):
+    for kind in kinds:
+        if kind is float and isinstance(value, bool | np.bool_ | complex) and bool not in kinds:
             raise ValueError(f"`{name}` must be a real number; {name} = {shown(value)}.")
         if kind is ArrayLike:
             real(name, value)
@@ -103,9 +106,8 @@ def _check_nothing_lost(name: str, value: object, annotation: object) -> None:
             raise ValueError(f"`{name}` must be real numbers; {name}.dtype = {getattr(value, 'dtype', None)}.")
 
 
-def _explained_by_kind(name: str, value: object, annotation: object, error: Exception) -> None:
+def _explained_by_kind(name: str, value: object, kinds: tuple[Any, ...], error: Exception) -> None:
     """Raise a named error if the value is of another kind than the annotation says."""
-    kinds = list(_kinds(annotation))
     if not kinds or any(_is(value, kind) for kind in kinds):
         return
     rules = " or ".join(dict.fromkeys(_rule(kind) for kind in kinds))
@@ -115,13 +117,13 @@ def _explained_by_kind(name: str, value: object, annotation: object, error: Exce
     raise ValueError(f"`{name}` must be {rules}; {name} = {shown(value)}.") from error
 
 
-def _explained_by_size(name: str, value: object, annotation: object, error: Exception) -> None:
+def _explained_by_size(name: str, value: object, kinds: tuple[Any, ...], error: Exception) -> None:
     """Raise a named error if a number is larger than any memory."""
     if isinstance(value, int) and value > LARGE:
         raise ValueError(f"`{name}` must be smaller ({type(error).__name__}); {name} = {shown(value)}.") from error
 
 
-def _explained_by_value(name: str, value: object, annotation: object, error: Exception) -> None:
+def _explained_by_value(name: str, value: object, kinds: tuple[Any, ...], error: Exception) -> None:
     """Raise a named error if the value is empty or not finite, where the call failed and the kind is right."""
     if isinstance(value, bool | str) or not isinstance(value, int | float | np.ndarray | np.number):
         return
