@@ -75,6 +75,9 @@ def spectral_radius(
     def difference(unit: Tensor, scale: float = increment) -> Tensor:
         return (force(torch.add(theta, unit, alpha=scale)) - start).div_(scale)
 
+    def wider(unit: Tensor) -> Tensor:
+        return difference(unit, WIDER * increment)
+
     product, estimate = difference, 0.0
     size = float(torch.linalg.vector_norm(direction))
     for tried in range(RADIUS_PRODUCTS):
@@ -89,7 +92,7 @@ def spectral_radius(
         doubtful = _differ(found, last) if last else settled or tried == SETTLING
         if doubtful and product is difference and found > 0:
             # Agreed or not, the value is what the next ones are held against.
-            last, exact = found, _past_kinks(force, theta, unit, found, difference)
+            last, exact = found, _past_kinks(force, theta, unit, found, wider)
             if exact is not None:
                 product, direction, settled = exact, exact(unit), False
                 found = float(torch.linalg.vector_norm(direction))
@@ -104,7 +107,7 @@ def _differ(one: float, other: float) -> bool:
 
 
 def _past_kinks(
-    force: Force, theta: Tensor, unit: Tensor, found: float, difference: Callable[..., Tensor]
+    force: Force, theta: Tensor, unit: Tensor, found: float, wider: Callable[[Tensor], Tensor]
 ) -> Callable[[Tensor], Tensor] | None:
     """Exact products, if a kink is why a difference gave what it found; None if not, or if torch has no such products.
 
@@ -116,7 +119,6 @@ def _past_kinks(
         agrees = not _differ(float(torch.linalg.vector_norm(exact(unit))), found)
     except (ValueError, RuntimeError):
         return None
-    wider = WIDER * math.sqrt(torch.finfo(force.dtype).eps) * max(1.0, float(torch.linalg.vector_norm(theta)))
-    if agrees or not _differ(float(torch.linalg.vector_norm(difference(unit, wider))), found):
+    if agrees or not _differ(float(torch.linalg.vector_norm(wider(unit))), found):
         return None
     return exact
