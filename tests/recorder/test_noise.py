@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from speedlimits.bound import SpeedLimit
 from speedlimits.recorder.noise import drift, shared_noise
 from speedlimits.recorder.sketch import Sketch
 from speedlimits.recorder.strides import StrideMeter
+from speedlimits.recorder.words import verdict
 
 STEP = 0.01
 
@@ -166,3 +168,23 @@ def test_refuses_other_momentum():
     """Momentum is below 1."""
     with pytest.raises(ValueError, match="momentum"):
         drift(walk(noisy(10, 64, 1.0, seed=0)), momentum=1.0)
+
+
+def test_verdict_tells_steps_that_turn_back_from_noise():
+    """Where steps turn back, the path through their midpoints is told; with momentum, much noise turns no step.
+
+    The midpoints' number is compared with the sum over them.
+    """
+    places = np.stack([np.linspace(0, 1, 401), 0.5 * (-1.0) ** np.arange(401) + 0.5], 1)
+    curve = walk(places)
+    limit = SpeedLimit(time=curve.time, w2_squared=1.0, dissipation=float(curve.dissipation[0, 0]))
+    middles = 0.5 * (places[1:] + places[:-1])
+    through = 4.0 * np.sum(np.diff(middles, axis=0) ** 2) / STEP
+    said = verdict(limit, drift(curve), 1.0, 0.5).splitlines()[0]
+    assert said.startswith("The steps turn back")
+    assert float(said.split("the steps is ")[1].split(" ")[0]) == pytest.approx(through, rel=0.02)
+    kernel = tuple(0.9 ** np.arange(200.0))
+    spread = walk(noisy(400, 64, 2000.0, 10, kernel))
+    assert drift(spread, 0.9).share > 1 > spread.noise_share[0]
+    limit = SpeedLimit(time=0.64, w2_squared=1.0, dissipation=10.0)
+    assert "turn back" not in verdict(limit, drift(spread, 0.9), 1.0, 0.5)

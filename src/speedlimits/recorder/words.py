@@ -23,8 +23,10 @@ def verdict(limit: SpeedLimit, noise: Noise | None, loss_first: float, loss_last
         otherwise; the limit itself; and how far the loss fell, since a good ratio without progress is no success.
     """
     lines = [f"Noise and all: {limit}" if _noisy(noise) else str(limit)]
-    if noise is not None and noise.share > 1:
-        middle = float(limit.final.inefficiency) * (1 - 0.5 * noise.share)
+    # Of the steps as they were taken: with momentum, noise may be more than that without any step that turns back.
+    turning = 0.0 if noise is None else float(noise.curve.noise_share[0])
+    if turning > 1:
+        middle = float(limit.final.inefficiency) * (1 - 0.5 * turning)
         lines.insert(
             0,
             "The steps turn back, as at the edge of stability or in noise alone; the path through the midpoints of the "
