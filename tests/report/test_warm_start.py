@@ -38,7 +38,7 @@ def test_never_reached_is_not_a_number():
 @pytest.mark.usefixtures("as_user")
 def test_threshold_is_checked():
     """A negative accuracy means nothing."""
-    with pytest.raises(ValueError, match="`threshold` must be non-negative and finite; threshold = -1"):
+    with pytest.raises(ValueError, match="`threshold` must be a share from 0 to 1; threshold = -1"):
         warm_start_time(RUNS, -1.0)
 
 

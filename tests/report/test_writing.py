@@ -59,8 +59,8 @@ def test_report_lies_in_the_runs_folder_or_elsewhere(tmp_path):
 
 def test_kernel_of_the_run_is_drawn(tmp_path):
     """Where kernel.npz lies, its picture is made and the page has two more panels."""
-    modes = np.array([3.0, 1.0])
-    views = (KernelView(start_time=0.0, eigenvalues=modes, residual=modes, top=modes),)
+    modes, residual = np.array([3.0, 1.0]), np.array([4.0, 2.0])  # ½|Δ|² is the loss at the start
+    views = (KernelView(start_time=0.0, eigenvalues=modes, residual=residual, top=modes),)
     KernelRecord(
         seed=1, pairs=2, matrix_free=False, chosen=0, views=views, drift_times=np.ones(1), drift=np.ones(1)
     ).save(tmp_path / "kernel.npz")

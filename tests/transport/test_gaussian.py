@@ -174,7 +174,7 @@ def test_deltas():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([0.0, np.inf], np.eye(2), [0.0, 0.0], np.eye(2)), r"`start` must be finite; start\[1\] = inf"),
+        (([0.0, np.inf], np.eye(2), [0.0, 0.0], np.eye(2)), r"`mean_start` must be finite; mean_start\[1\] = inf"),
         (([0.0], np.eye(2), [0.0], np.eye(1)), r"`covariance_start` must have shape \(1, 1\)"),
         (([0.0], -np.eye(1), [0.0], np.eye(1)), r"`covariance_start` must have no negative eigenvalue; .* -1\."),
         (([0.0], np.eye(1), [0.0, 0.0], np.eye(1)), r"`mean_end` must have shape \(1\)"),

@@ -11,6 +11,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import speedlimits
 from speedlimits.cli.text import one_line
@@ -118,7 +119,7 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _unraisable(lost: "sys.UnraisableHookArgs") -> None:
+def _unraisable(lost: Any) -> None:
     """Where an interrupt hit a function whose errors Python drops, such as one that tidies up: once more, outside."""
     if isinstance(lost.exc_value, KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)

@@ -39,8 +39,9 @@ def write(run: Run | NoisyRun, folder: str | Path | None = None) -> Path:
         RunFolderError: if ``kernel.npz`` is damaged, or another run has come into the folder.
         OSError: what the disk reports.
     """
-    if folder is None:
-        check_still(run.path, run.provenance.get("id", ""))
+    # Those of version 0.1 have no id.
+    if folder is None and (identity := run.provenance.get("id")):
+        check_still(run.path, identity)
     folder = _made(run.path if folder is None else folder)
     if isinstance(run, NoisyRun):
         write_noisy_page(folder / PAGE, run.summary)

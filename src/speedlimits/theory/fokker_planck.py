@@ -23,7 +23,7 @@ from speedlimits._checks import (
     check_shape,
 )
 from speedlimits._shapes import Times
-from speedlimits.bound import SpeedLimit
+from speedlimits.bound import ROUNDING, SpeedLimit
 from speedlimits.theory._cells import Generator, states
 from speedlimits.transport.points import w2_squared_histograms
 
@@ -34,6 +34,8 @@ DEPTH = 40.0
 COARSEST, EDGE = 0.1, 1e-9
 # Where the two routes to the dissipation differ by more than this share, the grid is too coarse.
 UNRESOLVED = 0.01
+# Of the extent: how well a distance between two laws is known.
+PLACES = 2e-15
 
 Field = Float64[np.ndarray, " cells"]
 Potential = Callable[[np.ndarray], np.ndarray]
@@ -217,6 +219,7 @@ class FokkerPlanckSolution:
             w2_squared=self.w2_squared,
             dissipation=self.dissipation,
             arc_length=self.arc_length,
+            tolerance=_rounding(self.w2_squared, self.edges[-1] - self.edges[0]),
             caveats=(("the cells are too coarse: dissipation by velocity and by free energy differ by {:.2%}", share),),
         )
 
@@ -228,6 +231,12 @@ class FokkerPlanckSolution:
 def _gibbs(potential: np.ndarray, inverse_temperature: float) -> np.ndarray:
     weights = np.exp(-inverse_temperature * (potential - potential.min()))
     return weights / weights.sum()
+
+
+def _rounding(w2_squared: Times, extent: float) -> Times:
+    """How well 𝒲₂ is known, relative to it: its root has the rounding of numbers of the size of the extent."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(ROUNDING, np.where(w2_squared > 0, 2.0 * PLACES * extent / np.sqrt(w2_squared), 0.0))
 
 
 def _centres(edges: np.ndarray) -> np.ndarray:
