@@ -25,6 +25,7 @@ NAMES = {
         cross_entropy gradient_descent gradient_flow half_squared_error laplacians losses_and_gradients sharpness
         twice_differentiable value_and_gradient
     """,
+    "integrations": "MLflow TensorBoard WandB",
     "kernel": """
         KernelOperator Lanczos ResidualMeasure eigenmodes empirical_kernel estimated_drift kernel_drift
         residual_measure spectral_density top_eigenpairs

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from speedlimits import data as data
     from speedlimits import dissipation as dissipation
     from speedlimits import dynamics as dynamics
+    from speedlimits import integrations as integrations
     from speedlimits import kernel as kernel
     from speedlimits import misprints as misprints
     from speedlimits import models as models
@@ -45,7 +46,7 @@ else:
             "training.train": "train_run",
             "trajectory": "Trajectory",
         },
-        modules="data dissipation dynamics kernel misprints models recorder report runs spectra theory"
+        modules="data dissipation dynamics integrations kernel misprints models recorder report runs spectra theory"
         " training transport",
     )
 

@@ -1,0 +1,117 @@
+"""Where else a recorder's numbers go while it records: what a tracker must be able to do, and what it is given."""
+
+import logging
+import math
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+import torch
+
+
+@runtime_checkable
+class Mirror(Protocol):
+    """Anything that shows numbers while they come in. It is only written to."""
+
+    def write(self, step: int, numbers: dict[str, float]) -> None:
+        """Show the numbers of one record.
+
+        Args:
+            step: steps measured so far.
+            numbers: by name, all finite; see `numbers_of`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        ...
+
+
+class Mirrors:
+    """Writes to all mirrors; one that fails is named in the log once, and left out from then on.
+
+    Of several processes only the first writes.
+
+    Args:
+        mirrors: any.
+
+    Raises:
+        ValueError: if one is none.
+    """
+
+    def __init__(self, mirrors: Iterable[Mirror]) -> None:
+        self._mirrors = list(mirrors)
+        for mirror in self._mirrors:
+            if isinstance(mirror, type) or not isinstance(mirror, Mirror):
+                raise ValueError(f"`mirrors` must have `write` and `close`, see `Mirror`; got {mirror!r}.")
+
+    def __bool__(self) -> bool:
+        return bool(self._mirrors)
+
+    def write(self, step: int, numbers: dict[str, float]) -> None:
+        """Write one record to each; numbers that are not finite are left out.
+
+        Args:
+            step: steps measured so far.
+            numbers: by name.
+        """
+        finite = {name: float(number) for name, number in numbers.items() if math.isfinite(number)}
+        for mirror in list(self._mirrors) if _first() else []:
+            try:
+                mirror.write(step, finite)
+            except Exception as error:
+                self._leave_out(mirror, error)
+
+    def close(self) -> None:
+        """Close each."""
+        for mirror in list(self._mirrors) if _first() else []:
+            try:
+                mirror.close()
+            except Exception as error:
+                self._leave_out(mirror, error)
+
+    def _leave_out(self, mirror: Mirror, error: Exception) -> None:
+        self._mirrors.remove(mirror)
+        # A warning could have been made an error, and would stop the training after all.
+        logging.getLogger(__name__).warning(
+            "%s is written to no more: %s: %s", type(mirror).__name__, type(error).__name__, error
+        )
+
+
+def numbers_of(
+    *, time: float, loss: float, w2_squared: float, arc_length: float, path_dissipation: float, noise_share: float
+) -> dict[str, float]:
+    r"""What mirrors are given of a record.
+
+    .. math:: T_{SL} = \frac{|\Delta\theta|^2}{\sum|\delta|^2/\Delta t}, \qquad
+       \frac{T}{T_{SL}} = \underbrace{\frac{l^2}{|\Delta\theta|^2}}_{\text{geometric}}
+       \underbrace{\frac{T\sum|\delta|^2/\Delta t}{l^2}}_{\text{pace}}
+
+    Args:
+        time: T [time].
+        loss: as recorded [loss].
+        w2_squared: |Δθ|² since the first record [distance²].
+        arc_length: l = Σ|δ| [distance].
+        path_dissipation: Σ|δ|²/Δt [distance²/time].
+        noise_share: of noise in it; NaN where it is not known.
+
+    Returns:
+        By name; NaN where nothing has moved.
+    """
+    return {
+        "time": time,
+        "loss": loss,
+        "speed_limit": _ratio(w2_squared, path_dissipation),
+        "inefficiency": _ratio(time * path_dissipation, w2_squared),
+        "geometric": _ratio(arc_length**2, w2_squared),
+        "pace": _ratio(time * path_dissipation, arc_length**2),
+        "noise_share": noise_share,
+    }
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below > 0 else math.nan
+
+
+def _first() -> bool:
+    distributed = torch.distributed
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0

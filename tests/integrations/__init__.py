@@ -1,0 +1,1 @@
+"""Tests of `speedlimits.integrations` by real, short trainings."""
