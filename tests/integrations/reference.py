@@ -24,7 +24,8 @@ class Reference:
         squared = float((now - self._last).square().sum())
         time, _, arc_length, dissipation = self.rows[-1]
         far = float((now - self._first).square().sum())
-        self.rows.append((time + step_size, far, arc_length + squared**0.5, dissipation + squared / step_size))
+        cost = squared / step_size if squared > 0 else 0.0
+        self.rows.append((time + step_size, far, arc_length + squared**0.5, dissipation + cost))
         self._last = now
 
     def _now(self) -> Tensor:
@@ -32,8 +33,9 @@ class Reference:
 
 
 def check(recorder: Recorder, reference: Reference, losses: list[float] | None = None, every: int = 1) -> None:
-    """The recorder found what the reference found, at each record."""
+    """The recorder found what the reference found, at each record; of records at one time the first stays."""
     found, rows = recorder.trajectory(), np.array(reference.rows)
+    rows = rows[np.unique(rows[:, 0], return_index=True)[1]]
     kept = [*range(0, len(rows) - 1, every), len(rows) - 1]
     measured = (found.times, found.w2_squared, found.arc_lengths, found.path_dissipation)
     for values, expected in zip(measured, rows[kept].T, strict=True):

@@ -1,0 +1,125 @@
+"""Hugging Face's Trainer: one callback measures any of its loops, against sums in float64 taken the plain way."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from tests.integrations.reference import Reference, check
+
+pytest.importorskip("transformers")
+
+from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
+
+from speedlimits.integrations.transformers import SpeedLimitCallback
+
+
+class Walks(Dataset):
+    """Sequences that grow by one or two from token to token, modulo 32."""
+
+    def __init__(self):
+        generator = torch.Generator().manual_seed(0)
+        self._tokens = torch.cumsum(torch.randint(1, 3, (80, 12), generator=generator), 1) % 32
+
+    def __len__(self):
+        return len(self._tokens)
+
+    def __getitem__(self, place):
+        return {"input_ids": self._tokens[place], "labels": self._tokens[place]}
+
+
+class Told(TrainerCallback):
+    """The reference, and the losses that the Trainer logs after each step."""
+
+    def on_train_begin(self, args, state, control, model=None, **_):
+        self.reference, self.losses = Reference(model.parameters()), []
+
+    def on_pre_optimizer_step(self, args, state, control, optimizer=None, **_):
+        self._step_size = max(group["lr"] for group in optimizer.param_groups)
+
+    def on_optimizer_step(self, args, state, control, model=None, **_):
+        self.reference.step(self._step_size)
+        self.last = torch.cat([weight.detach().flatten() for weight in model.parameters()])
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if "loss" in logs:
+            self.losses.append(logs["loss"])
+
+
+def language_model() -> nn.Module:
+    torch.manual_seed(0)
+    dropout = {"resid_pdrop": 0, "embd_pdrop": 0, "attn_pdrop": 0}
+    return GPT2LMHeadModel(GPT2Config(vocab_size=32, n_positions=12, n_embd=16, n_layer=1, n_head=2, **dropout))
+
+
+def train(folder, *callbacks, kind=Trainer, resume=None, **options) -> Trainer:
+    plain = {"save_strategy": "no", "report_to": [], "use_cpu": True, "disable_tqdm": True, "learning_rate": 1e-2}
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=16,
+        logging_steps=1,
+        **(plain | {"num_train_epochs": 2} | options),
+    )
+    trainer = kind(
+        model=language_model(), args=arguments, train_dataset=Walks(), eval_dataset=Walks(), callbacks=[*callbacks]
+    )
+    trainer.train(resume_from_checkpoint=resume)
+    return trainer
+
+
+class OwnLoss(Trainer):
+    """A Trainer with a loss of its own, as many are."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        outputs = model(**inputs)
+        loss = outputs.loss + 0.1 * outputs.logits.square().mean()
+        return (loss, outputs) if return_outputs else loss
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"gradient_accumulation_steps": 3},
+        {"lr_scheduler_type": "cosine", "max_grad_norm": 0.1},
+        {"bf16": True},
+        {"label_smoothing_factor": 0.1},
+        {"kind": OwnLoss, "gradient_accumulation_steps": 2},
+    ],
+    ids=["plain", "accumulated", "clipped", "bf16", "smoothed", "own"],
+)
+def test_every_step_is_measured_with_its_loss(tmp_path, capsys, options):
+    """Numbers are those of the plain sums, losses those that the Trainer logs after each step."""
+    callback, told = SpeedLimitCallback(), Told()
+    trainer = train(tmp_path, callback, told, **options)
+    assert told.losses
+    check(callback.recorder, told.reference, told.losses)
+    assert "training_step" not in vars(trainer)
+    assert callback.recorder.verdict() in capsys.readouterr().out
+
+
+def test_a_step_that_takes_no_time_is_none(tmp_path):
+    """A warm-up begins at rate zero: that step neither moves nor counts, and the numbers are right."""
+    callback, told = SpeedLimitCallback(quiet=True), Told()
+    train(tmp_path, callback, told, warmup_steps=3)
+    assert told.reference.rows[1][0] == 0.0
+    check(callback.recorder, told.reference, [told.losses[0], *told.losses[2:]])
+
+
+def test_best_weights_loaded_at_the_end_are_no_step(tmp_path):
+    """The path ends where training ended, whatever weights the Trainer then loads."""
+    callback, told = SpeedLimitCallback(quiet=True), Told()
+    # By the highest loss the best are those of the first epoch.
+    trainer = train(
+        tmp_path,
+        callback,
+        told,
+        save_strategy="epoch",
+        eval_strategy="epoch",
+        load_best_model_at_end=True,
+        metric_for_best_model="loss",
+        greater_is_better=True,
+    )
+    kept = torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()])
+    assert not torch.equal(kept, told.last)
+    check(callback.recorder, told.reference)
