@@ -96,3 +96,129 @@ def test_accumulated_gradients_have_the_mean_loss():
     first, last = told.batches[:4], told.batches[4:6]
     assert len(told.reference.rows) == 5
     check(callback.recorder, told.reference, [sum(first) / 4, sum(last) / 2])
+
+
+def test_records_may_be_rare():
+    """Every third step has a record, and all steps are measured."""
+    callback, told = SpeedLimitCallback(record_every=3, quiet=True), Told()
+    fit(Classifier(), callback, told)
+    check(callback.recorder, told.reference, told.batches[::3], every=3)
+
+
+def test_a_closure_called_again_is_one_step():
+    """L-BFGS evaluates its closure at weights that it only tries: the record is of those it starts from."""
+    callback, told = SpeedLimitCallback(quiet=True), Told()
+    module = Classifier(lambda weights: torch.optim.LBFGS(weights, lr=0.5, max_iter=4))
+    fit(module, callback, told, max_epochs=1)
+    check(callback.recorder, told.reference, told.batches)
+
+
+class Manual(Classifier):
+    """Manual optimisation: two losses, each differentiated by itself, one step."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch, index):
+        optimizer = self.optimizers()
+        for part in (0.25, 0.75):
+            self.manual_backward(part * loss_of(self.net(batch[0]), batch[1]))
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def test_manual_optimisation_has_the_sum_of_its_losses():
+    """What is differentiated between two steps is the loss of the second."""
+    callback, told = SpeedLimitCallback(quiet=True), Told()
+    fit(Manual(), callback, told)
+    check(callback.recorder, told.reference, told.batches)
+
+
+class Players(LightningModule):
+    """Two networks with a loss and an optimizer each; the first steps twice as often."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.one, self.other = network(1), network(2)
+        self.references, self.losses = [Reference(self.one.parameters()), Reference(self.other.parameters())], [[], []]
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.one.parameters(), lr=0.1), torch.optim.Adam(self.other.parameters(), lr=0.01)
+
+    def training_step(self, batch, index):
+        for player, net in ((0, self.one), (0, self.one), (1, self.other)):
+            optimizer = self.optimizers()[player]
+            loss = loss_of(net(batch[0]), batch[1])
+            self.losses[player].append(float(loss.detach()))
+            self.manual_backward(loss)
+            optimizer.step()
+            optimizer.zero_grad()
+            self.references[player].step(optimizer.param_groups[0]["lr"])
+
+
+def test_each_optimizer_may_have_a_callback():
+    """Each has the steps and the losses of its own optimizer, and a place of its own in checkpoints."""
+    callbacks, players = [SpeedLimitCallback(optimizer=k, quiet=True) for k in (0, 1)], Players()
+    fit(players, *callbacks)
+    assert len({callback.state_key for callback in callbacks}) == 2
+    for callback, reference, losses in zip(callbacks, players.references, players.losses, strict=True):
+        check(callback.recorder, reference, losses)
+    with pytest.raises(ValueError, match=r"`optimizer` must be below the number of optimizers, 2; optimizer = 2\."):
+        fit(Players(), SpeedLimitCallback(optimizer=2))
+
+
+class RecordsToo(Callback):
+    """A user who records wherever Lightning calls."""
+
+    def __init__(self, callback):
+        self._callback, self.losses = callback, []
+
+    def on_train_start(self, trainer, pl_module):
+        self._callback.recorder.record(loss=9.0)
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        self.losses.append(trainer.callback_metrics["validation"])
+        self._callback.recorder.record(loss=self.losses[-1])
+
+
+@pytest.mark.parametrize("inference_mode", [True, False])
+def test_records_in_other_hooks_are_welcome(inference_mode):
+    """Before any gradient, in the check before training, and where tensors are those of inference."""
+    callback, told = SpeedLimitCallback(quiet=True), Told()
+    user = RecordsToo(callback)
+    fit(Classifier(), callback, told, user, validation=batches(), inference_mode=inference_mode)
+    # The first record is that of the check before training; a record at the same time as one before is dropped.
+    found = callback.recorder.trajectory()
+    assert [found.losses[0], found.losses[-1]] == [user.losses[0], user.losses[-1]]
+    assert found.path_dissipation[-1] == pytest.approx(told.reference.rows[-1][3], rel=1e-6)
+    assert found.arc_lengths[-1] == pytest.approx(told.reference.rows[-1][2], rel=1e-6)
+
+
+def test_each_fit_has_a_recorder():
+    """A second training with the same callback does not go on with the first."""
+    callback, module = SpeedLimitCallback(quiet=True), Classifier()
+    with pytest.raises(ValueError, match="`recorder` exists from the beginning of the training; none has begun"):
+        callback.recorder  # noqa: B018
+    fit(module, callback, Told())
+    first, told = callback.recorder, Told()
+    fit(module, callback, told)
+    assert callback.recorder is not first
+    check(callback.recorder, told.reference, told.batches)
+
+
+def test_nothing_to_measure_is_said_and_nothing_raised(capsys):
+    """A training without a step ends well."""
+    fit(Classifier(), SpeedLimitCallback(), limit_train_batches=0)
+    assert capsys.readouterr().out == ""
+    fit(Classifier(), SpeedLimitCallback(), Told(), max_steps=1)
+    assert "T_SL" in capsys.readouterr().out
+
+
+def test_wrong_options_are_named_before_training():
+    """Where the callback is made, in the words of the recorder."""
+    with pytest.raises(ValueError, match=r"`snapshot_growth` must be above 1, or None; snapshot_growth = 0\.5\."):
+        SpeedLimitCallback(snapshot_growth=0.5)
+    with pytest.raises(ValueError, match="`record_every`"):
+        SpeedLimitCallback(record_every=0)
