@@ -1,5 +1,10 @@
 """Lightning: one callback measures any of its loops, against sums in float64 taken the plain way."""
 
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -222,3 +227,19 @@ def test_wrong_options_are_named_before_training():
         SpeedLimitCallback(snapshot_growth=0.5)
     with pytest.raises(ValueError, match="`record_every`"):
         SpeedLimitCallback(record_every=0)
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(tmp_path):
+    """DDP on gloo: both ranks have the numbers of a training by one process, and one of them prints the verdict."""
+    script = Path(__file__).with_name("two_processes.py")
+    for processes in ("1", "2"):
+        command = [sys.executable, str(script), processes, str(tmp_path)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.count("slower than the limit") == 1
+    one, first, second = (np.load(tmp_path / f"{name}.npz") for name in ("1-0", "2-0", "2-1"))
+    assert len(one["times"]) == 7
+    for name in one:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+        np.testing.assert_allclose(first[name], one[name], rtol=1e-9, err_msg=name)
