@@ -27,6 +27,7 @@ def main() -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+    recorder.finish()  # the last step counts, too
 
     print(recorder.verdict())
 

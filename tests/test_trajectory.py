@@ -130,7 +130,7 @@ def test_foreign_archives_are_refused(tmp_path):
         ({"times": [0.0, -1.0, 2.0]}, r"`times` must be non-negative and finite; times\[1\] = -1\."),
         ({"times": [0.0, 2.0, 1.0]}, r"`times` must be strictly increasing; times\[1:3\] = 2, 1\."),
         ({"times": [1.0, 2.0, 3.0]}, r"`times` must start at zero; times\[0\] = 1\."),
-        ({"losses": [1.0, np.nan, 0.0]}, r"`losses` must be finite; losses\[1\] = nan\."),
+        ({"losses": [1.0, np.inf, 0.0]}, r"`losses` must be finite; losses\[1\] = inf\."),
         ({"losses": [1.0, 0.5]}, r"`losses` must have shape \(3\); losses\.shape = \(2,\)\."),
         ({"arc_lengths": [0.0, 2.0, 1.0]}, r"`arc_lengths` must never decrease; it does at record 2\."),
         ({"w2_squared": [0.1, 1.0, 2.0]}, r"`w2_squared` must start at zero; w2_squared\[0\] = 0\.1"),

@@ -33,10 +33,15 @@ COLUMNS = {
     "path_dissipation": "path_dissipation",
     "averaged_dissipation": "averaged_dissipation",
     "gradient_norm_squared": "gradient_norms_squared",
+    "step_gradient_squared": "step_gradients_squared",
     "gradient_evaluations": "gradient_evaluations",
     "test_accuracy": "test_accuracy",
     "weight_trace": "weight_traces",
 }
+
+# Series that need not be measured, and those that a later start does not change.
+UNKNOWN = ("averaged_dissipation", "points", "gradient_norms_squared", "step_gradients_squared", "test_accuracy")
+PLAIN = ("losses", "gradient_norms_squared", "step_gradients_squared", "test_accuracy", "weight_traces")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,16 +53,17 @@ class Trajectory:
 
     Args:
         times: t since the start [time], strictly increasing from 0.
-        losses: L(θ_t) [loss], finite.
+        losses: L(θ_t) [loss]; NaN where it was not a number.
         w2_squared: |θ_t − θ_0|², the squared Wasserstein-2 distance between two points (§2.2).
         arc_lengths: l_γ = Σ|δ|, the length of the path so far, Eq. (64).
         path_dissipation: Σ|δ|²/Δt, the exact discrete form of ∫|v|²dt, Eq. (23) without noise [loss].
-        averaged_dissipation: Σ|δ̄|²/Δt of the path through the midpoints of the steps, from the same start to the same
-            end in the same time: oscillations of period two are filtered out [loss]; NaN where not measured (the
-            default).
+        averaged_dissipation: Σ|δ̄|²/Δt of the path through the midpoints of the steps, between the same ends in the
+            same time: oscillations of period two are filtered out [loss]; NaN where not measured (the default).
         points: how many points of the path were seen so far, if lengths and dissipation are those of the polygon
             through them, lower bounds on the path's own. NaN (the default) where every step was summed.
         gradient_norms_squared: |∇L(θ_t)|² [loss/time]; NaN where not measured (the default).
+        step_gradients_squared: |g|² as the optimizer found it for the step from here: of its batch, and clipped where
+            the loop clips [loss/time]; NaN where not known (the default).
         gradient_evaluations: full-batch gradients spent so far, int64; zeros by default.
         test_accuracy: share of test inputs classified correctly; NaN where not measured (the default).
         weight_traces: values of fixed random weight triples, shape (records, triples, 3), Fig. 1(c).
@@ -67,7 +73,7 @@ class Trajectory:
 
     Raises:
         ValueError: naming the field, the rule and the value, if shapes differ, times do not increase from 0,
-            a loss is not finite, or a length is negative, decreasing or non-zero at the start.
+            a loss is infinite, or a length is negative, decreasing or non-zero at the start.
     """
 
     times: Records
@@ -78,6 +84,7 @@ class Trajectory:
     averaged_dissipation: Records = None  # type: ignore[assignment]
     points: Records = None  # type: ignore[assignment]
     gradient_norms_squared: Records = None  # type: ignore[assignment]
+    step_gradients_squared: Records = None  # type: ignore[assignment]
     gradient_evaluations: Int64[np.ndarray, " records"] = None  # type: ignore[assignment]
     test_accuracy: Records = None  # type: ignore[assignment]
     weight_traces: Float64[np.ndarray, "records triples 3"] = None  # type: ignore[assignment]
@@ -87,12 +94,8 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         records = np.size(self.times)
-        defaults = {
-            "averaged_dissipation": np.full(records, np.nan),
-            "points": np.full(records, np.nan),
-            "gradient_norms_squared": np.full(records, np.nan),
+        defaults = dict.fromkeys(UNKNOWN, np.full(records, np.nan)) | {
             "gradient_evaluations": np.zeros(records, dtype=np.int64),
-            "test_accuracy": np.full(records, np.nan),
             "weight_traces": np.empty((records, 0, 3)),
             "snapshot_records": np.empty(0, dtype=np.int64),
             "snapshot_distances_squared": np.empty((0, 0)),
@@ -118,7 +121,8 @@ class Trajectory:
         check_finite("start_time", self.start_time)
         check_non_negative("times", self.times)
         check_increasing("times", self.times)
-        check_finite("losses", self.losses)
+        # NaN says "not a number here", and only here.
+        check_finite("losses", np.where(np.isnan(self.losses), 0.0, self.losses))
         for field in ("times", "w2_squared", "arc_lengths", "path_dissipation"):
             series = getattr(self, field)
             check_non_negative(field, series)
@@ -208,17 +212,14 @@ class Trajectory:
         return dataclasses.replace(
             self,
             times=self.times[rows] - self.times[start],
-            losses=self.losses[rows],
             w2_squared=self.snapshot_distances_squared[first, first:],
             arc_lengths=self.arc_lengths[rows] - self.arc_lengths[start],
             path_dissipation=self.path_dissipation[rows] - self.path_dissipation[start],
             # Its first half step would need the step after the new start, which is not kept.
             averaged_dissipation=np.full(rows.size, np.nan),
             points=self.points[rows] - self.points[start] + 1,
-            gradient_norms_squared=self.gradient_norms_squared[rows],
             gradient_evaluations=self.gradient_evaluations[rows] - self.gradient_evaluations[start],
-            test_accuracy=self.test_accuracy[rows],
-            weight_traces=self.weight_traces[rows],
+            **{name: getattr(self, name)[rows] for name in PLAIN},
             snapshot_records=np.arange(rows.size),
             snapshot_distances_squared=self.snapshot_distances_squared[first:, first:],
             start_time=self.start_time + float(self.times[start]),
@@ -246,11 +247,8 @@ class Trajectory:
         Returns:
             The trajectory.
         """
-        columns = {
-            field: np.array([record[key] for record in records])
-            for key, field in COLUMNS.items()
-            if records and key in records[0]
-        }
+        measured = [key for key in COLUMNS if records and key in records[0]]
+        columns = {COLUMNS[key]: np.array([record[key] for record in records]) for key in measured}
         if snapshot_distances_squared is not None:
             columns["snapshot_records"] = np.asarray(snapshot_records, dtype=np.int64)
             columns["snapshot_distances_squared"] = snapshot_distances_squared
@@ -296,8 +294,9 @@ class Trajectory:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} does not exist.") from None
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} is damaged ({error}).") from None
-        # Files from before points were counted have none: every step was summed.
-        contents.setdefault("points", None)
+        # Files from before these were kept have none.
+        for late in ("points", "step_gradients_squared"):
+            contents.setdefault(late, None)
         missing = {"schema", "start_time", *_array_fields()} - contents.keys()
         if missing:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} lacks {sorted(missing)[0]!r}.")

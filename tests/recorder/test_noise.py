@@ -180,11 +180,14 @@ def test_verdict_tells_steps_that_turn_back_from_noise():
     limit = SpeedLimit(time=curve.time, w2_squared=1.0, dissipation=float(curve.dissipation[0, 0]))
     middles = 0.5 * (places[1:] + places[:-1])
     through = 4.0 * np.sum(np.diff(middles, axis=0) ** 2) / STEP
-    said = verdict(limit, drift(curve), 1.0, 0.5).splitlines()[0]
+    found = drift(curve)
+    assert found.identifiable == "no"
+    assert "the steps turn back" in str(found)
+    said = verdict(limit, found, (1.0, 0.5)).splitlines()[0]
     assert said.startswith("The steps turn back")
     assert float(said.split("the steps is ")[1].split(" ")[0]) == pytest.approx(through, rel=0.02)
     kernel = tuple(0.9 ** np.arange(200.0))
     spread = walk(noisy(400, 64, 2000.0, 10, kernel))
     assert drift(spread, 0.9).share > 1 > spread.noise_share[0]
     limit = SpeedLimit(time=0.64, w2_squared=1.0, dissipation=10.0)
-    assert "turn back" not in verdict(limit, drift(spread, 0.9), 1.0, 0.5)
+    assert "turn back" not in verdict(limit, drift(spread, 0.9), (1.0, 0.5))

@@ -63,7 +63,7 @@ def test_attached_recorder_meets_the_integrator():
     for field in ("times", "losses", "w2_squared", "arc_lengths", "path_dissipation"):
         np.testing.assert_allclose(getattr(found, field), getattr(expected, field), rtol=1e-11, atol=1e-15)
     # The last record sees no step, hence no gradient.
-    np.testing.assert_allclose(found.gradient_norms_squared[:-1], expected.gradient_norms_squared[:-1], rtol=1e-11)
+    np.testing.assert_allclose(found.step_gradients_squared[:-1], expected.gradient_norms_squared[:-1], rtol=1e-11)
     assert found.gradient_evaluations.tolist() == list(range(51))
 
 
@@ -230,21 +230,36 @@ def test_detached_recorder_measures_no_more():
     assert recorder.trajectory().arc_lengths[-1] == before.arc_lengths[-1]
 
 
-def test_divergence_is_named():
-    """A loss that is not finite is found when the records are read, with its time."""
+def test_loss_that_is_no_number_is_kept_as_one():
+    """The record holds NaN, the sums go on, and the verdict says where."""
     recorder = Recorder()
     weight = torch.zeros(3)
-    recorder.record(time=0.0, loss=torch.tensor(1.0), model=weight)
-    recorder.record(time=0.5, loss=torch.tensor(math.nan), model=weight + 1)
-    with pytest.raises(DivergenceError, match=r"training diverged: `loss` is nan at time 0\.5"):
-        recorder.trajectory()
+    for k, loss in enumerate([1.0, torch.tensor(math.nan), math.inf, torch.tensor(0.25)]):
+        recorder.record(time=0.5 * k, loss=loss, model=weight + k)
+    run = recorder.trajectory()
+    np.testing.assert_array_equal(run.losses, [1.0, math.nan, math.nan, 0.25])
+    assert run.arc_lengths[-1] == pytest.approx(3 * math.sqrt(3))
+    assert "The loss was not a number at time 0.5 and 1 more." in recorder.verdict()
+    assert "The recorded loss went from 1 to 0.25" in recorder.verdict()
+
+
+def test_path_ends_where_weights_stop_being_finite():
+    """What was before stays readable."""
+    recorder = Recorder()
+    for k, place in enumerate([0.0, 1.0, math.nan, math.nan]):
+        recorder.record(time=0.5 * k, loss=1.0, model=torch.full((3,), place))
+    run = recorder.trajectory()
+    assert len(run) == 2
+    assert run.w2_squared[-1] == 3.0
+    assert run.snapshot_records.tolist() == [0, 1]
+    assert "stopped being finite between time 0.5 and 1" in recorder.verdict()
 
 
 def test_motion_without_time_has_no_limit():
     """A step of zero length in time that moves the weights costs infinite dissipation, and is named."""
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    recorder = Recorder().attach(optimizer, time_step=iter([1e-3, 0.0, 1e-3, 1e-3]).__next__)
+    recorder = Recorder().attach(optimizer, time_step=iter([0.0, 1e-3, 1e-3]).__next__)
     train(model, optimizer, 3, lambda _, loss: recorder.record(loss=loss))
     with pytest.raises(DivergenceError, match="`path_dissipation` is inf"):
         recorder.trajectory()
@@ -254,7 +269,6 @@ def test_motion_without_time_has_no_limit():
     ("calls", "message"),
     [
         ([{"loss": 1.0}], "`time` and `model` must be given"),
-        ([{"loss": math.nan, "time": 0.0, "model": torch.zeros(2)}], "`loss` must be finite; loss = nan"),
         ([{"loss": 1.0, "time": -1.0, "model": torch.zeros(2)}], "`time` must be non-negative and finite; time = -1"),
         ([{"loss": 1.0, "time": 1.0, "model": torch.zeros(2)}] * 2, r"`time` must grow.*time = 1 after 1"),
         (
@@ -274,11 +288,20 @@ def test_bad_records_are_named(calls, message):
 
 
 def test_bad_attachments_are_named():
-    """A rate of None has no time; a recorder is attached once; times come from the optimizer."""
+    """A rate of None has no time; only optimizers take steps; times come from them."""
     optimizer = torch.optim.SGD(network().parameters(), lr=0.1)
     recorder = Recorder().attach(optimizer, time_step=0.1)
-    with pytest.raises(ValueError, match="`attach` must come first and once"):
-        recorder.attach(optimizer, time_step=0.1)
+    for wrong, message in (
+        ((), "`optimizers` must be one or several; none is given"),
+        ((network(),), "this is a module. Without one, record by hand: recorder.record"),
+        ((network().parameters(),), "`optimizers` must have `step` and `param_groups`; got generator"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Recorder().attach(*wrong)
+    by_hand = Recorder()
+    by_hand.record(time=0.0, loss=1.0, model=torch.zeros(2))
+    with pytest.raises(ValueError, match="`attach` must come before the first record; records were written by hand"):
+        by_hand.attach(optimizer)
     optimizer.param_groups[0]["lr"] = None
     with pytest.raises(ValueError, match="`time_step` must be given where a parameter group has no learning rate"):
         Recorder().attach(optimizer)
@@ -327,7 +350,7 @@ def test_no_float64_copy_of_the_weights():
     """What a meter keeps besides two copies in the weights' own precision is a block."""
     weights = [torch.zeros(700_000, dtype=torch.bfloat16), *(torch.zeros(50, dtype=torch.bfloat16) for _ in range(20))]
     meter = PathMeter(weights, np.array([0]))
-    kept = [*meter._first, *meter._previous]
+    kept = [*meter.first, *meter.here]
     assert {tensor.dtype for tensor in kept} == {torch.bfloat16}
     assert sum(tensor.numel() for tensor in kept) == 2 * 701_000
     assert meter._numbers.numel() == BLOCK
@@ -374,7 +397,7 @@ def test_records_before_any_gradient():
         optimizer.step(closure)
     recorder.record(loss=0.5)
     run = recorder.trajectory()
-    assert np.isnan(run.gradient_norms_squared[0])
+    assert np.isnan(run.step_gradients_squared).all()
     assert len(run) == 4
 
 
@@ -390,7 +413,7 @@ def test_sparse_and_complex_gradients():
         loss.backward()
         dense = float(table.weight.grad.to_dense().double().square().sum())
         optimizer.step()
-    assert recorder.trajectory().gradient_norms_squared[-1] == pytest.approx(dense, rel=1e-6)
+    assert recorder.trajectory().step_gradients_squared[-1] == pytest.approx(dense, rel=1e-6)
     weight = nn.Parameter(torch.tensor([1.0 + 2.0j, -1.0j]))
     optimizer = torch.optim.SGD([weight], lr=0.1)
     recorder = Recorder().attach(optimizer)
@@ -401,7 +424,7 @@ def test_sparse_and_complex_gradients():
         loss.backward()
         optimizer.step()
     run = recorder.trajectory()
-    assert run.gradient_norms_squared[0] == pytest.approx(4 * 6.0, rel=1e-6)
+    assert run.step_gradients_squared[0] == pytest.approx(4 * 6.0, rel=1e-6)
     assert run.w2_squared[-1] == pytest.approx((0.2**2) * 6.0, rel=1e-6)
 
 
@@ -480,5 +503,5 @@ def test_a_step_makes_nothing_of_the_size_of_the_weights(dtype):
     meter = PathMeter(weights, np.array([0]))
     with NewMemory() as memory:
         meter.add(weights, 0.1)
-        meter.w2_squared(weights)
+        meter.w2_squared()
     assert 0 < memory.largest <= 10_000 * dtype.itemsize

@@ -1,16 +1,21 @@
 """Adds up a path through weight space, point by point, on the weights' own device in float64."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from speedlimits.recorder.stretches import Stretches, flat, squared_distance
+from speedlimits.recorder.shards import Shards
+from speedlimits.recorder.stretches import BLOCK, Stretches, flat, local, squared_distance
 
 Weights = Sequence[Tensor]
+
+# Steps wait on the device until so many are read to the host at once.
+BATCH = 1000
 
 
 class PathMeter:
@@ -19,71 +24,180 @@ class PathMeter:
     .. math:: l = \sum|\delta|, \qquad \beta^{-1}R = \sum|\delta|^2/\Delta t, \qquad \mathcal W_2 = |\theta-\theta_0|^2
 
     Differences are exact: they are taken in float64 whatever the weights' own precision, block by block, so no float64
-    copy is made. Nothing is read to the host. Memory: two copies of the weights, and a block.
+    copy is made. Steps wait on the device, and are read to the host a thousand at a time: there they are added up in
+    the order in which they were taken, so that the sums do not depend on when they are read. Memory: the start, one
+    copy of the weights, and a block.
 
     Args:
         start: θ_0, as the list of tensors a model holds.
         traced: indices into the concatenation of those tensors, whose values `trace` gives.
+
+    Attributes:
+        traced: places of the trace's values among the indices.
+        arc_lengths: l of each tensor by itself.
+        dissipations: β⁻¹R of each tensor by itself; their sum is that of all.
     """
 
     def __init__(self, start: Weights, traced: np.ndarray) -> None:
         self._stretches = Stretches(start)
-        self._numbers = torch.empty(self._stretches.block, dtype=torch.float64, device=self._stretches.device)
-        self._first = self.copy(start)
-        self._previous = self.copy(start)
-        self._traced = _places(traced, start)
-        self._size = traced.size
         self.device = self._stretches.device
-        self.arc_length: Float64[Tensor, ""] = torch.zeros((), dtype=torch.float64, device=self.device)
-        self.path_dissipation: Float64[Tensor, ""] = torch.zeros_like(self.arc_length)
+        self._numbers = torch.empty(self._stretches.block, dtype=torch.float64, device=self.device)
+        self.shards = Shards(start)
+        self.first = self._copy(start)
+        self.here = self._copy(start)
+        self._waiting: list[Tensor] = []
+        self._durations: list[float] = []
+        self._arc_length = self._dissipation = 0.0
+        self.arc_lengths, self.dissipations = np.zeros(len(start)), np.zeros(len(start))
+        self.steps = 0
+        self._indices = traced
+        self._traced, self.traced = _places(traced, start, self._stretches)
+        self._versions = [local(weight)._version for weight in start]
+
+    def join(self, weights: Weights) -> list[Tensor]:
+        """Let more tensors in; the path of each starts where it is now. No step may wait.
+
+        Args:
+            weights: all tensors, those that are known first.
+
+        Returns:
+            The stretches of the new ones.
+        """
+        known = len(self._stretches.groups)
+        self._stretches.join(weights)
+        self.shards = Shards(weights)
+        new = self._copy(weights)[known:]
+        self.first += new
+        self.here += [stretch.clone() for stretch in new]
+        more = len(weights) - len(self.arc_lengths)
+        self.arc_lengths = np.append(self.arc_lengths, np.zeros(more))
+        self.dissipations = np.append(self.dissipations, np.zeros(more))
+        self._versions = [local(weight)._version for weight in weights]
+        return new
 
     def add(self, weights: Weights, step_size: float) -> None:
         """Add the step to these weights, taken in the time Δt = ``step_size``.
 
         With Δt = 0 the dissipation is zero if nothing moves, and infinite if something does.
         """
-        numbers = self._stretches.of(weights)
-        squared = squared_distance(numbers, self._previous, self._numbers)
-        self.arc_length = self.arc_length + squared.sqrt()
-        cost = squared / step_size if step_size > 0 else torch.where(squared > 0, math.inf, 0.0).to(squared)
-        self.path_dissipation = self.path_dissipation + cost
-        torch._foreach_copy_(self._previous, numbers)
+        stretches = self._stretches.of(weights)
+        self._waiting.append(self._stretches.distances(stretches, self.here, self._numbers))
+        self._durations.append(step_size)
+        torch._foreach_copy_(self.here, stretches)
+        self._versions = [local(weight)._version for weight in weights]
+        self.steps += 1
+
+    def w2_squared(self) -> Float64[Tensor, ""]:
+        """|θ − θ_0|² of the last weights added, of this rank's shards."""
+        if self.shards.sharded:
+            own = self._stretches.distances(self.here, self.first, self._numbers)
+            return self.shards.own(own.square()).sum()
+        return squared_distance(self.here, self.first, self._numbers)
+
+    def moved(self, weights: Weights) -> Float64[Tensor, ""]:
+        """How far these weights lie from the last that were added, on this rank."""
+        return squared_distance(self._stretches.of(weights), self.here, self._numbers).sqrt()
 
     @property
-    def here(self) -> list[Tensor]:
-        """The last weights added, as stretches; the next `add` overwrites them."""
-        return self._previous
+    def waits(self) -> bool:
+        """Whether so many steps wait that they should be read."""
+        return len(self._waiting) >= BATCH
 
-    def copy(self, weights: Weights) -> list[Tensor]:
-        """A copy of these weights as stretches, small tensors together."""
+    def read(self) -> Float64[np.ndarray, "steps 2"]:
+        """Read the steps that wait.
+
+        Returns:
+            l and β⁻¹R before them, and after each.
+        """
+        sums = [[self._arc_length, self._dissipation]]
+        if not self._waiting:
+            return np.array(sums)
+        lengths = self.shards.total_lengths(torch.stack(self._waiting)).cpu().numpy()
+        squares, durations = lengths**2, np.array(self._durations)[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            costs = np.where(durations > 0, squares / durations, np.where(squares > 0, math.inf, squares))
+        self._waiting, self._durations = [], []
+        # Added one after the other: a sum in another order would have other bits.
+        self.arc_lengths = np.cumsum([self.arc_lengths, *lengths], 0)[-1]
+        self.dissipations = np.cumsum([self.dissipations, *costs], 0)[-1]
+        for square, cost in zip(np.cumsum(squares, 1)[:, -1], np.cumsum(costs, 1)[:, -1], strict=True):
+            self._arc_length += math.sqrt(square) if square >= 0 else math.nan
+            self._dissipation += float(cost)
+            sums.append([self._arc_length, self._dissipation])
+        return np.array(sums)
+
+    def untouched(self, weights: Weights) -> bool:
+        """Whether these are still the weights that the last step left, as far as a cheap look can tell.
+
+        In-place changes are counted by torch. Those through `.data` are not: on the host the first numbers of each
+        large tensor, and all of the small ones, are compared; elsewhere that would be a wait in every step.
+        """
+        if self._versions != [local(weight)._version for weight in weights]:
+            return False
+        if self.device.type != "cpu":
+            return True
+        pairs = zip(self._stretches.of(weights), self.here, strict=True)
+        return all(torch.equal(one[:BLOCK], other[:BLOCK]) for one, other in pairs)
+
+    def trace(self) -> Float64[Tensor, " traced"]:
+        """The traced values of the last weights added, in the order of `traced`."""
+        values = [self.here[stretch][offsets].to(self.device, torch.float64) for stretch, offsets in self._traced]
+        return torch.cat(values) if values else torch.zeros(0, dtype=torch.float64, device=self.device)
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs, when no step waits."""
+        return {
+            "traced": torch.from_numpy(self._indices),
+            "first": self.first,
+            "here": self.here,
+            "sums": [self._arc_length, self._dissipation],
+            "arc_lengths": torch.from_numpy(self.arc_lengths),
+            "dissipations": torch.from_numpy(self.dissipations),
+            "steps": self.steps,
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any], lots: Sequence[Weights]) -> "PathMeter":
+        """A meter that goes on where another stopped.
+
+        Args:
+            state: from `state`.
+            lots: the weights as they were known at first, and after each time that more joined; only their shapes,
+                types and devices are read.
+        """
+        meter = cls(lots[0], state["traced"].numpy())
+        for weights in lots[1:]:
+            meter.join(weights)
+        for name in ("first", "here"):
+            copies = [kept.to(like.device, copy=True) for kept, like in zip(state[name], meter.here, strict=True)]
+            setattr(meter, name, copies)
+        meter._arc_length, meter._dissipation = state["sums"]
+        meter.arc_lengths, meter.dissipations = state["arc_lengths"].numpy(), state["dissipations"].numpy()
+        meter.steps = state["steps"]
+        # Where the weights are now, may not be where they were: the next look compares them all.
+        meter._versions = []
+        return meter
+
+    def _copy(self, weights: Weights) -> list[Tensor]:
         return [stretch.clone() for stretch in self._stretches.of(weights)]
 
-    def overwrite(self, old: list[Tensor], weights: Weights) -> None:
-        """Write these weights into such a copy."""
-        torch._foreach_copy_(old, self._stretches.of(weights))
 
-    def w2_squared(self, weights: Weights) -> Float64[Tensor, ""]:
-        """|θ − θ_0|²."""
-        return squared_distance(self._stretches.of(weights), self._first, self._numbers)
-
-    def trace(self, weights: Weights) -> Float64[Tensor, " traced"]:
-        """The traced values of these weights."""
-        values = torch.zeros(self._size, dtype=torch.float64, device=self.device)
-        for which, places, offsets in self._traced:
-            values[places.to(self.device)] = flat(weights[which])[offsets].to(values)
-        return values
-
-
-def _places(traced: np.ndarray, weights: Weights) -> list[tuple[int, Tensor, Tensor]]:
-    """For each weight that is traced: its index, the places in the trace, and the offsets within the weight."""
-    ends = np.cumsum([flat(weight).numel() for weight in weights])
-    which = np.searchsorted(ends, traced, side="right")
-    starts = ends - [flat(weight).numel() for weight in weights]
-    return [
-        (
-            int(index),
-            torch.from_numpy(np.flatnonzero(which == index)).to(weights[index].device),
-            torch.from_numpy((traced - starts[which])[which == index]).to(weights[index].device),
-        )
-        for index in np.unique(which)
-    ]
+def _places(
+    traced: np.ndarray, weights: Weights, stretches: Stretches
+) -> tuple[list[tuple[int, Tensor]], Int64[np.ndarray, " traced"]]:
+    """The stretches that are traced, with offsets in each; and the place of each of these among the indices."""
+    sizes = np.array([flat(weight).numel() for weight in weights])
+    starts = np.cumsum(sizes) - sizes
+    found: list[tuple[int, Tensor]] = []
+    order: list[int] = []
+    for number, group in enumerate(stretches.groups):
+        offsets: list[int] = []
+        begin = 0
+        for which in group:
+            inside = np.flatnonzero((starts[which] <= traced) & (traced < starts[which] + sizes[which]))
+            offsets += (traced[inside] - starts[which] + begin).tolist()
+            order += inside.tolist()
+            begin += int(sizes[which])
+        if offsets:
+            found.append((number, torch.tensor(offsets, device=local(weights[group[0]]).device)))
+    return found, np.array(order, dtype=np.int64)

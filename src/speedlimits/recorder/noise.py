@@ -131,6 +131,8 @@ def drift(curve: StrideCurve, momentum: float = 0.0, *, nesterov: bool = False) 
     strides = [_at(curve, int(place), *shared_noise(kernel, int(curve.strides[place]))) for place in usable]
     value, error, moved = strides[0]
     share = shared_noise(kernel, 1)[0] * float(curve.noise_share[0])
+    if curve.noise_share[0] > 1 or not value > 0:
+        return _unknown(curve, "the steps turn back, as at the edge of stability or in noise alone", share, moved)
     if moved > INTERVAL:
         reason = (
             f"noise moved {moved:.0%} of |Δθ|², and beyond {INTERVAL:.0%} one run cannot tell where the drift went; "

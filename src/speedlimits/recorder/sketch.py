@@ -10,7 +10,8 @@ and over the signs
 the weights. So a path can be measured at any stride, and from any start, without a copy of the weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,6 +97,68 @@ class Sketch:
             sums.addmv_(table.t(), flips[:whole])
         if rest := count - whole * self.size:
             sums[:rest] += numbers[whole * self.size :] * flips[whole if whole < self._rows else 0]
+
+
+class Places:
+    """Where the weights are, in few numbers: one sketch for each lot of tensors, which starts where it joins.
+
+    Args:
+        lot: the first tensors.
+        size: buckets of each sketch.
+    """
+
+    def __init__(self, lot: Sequence[Tensor], size: int) -> None:
+        self._size = size
+        self._lots = [(Sketch(lot, size), len(lot))]
+        self._starts: list[Tensor | None] = [None]
+        self.exact = self._lots[0][0].exact
+
+    def join(self, lot: Sequence[Tensor]) -> int:
+        """Let more tensors in, as they are now.
+
+        Args:
+            lot: the new ones.
+
+        Returns:
+            By how many numbers a place grows, all zero at this moment.
+        """
+        sketch = Sketch(lot, self._size, seed=len(self._lots))
+        self._lots.append((sketch, len(lot)))
+        self._starts.append(sketch(lot))
+        return sketch.size
+
+    def __call__(self, tensors: Sequence[Tensor]) -> Float64[Tensor, " numbers"]:
+        """The place; nothing is read to the host.
+
+        Args:
+            tensors: all lots, in the order in which they joined.
+        """
+        found, begin = [], 0
+        for (sketch, count), start in zip(self._lots, self._starts, strict=True):
+            place = sketch(tensors[begin : begin + count])
+            found.append(place if start is None else place - start)
+            begin += count
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs, besides the tensors themselves."""
+        return {"counts": [count for _, count in self._lots], "starts": self._starts[1:]}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any], tensors: Sequence[Tensor], size: int) -> "Places":
+        """The same sketches again.
+
+        Args:
+            state: from `state`.
+            tensors: all lots.
+            size: as it was.
+        """
+        places, begin = cls(tensors[: state["counts"][0]], size), state["counts"][0]
+        for count, start in zip(state["counts"][1:], state["starts"], strict=True):
+            places.join(tensors[begin : begin + count])
+            places._starts[-1] = start.clone()
+            begin += count
+        return places
 
 
 def _prime_up_to(number: int) -> int:

@@ -1,13 +1,15 @@
 """Weights kept along a path, on the host: each can be a later start."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from speedlimits.recorder.shards import Shards
 from speedlimits.recorder.stretches import BLOCK, squared_distance
 
 
@@ -24,30 +26,51 @@ class Snapshots:
         self._last = 0.0
         self._between: dict[tuple[int, int], float] = {}
 
+    def start(self, stretches: Sequence[Tensor]) -> None:
+        """The weights of the first record; on the host they are not copied, and must not change.
+
+        Args:
+            stretches: the weights, see `Stretches`.
+        """
+        self._kept = {0: [stretch.cpu() for stretch in stretches]}
+
     def offer(self, record: int, time: float, stretches: Sequence[Tensor]) -> None:
         """Keep these weights if it is time to.
 
         Args:
             record: number of the record.
             time: of it.
-            stretches: the weights, see `Stretches`; copied in their own precision.
+            stretches: the weights; copied in their own precision.
         """
-        if not self._kept or (self._growth is not None and time >= self._growth * self._last):
+        if self._growth is not None and time > 0 and time >= self._growth * self._last:
             self._kept[record] = [stretch.to("cpu", copy=True) for stretch in stretches]
             self._last = time
 
+    def join(self, stretches: Sequence[Tensor]) -> None:
+        """More weights, which were before where they are now.
+
+        Args:
+            stretches: the new ones.
+        """
+        new = [stretch.to("cpu", copy=True) for stretch in stretches]
+        for kept in self._kept.values():
+            kept += new
+
     def distances(
-        self, record: int, stretches: Sequence[Tensor]
+        self, last: int, stretches: Sequence[Tensor] | None, shards: Shards
     ) -> tuple[list[int], Float64[np.ndarray, "snapshots snapshots"]]:
         """The records whose weights are at hand, and |θ_i − θ_j|² between them.
 
         Args:
-            record: number of the last record.
-            stretches: its weights.
+            last: number of the last record.
+            stretches: its weights; None where they are gone.
+            shards: which of them count on this rank.
         """
-        kept = self._kept | {record: [stretch.cpu() for stretch in stretches]}
+        kept = dict(self._kept)
+        if stretches is not None and last not in kept:
+            kept[last] = [stretch.cpu() for stretch in stretches]
         numbers = torch.empty(BLOCK, dtype=torch.float64)
-        found = np.zeros((len(kept), len(kept)))
+        found = torch.zeros(len(kept), len(kept), dtype=torch.float64)
         for (i, first), (j, second) in itertools.combinations(enumerate(kept), 2):
             squared = self._between.get((first, second))
             if squared is None:
@@ -55,4 +78,26 @@ class Snapshots:
             if second in self._kept:
                 self._between[first, second] = squared
             found[i, j] = found[j, i] = squared
-        return list(kept), found
+        return list(kept), shards.total(found).numpy()
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs."""
+        return {
+            "records": list(self._kept),
+            "kept": list(self._kept.values()),
+            "last": self._last,
+            "between": [[*pair, squared] for pair, squared in self._between.items()],
+        }
+
+    def restore(self, state: Mapping[str, Any], first: Sequence[Tensor]) -> None:
+        """Go on where another stopped.
+
+        Args:
+            state: from `state`.
+            first: the weights of the first record.
+        """
+        kept = [[stretch.to("cpu", copy=True) for stretch in stretches] for stretches in state["kept"][1:]]
+        self.start(first)
+        self._kept |= dict(zip(state["records"][1:], kept, strict=True))
+        self._last = state["last"]
+        self._between = {(int(one), int(other)): squared for one, other, squared in state["between"]}

@@ -26,15 +26,36 @@ class Stretches:
     def __init__(self, weights: Sequence[Tensor]) -> None:
         if not weights:
             raise ValueError("`weights` must hold at least one tensor; it is empty.")
-        groups: dict[object, list[int]] = {}
-        for place, weight in enumerate(weights):
-            key = (weight.dtype, weight.device) if weight.numel() < SMALL else place
-            groups.setdefault(key, []).append(place)
-        self.groups = list(groups.values())
         device = weights[0].device
         # Apple's GPUs have no float64: there the sums live on the host.
         self.device = torch.device("cpu") if device.type == "mps" else device
         self.block = BLOCK if device.type in {"cpu", "mps"} else BLOCK_ON_GPU
+        self.groups: list[list[int]] = []
+        self._sizes: list[list[int]] = []
+        self._count = 0
+        self.join(weights)
+
+    def join(self, weights: Sequence[Tensor]) -> None:
+        """Let more tensors in; they lie in stretches of their own.
+
+        Args:
+            weights: all tensors, those that are known first.
+        """
+        open_groups: dict[object, int] = {}
+        for place in range(self._count, len(weights)):
+            weight, size = weights[place], flat(weights[place]).numel()
+            key = (weight.dtype, weight.device) if size < SMALL else place
+            group = open_groups.get(key)
+            # What lies together fits into one block.
+            if group is None or sum(self._sizes[group]) + size > BLOCK:
+                group = open_groups[key] = len(self.groups)
+                self.groups.append([])
+                self._sizes.append([])
+            self.groups[group].append(place)
+            self._sizes[group].append(size)
+        self._count = len(weights)
+        self._order = torch.tensor([place for group in self.groups for place in group]).argsort().to(self.device)
+        self._in_order = bool((self._order.diff() == 1).all())
 
     def of(self, weights: Sequence[Tensor]) -> list[Tensor]:
         """The stretches of these weights: of a large tensor its own memory, of small ones a copy.
@@ -42,10 +63,32 @@ class Stretches:
         Args:
             weights: of the shapes, types and devices that were given at first.
         """
-        flats = [flat(weight) for weight in weights]
         return [
-            torch.cat([flats[place] for place in group]) if len(group) > 1 else flats[group[0]] for group in self.groups
+            torch.cat([flat(weights[place]) for place in group]) if len(group) > 1 else flat(weights[group[0]])
+            for group in self.groups
         ]
+
+    def distances(
+        self, ones: Sequence[Tensor], others: Sequence[Tensor], numbers: Float64[Tensor, " block"]
+    ) -> Float64[Tensor, " tensors"]:
+        """|a − b| of each tensor, from two lists of stretches.
+
+        Args:
+            ones: a.
+            others: b, of the same lengths.
+            numbers: a block to work in, on the device of the sums; overwritten.
+
+        Returns:
+            The distances in the order of the weights.
+        """
+        found: list[Tensor] = []
+        for one, other, sizes in zip(ones, others, self._sizes, strict=True):
+            if len(sizes) == 1:
+                found.append(squared_distance([one], [other], numbers).sqrt_())
+                continue
+            difference = numbers[: one.numel()].copy_(one).sub_(other.to(numbers.device))
+            found.extend(torch._foreach_norm(difference.split(sizes)))
+        return torch.stack(found) if self._in_order else torch.stack(found)[self._order]
 
 
 def squared_distance(
@@ -67,6 +110,12 @@ def squared_distance(
 
 
 def flat(weight: Tensor) -> Tensor:
-    """The numbers of a tensor in one dimension; a complex weight is two."""
-    weight = weight.detach()
+    """The numbers of a tensor in one dimension; a complex weight is two, and of a sharded one only this rank's are."""
+    weight = local(weight).detach()
     return (torch.view_as_real(weight) if weight.is_complex() else weight).reshape(-1)
+
+
+def local(weight: Tensor) -> Tensor:
+    """The part of a sharded tensor that lies on this rank; a plain tensor itself."""
+    shard = getattr(weight, "_local_tensor", None)
+    return weight if shard is None else shard

@@ -1,5 +1,8 @@
 """The path of a walk at strides of 1, 2, 4, … steps, added up while it is walked."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float64
@@ -55,23 +58,62 @@ class StrideMeter:
             if self._time > level.time:
                 level.add(place, self._time)
 
-    def curve(self) -> StrideCurve:
+    def grow(self, more: int) -> None:
+        """Let places have more numbers, which were zero so far.
+
+        Args:
+            more: how many.
+        """
+        self._start, self._place = _longer(self._start, more), _longer(self._place, more)
+        for level in self._levels:
+            level.grow(more)
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs."""
+        return {
+            "start": self._start,
+            "place": self._place,
+            "exact": self._groups == 1,
+            "time": self._time,
+            "steps": self._steps,
+            "levels": [level.state() for level in self._levels],
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any], device: torch.device) -> "StrideMeter":
+        """A meter that goes on where another stopped.
+
+        Args:
+            state: from `state`.
+            device: of the places to come.
+        """
+        meter = cls(state["start"].to(device, copy=True), exact=state["exact"])
+        meter._place = state["place"].to(device, copy=True)
+        meter._time, meter._steps = state["time"], state["steps"]
+        meter._levels = [_Level.restore(level, device) for level in state["levels"]]
+        return meter
+
+    def curve(self, total: Callable[[Tensor], Tensor] | None = None) -> StrideCurve:
         """What was added so far; the last chunk of a stride may be shorter than the others.
+
+        Args:
+            total: makes the sums of all ranks from those of one; none where there is one only.
 
         Raises:
             ValueError: if no time has passed.
         """
+        total = total or _identity
         if not self._time > 0:
             raise ValueError(f"`curve` needs a path that took time; time = {self._time}.")
         levels = [level for level in self._levels if level.time > 0]
         return StrideCurve(
             strides=2 ** np.arange(len(levels)),
             chunks=np.array([level.chunks for level in levels]),
-            dissipation=self._grouped([self._with_rest(level) for level in levels]),
-            noise=self._grouped([level.noise * level.share for level in levels]),
-            noise_moved=self._grouped([level.moved * level.share for level in levels]),
-            scatter=[level.scatter.sums() for level in levels],
-            w2_squared=self._grouped([(self._place - self._start).square()])[:, 0],
+            dissipation=total(self._grouped([self._with_rest(level) for level in levels])).cpu().numpy(),
+            noise=total(self._grouped([level.noise * level.share for level in levels])).cpu().numpy(),
+            noise_moved=total(self._grouped([level.moved * level.share for level in levels])).cpu().numpy(),
+            scatter=[total(level.scatter.sums()).cpu().numpy() for level in levels],
+            w2_squared=total(self._grouped([(self._place - self._start).square()]))[:, 0].cpu().numpy(),
             time=self._time,
             steps=self._steps,
         )
@@ -80,22 +122,48 @@ class StrideMeter:
         left = self._time - level.time
         return level.dissipation + (self._place - level.place).square() / left if left > 0 else level.dissipation
 
-    def _grouped(self, sums: list[Tensor]) -> np.ndarray:
+    def _grouped(self, sums: list[Tensor]) -> Tensor:
         """Numbers dealt out to the groups in turn, and summed within each."""
         size = self._start.numel()
         group = torch.arange(size, device=self._start.device) % self._groups
         table = torch.zeros(self._groups, len(sums), dtype=torch.float64, device=self._start.device)
-        return table.index_add_(0, group, torch.stack(sums, 1)).cpu().numpy()
+        return table.index_add_(0, group, torch.stack(sums, 1))
 
 
 class _Level:
     """One stride: where its last chunk ended, and its sums."""
 
+    VECTORS = ("place", "dissipation", "noise", "moved", "velocity")
+    NUMBERS = ("time", "chunks", "duration")
+
     def __init__(self, start: Place) -> None:
         self.place, self.time, self.chunks = start, 0.0, 0
         self.dissipation, self.noise, self.moved = (torch.zeros_like(start) for _ in range(3))
         self.scatter = _Stretches(start)
-        self._velocity, self._duration = start, 0.0
+        self.velocity, self.duration = start, 0.0
+
+    def grow(self, more: int) -> None:
+        """See `StrideMeter.grow`."""
+        for name in self.VECTORS:
+            setattr(self, name, _longer(getattr(self, name), more))
+
+    def state(self) -> dict[str, Any]:
+        """See `StrideMeter.state`."""
+        scatter = {"sums": self.scatter._sums, "length": self.scatter._length, "count": self.scatter._count}
+        return {name: getattr(self, name) for name in (*self.VECTORS, *self.NUMBERS)} | {"scatter": scatter}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any], device: torch.device) -> "_Level":
+        """See `StrideMeter.restore`."""
+        level = cls(state["place"].to(device))
+        for name in cls.VECTORS:
+            setattr(level, name, state[name].to(device, copy=True))
+        for name in cls.NUMBERS:
+            setattr(level, name, state[name])
+        scatter, kept = level.scatter, state["scatter"]
+        scatter._sums = kept["sums"].to(device, copy=True)
+        scatter._length, scatter._count = kept["length"], kept["count"]
+        return level
 
     @property
     def share(self) -> float:
@@ -108,13 +176,17 @@ class _Level:
         velocity = chunk / duration
         self.dissipation.addcmul_(chunk, velocity)
         if self.chunks:
-            turn = (velocity - self._velocity).square_()
-            mean = 0.5 * (duration + self._duration)
+            turn = (velocity - self.velocity).square_()
+            mean = 0.5 * (duration + self.duration)
             self.noise.add_(turn, alpha=0.5 * mean)
-            self.moved.add_(turn, alpha=0.25 * (duration**2 + self._duration**2))
-            self.scatter.add(torch.stack([torch.dot(velocity, self._velocity) * mean, turn.sum() * (0.5 * mean)]))
+            self.moved.add_(turn, alpha=0.25 * (duration**2 + self.duration**2))
+            self.scatter.add(torch.stack([torch.dot(velocity, self.velocity) * mean, turn.sum() * (0.5 * mean)]))
         self.place, self.time, self.chunks = place, time, self.chunks + 1
-        self._velocity, self._duration = velocity, duration
+        self.velocity, self.duration = velocity, duration
+
+
+def _longer(numbers: Tensor, more: int) -> Tensor:
+    return torch.nn.functional.pad(numbers, (0, more))
 
 
 class _Stretches:
@@ -133,6 +205,10 @@ class _Stretches:
         self._sums[self._count // self._length] += numbers
         self._count += 1
 
-    def sums(self) -> np.ndarray:
+    def sums(self) -> Tensor:
         """The sums of the stretches that are full."""
-        return self._sums[: self._count // self._length].cpu().numpy()
+        return self._sums[: self._count // self._length]
+
+
+def _identity(sums: Tensor) -> Tensor:
+    return sums

@@ -1,6 +1,7 @@
 """What a recorded loop should be remembered for, in a few sentences."""
 
 import math
+from collections.abc import Sequence
 
 from speedlimits.bound import SpeedLimit
 from speedlimits.recorder.noise import Noise
@@ -9,14 +10,14 @@ from speedlimits.recorder.noise import Noise
 NOISY = 0.10
 
 
-def verdict(limit: SpeedLimit, noise: Noise | None, loss_first: float, loss_last: float) -> str:
+def verdict(limit: SpeedLimit, noise: Noise | None, losses: tuple[float, float], notes: Sequence[str] = ()) -> str:
     """The sentences, the most telling first.
 
     Args:
         limit: by the dissipation of the path, noise included.
         noise: what strides tell of noise; None where the path was not seen at strides.
-        loss_first: at the first record.
-        loss_last: at the last.
+        losses: the first and the last recorded; NaN if there is none.
+        notes: what else a reader should know, a sentence each.
 
     Returns:
         A sentence a line: the drift's number where noise is more than 10 % of the dissipation, or what the strides say
@@ -34,10 +35,11 @@ def verdict(limit: SpeedLimit, noise: Noise | None, loss_first: float, loss_last
         )
     elif noise is not None and _noisy(noise):
         lines.insert(0, str(noise))
+    loss_first, loss_last = losses
     if math.isfinite(loss_first) and math.isfinite(loss_last):
         fell = f", by {1 - loss_last / loss_first:.0%}" if loss_first > 0 else ""
         lines.append(f"The recorded loss went from {loss_first:.3g} to {loss_last:.3g}{fell}.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *notes])
 
 
 def _noisy(noise: Noise | None) -> bool:
