@@ -1,5 +1,6 @@
 """Every example runs as a user runs it."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -13,7 +14,10 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_example_runs(path, tmp_path):
-    """The script ends well and prints a verdict."""
+    """The script ends well and prints a verdict; it is left out where its trainer is not installed."""
+    for package in re.findall(r"^from (lightning|transformers)\b", path.read_text(), flags=re.MULTILINE):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
     process = subprocess.run([sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     assert "times slower than the limit" in process.stdout

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.integrations.reference import Reference, check, network, task
+from tests.integrations.reference import Reference, check, network, same, task
 
 pytest.importorskip("lightning")
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import MixedPrecision
 
 from speedlimits.integrations.lightning import SpeedLimitCallback
@@ -24,6 +25,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.warnings.PossibleUserWarning"),
     # It uses what this version of torch has deprecated.
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),
+    # A resumed training writes its checkpoints elsewhere, on purpose.
+    pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning"),
 ]
 loss_of = nn.functional.cross_entropy
 
@@ -67,10 +70,8 @@ def batches() -> DataLoader:
 
 
 def fit(module, *callbacks, path=None, validation=None, **options) -> Trainer:
-    plain = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    trainer = Trainer(
-        **plain, accelerator="cpu", enable_model_summary=False, callbacks=[*callbacks], **({"max_epochs": 2} | options)
-    )
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = Trainer(accelerator="cpu", callbacks=[*callbacks], **(quiet | {"max_epochs": 2} | options))
     trainer.fit(module, batches(), validation, ckpt_path=path)
     return trainer
 
@@ -227,6 +228,33 @@ def test_wrong_options_are_named_before_training():
         SpeedLimitCallback(snapshot_growth=0.5)
     with pytest.raises(ValueError, match="`record_every`"):
         SpeedLimitCallback(record_every=0)
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_resumed_training_has_the_numbers_of_an_uninterrupted_one(tmp_path, epoch):
+    """From the checkpoint of any epoch, by a new module and a new callback, bit for bit; rare records included."""
+    whole, resumed = (SpeedLimitCallback(record_every=4, quiet=True) for _ in range(2))
+    saved(tmp_path / "whole", whole, max_epochs=3)
+    path = tmp_path / "whole" / f"epoch={epoch}.ckpt"
+    # Nothing but tensors and plain values: it can be read without running what it says.
+    assert torch.load(path, weights_only=True)["callbacks"][whole.state_key]["steps"] == 6 * (epoch + 1)
+    saved(tmp_path / "resumed", resumed, max_epochs=3, path=path)
+    same(resumed.recorder, whole.recorder)
+
+
+def test_a_checkpoint_of_a_training_without_it_is_welcome(tmp_path):
+    """Then the path begins where the training goes on."""
+    callback, told = SpeedLimitCallback(quiet=True), Told()
+    saved(tmp_path / "first", max_epochs=1)
+    saved(tmp_path / "second", callback, told, max_epochs=2, path=tmp_path / "first" / "epoch=0.ckpt")
+    assert len(told.reference.rows) == 7
+    check(callback.recorder, told.reference, told.batches)
+
+
+def saved(folder, *callbacks, **options) -> None:
+    """Train with a checkpoint of each epoch."""
+    keep = ModelCheckpoint(folder, "{epoch}", save_top_k=-1)
+    fit(Classifier(), *callbacks, keep, enable_checkpointing=True, **options)
 
 
 @pytest.mark.slow

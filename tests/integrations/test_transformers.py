@@ -1,15 +1,26 @@
 """Hugging Face's Trainer: one callback measures any of its loops, against sums in float64 taken the plain way."""
 
+import logging
+import shutil
+
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from tests.integrations.reference import Reference, check
+from tests.integrations.reference import Reference, check, same
 
 pytest.importorskip("transformers")
 
-from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from speedlimits.integrations.transformers import SpeedLimitCallback
 
@@ -123,3 +134,51 @@ def test_best_weights_loaded_at_the_end_are_no_step(tmp_path):
     kept = torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()])
     assert not torch.equal(kept, told.last)
     check(callback.recorder, told.reference)
+
+
+@pytest.mark.parametrize("step", [4, 5])
+def test_a_resumed_training_has_the_numbers_of_an_uninterrupted_one(tmp_path, step):
+    """From a checkpoint within an epoch or at its end, by a new Trainer and callback, bit for bit."""
+    saving = {"save_strategy": "steps", "save_steps": step}
+    whole = SpeedLimitCallback(record_every=3, quiet=True)
+    train(tmp_path / "whole", whole, **saving)
+    folder = tmp_path / "whole" / f"checkpoint-{step}"
+    assert torch.load(folder / "speedlimits.pt", weights_only=True)["steps"] == step
+    resumed = SpeedLimitCallback(record_every=3, quiet=True)
+    train(tmp_path / "other", resumed, resume=str(folder), **saving)
+    same(resumed.recorder, whole.recorder)
+    # Or from the last checkpoint of the output folder; a moved folder is found, too.
+    for later in (tmp_path / "whole").glob("checkpoint-*"):
+        if later != folder:
+            shutil.rmtree(later)
+    (tmp_path / "whole").rename(tmp_path / "moved")
+    again = SpeedLimitCallback(record_every=3, quiet=True)
+    train(tmp_path / "moved", again, resume=True, **saving)
+    same(again.recorder, whole.recorder)
+
+
+def test_a_checkpoint_of_a_training_without_it_is_welcome(tmp_path, caplog):
+    """Then the path begins where the training goes on, and that is said."""
+    train(tmp_path, save_strategy="steps", save_steps=4)
+    callback, told = SpeedLimitCallback(quiet=True), Told()
+    with caplog.at_level(logging.WARNING, logger="speedlimits"):
+        train(tmp_path, callback, told, resume=str(tmp_path / "checkpoint-4"))
+    (message,) = [record.message for record in caplog.records if record.name.startswith("speedlimits")]
+    assert message.endswith("speedlimits.pt: the speed limit is measured from here on")
+    assert len(told.reference.rows) == 7
+    check(callback.recorder, told.reference)
+
+
+def test_each_train_has_a_recorder(tmp_path):
+    """A second training with the same callback does not go on with the first, and wraps nothing twice."""
+    callback = SpeedLimitCallback(quiet=True)
+    for _ in range(2):
+        told = Told()
+        train(tmp_path, callback, told)
+        check(callback.recorder, told.reference, told.losses)
+
+
+def test_it_is_called_by_a_trainer():
+    """By hand there is no Trainer to be found."""
+    with pytest.raises(ValueError, match="`on_train_begin` must be called by a Trainer while it trains; there is none"):
+        SpeedLimitCallback().on_train_begin(TrainingArguments(report_to=[]), TrainerState(), TrainerControl())

@@ -66,7 +66,7 @@ class SpeedLimitCallback(TrainerCallback):
         """Attach to the optimizer, and go on where a checkpoint stopped."""
         self._unwrap()
         trainer, resumed = _caller()
-        self._watch.begin(getattr(optimizer, "optimizer", optimizer))
+        self._watch.begin(optimizer)
         if state.global_step > 0:
             self._go_on(Path(resumed or str(args.output_dir)))
         self._wrap(trainer)
@@ -95,7 +95,8 @@ class SpeedLimitCallback(TrainerCallback):
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Print the verdict, in one process only."""
         if state.is_world_process_zero and not self._quiet:
-            print(self._verdict, flush=True)
+            # The progress bar has not ended its line.
+            print("" if args.disable_tqdm else "\n", self._verdict, sep="", flush=True)
 
     def _wrap(self, trainer: Trainer) -> None:
         losses: list[Tensor] = []

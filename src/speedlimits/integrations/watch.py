@@ -56,23 +56,18 @@ class Watch:
         Args:
             loss: at the weights it starts from [loss].
         """
-        self._loss = loss
         if self._steps % self._every == 0:
             self.recorder.record(loss=loss)
         self._steps += 1
 
     def end(self) -> str:
         """Record where the steps have led, take the hooks off, and give the verdict in words."""
-        self._finish()
+        self.recorder.finish()
         try:
             return self.recorder.verdict()
         except (ValueError, SpeedLimitsError) as error:
             # A training that ends well is not to fail for what could not be measured.
             return f"There is no speed limit: {error}"
-
-    def _finish(self) -> None:
-        self.recorder.record(loss=self._loss)
-        self.recorder.detach()
 
     def leave(self) -> None:
         """Take the hooks off the optimizers; what was measured stays."""
@@ -81,10 +76,7 @@ class Watch:
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` needs to go on with the same numbers; empty where nothing has begun."""
-        recorder: Any = self._recorder
-        if not hasattr(recorder, "state_dict"):
-            return {}
-        return {"steps": self._steps, "recorder": recorder.state_dict()}
+        return {} if self._recorder is None else {"steps": self._steps, "recorder": self._recorder.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where another process stopped; after `begin`, on a model with the weights of then.
@@ -93,6 +85,5 @@ class Watch:
             state: what `state_dict` gave.
         """
         if state:
-            recorder: Any = self.recorder
-            recorder.load_state_dict(state["recorder"])
+            self.recorder.load_state_dict(state["recorder"])
             self._steps = state["steps"]
