@@ -3,9 +3,12 @@
 And the digest that tells whether a file is whole.
 """
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable
@@ -129,20 +132,51 @@ def _regular(path: str | Path, descriptor: int) -> int:
 
 
 def _write_and_rename(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
+    _sweep(path)
+    file, temporary = _temporary(path)
+    # Held until it has its name.
+    with file:
+        try:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes the file private; a result is as readable as any other new file.
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-        # The rename itself is only safe on disk once the folder that lists it is.
-        sync(path.parent)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            # A temporary file is private; a result is as readable as any other new file.
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            temporary.replace(path)
+            # The rename itself is only safe on disk once the folder that lists it is.
+            sync(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _temporary(path: Path) -> tuple[BinaryIO, Path]:
+    """A new file beside the one that it will replace, held as long as it is open."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        _hold(handle)
+        # Whoever tidied up between these two lines took it for one that was left behind.
+        if os.fstat(handle).st_nlink:
+            return os.fdopen(handle, "wb"), Path(name)
+        os.close(handle)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed processes had begun to write under this name: nobody holds it."""
+    left = re.compile(re.escape(f".{path.name}.") + r"\w{8}\.tmp")
+    for name in filter(left.fullmatch, (each.name for each in path.parent.iterdir())):
+        with contextlib.suppress(OSError), open_regular(path.parent / name) as file:
+            if _hold(file.fileno()):
+                (path.parent / name).unlink()
+
+
+def _hold(descriptor: int) -> bool:
+    """Lock an open file; False where another process holds it, or the file system knows no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _umask() -> int:

@@ -118,7 +118,7 @@ def _ended(kind: str, folder: Path, expected: str) -> str | None:
         return f"{kind}: {error}"
     if problems:
         return f"{kind}: {problems[0]}"
-    left = [path.name for path in folder.rglob(".*.tmp")] if kind in KINDS else []
+    left = [path.name for path in folder.rglob(".*.tmp")]
     if left:
         return f"{kind}: {left[0]} is left"
     return None if found == expected else f"{kind}: other numbers"

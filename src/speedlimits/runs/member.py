@@ -27,6 +27,8 @@ from speedlimits.trajectory import COLUMNS, Trajectory, distances_squared
 ROWS_PER_PART = 1000
 SCHEMA = 1
 CHECKPOINT, SERIES = "checkpoint.safetensors", "series"
+# Names the attempt that may write to a member, where several can reach it.
+OWNER = ".owner"
 
 _LOG = logging.getLogger(__name__)
 

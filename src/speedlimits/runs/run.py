@@ -14,7 +14,7 @@ from speedlimits.runs.config import RunConfig
 from speedlimits.runs.folder import Folder, holding
 from speedlimits.runs.formats import read_json, write_json
 from speedlimits.runs.identity import Identity, Owner, read_identity
-from speedlimits.runs.member import MemberStore
+from speedlimits.runs.member import OWNER, MemberStore
 from speedlimits.runs.noisy import NoisyConfig, NoisyFolder, NoisyRun
 from speedlimits.trajectory import Trajectory
 
@@ -130,6 +130,12 @@ class RunFolder(Folder):
             place = member.folder.relative_to(self.path)
             listed |= {(place / name).as_posix(): total for name, total in member.files().items()}
         return listed
+
+    def close(self) -> None:
+        """Write the manifest, the last file; an attempt that was killed may have left its claim on a member."""
+        for seed in self.config.seeds:
+            (self.member_folder(seed) / OWNER).unlink(missing_ok=True)
+        super().close()
 
     def write_plan(self, plan: Plan) -> None:
         """Write what all members share, sealed and with the run's id."""

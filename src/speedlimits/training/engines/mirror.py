@@ -11,8 +11,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from speedlimits._files import sync, write_atomically
 from speedlimits.errors import SpeedLimitsError
+from speedlimits.runs.member import OWNER
 
-OWNER = ".owner"
 # What makes the copy a state to go on from, or a finished member; sent when all the rest is there.
 LAST = ("checkpoint.safetensors", "member.json")
 
