@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from speedlimits.bound import SpeedLimit
-from speedlimits.recorder.noise import drift, shared_noise
+from speedlimits.noise import drift, shared_noise
 from speedlimits.recorder.sketch import Sketch
 from speedlimits.recorder.strides import StrideMeter
 from speedlimits.recorder.words import verdict

@@ -8,9 +8,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from speedlimits.errors import DivergenceError
+from speedlimits.noise import StrideCurve
 from speedlimits.recorder.jumps import Jumps
 from speedlimits.recorder.meter import PathMeter
-from speedlimits.recorder.noise import StrideCurve
 from speedlimits.recorder.rows import Rows
 from speedlimits.recorder.shards import Shards, numbers
 from speedlimits.recorder.sketch import Places

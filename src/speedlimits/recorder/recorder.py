@@ -10,8 +10,8 @@ from torch import Tensor
 
 from speedlimits._checks import check_finite, check_integer, check_non_negative
 from speedlimits.bound import SpeedLimit, speed_limit
+from speedlimits.noise import Noise, drift
 from speedlimits.recorder.hooks import Steps, TimeStep, measuring
-from speedlimits.recorder.noise import Noise, drift
 from speedlimits.recorder.optimizers import momentum
 from speedlimits.recorder.path import Path
 from speedlimits.recorder.weights import Model
@@ -236,7 +236,7 @@ class Recorder:
             momentum: β with which steps carry noise on; by default the optimizer's, and zero by hand.
 
         Returns:
-            The estimate with the curve over all strides; see `speedlimits.recorder.noise.drift`.
+            The estimate with the curve over all strides; see `speedlimits.noise.drift`.
 
         Raises:
             ValueError: if no step was measured, or strides are switched off.

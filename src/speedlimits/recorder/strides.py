@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from speedlimits.recorder.noise import StrideCurve
+from speedlimits.noise import StrideCurve
 
 Place = Float64[Tensor, " numbers"]
 

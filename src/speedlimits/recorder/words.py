@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from speedlimits.bound import SpeedLimit
-from speedlimits.recorder.noise import Noise
+from speedlimits.noise import Noise
 
 # Above this share of noise in the dissipation, the raw number is mostly noise.
 NOISY = 0.10

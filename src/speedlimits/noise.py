@@ -31,7 +31,7 @@ NEGLIGIBLE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class StrideCurve:
-    r"""The same path seen every 1, 2, 4, … steps; see `StrideMeter` for the sums.
+    r"""The same path seen every 1, 2, 4, … steps; see `speedlimits.recorder.strides.StrideMeter` for the sums.
 
     Args:
         strides: m [steps].
