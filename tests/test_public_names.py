@@ -32,8 +32,8 @@ NAMES = {
     """,
     "models": "FCN Myrtle5 NTKConv3x3 NTKLinear",
     "runs": """
-        KernelRecord KernelView MemberStore NoisyConfig NoisyRun Plan RecordedProblem Run RunConfig RunFolder Verified
-        load_run load_study verify
+        KernelRecord KernelView MemberStore NoisyConfig NoisyRun Plan RecordedProblem Recording RecordingConfig Run
+        RunConfig RunFolder Verified load load_recording load_run load_study verify
     """,
     "training": """
         Forecast InlineEngine LocalEngine Problem Progress RayEngine Source analyse_kernel forecast_member own_study

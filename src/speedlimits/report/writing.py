@@ -1,13 +1,8 @@
 """Reports: page and figures of a run, or of the trajectories of any training loops."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from speedlimits._numbers import deviation, finite_or_none
-from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.report.curves import later_views
 from speedlimits.report.figures.kernel import kernel_figure
 from speedlimits.report.figures.overview import overview
@@ -19,6 +14,7 @@ from speedlimits.runs.identity import check_still
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.runs.noisy import NoisyRun
 from speedlimits.runs.run import Run
+from speedlimits.runs.trajectories import summarise_trajectories
 from speedlimits.trajectory import Trajectory
 
 PAGE, FIGURE, KERNEL = "report.html", "overview.png", "kernel.png"
@@ -92,7 +88,7 @@ def write_trajectories(
             raise ValueError(f"`trajectories` must have two records or more; trajectories[{k}] has {len(run)}.")
     folder = _made(folder)
     warm = later_views(trajectories, warm_start)
-    summary = _summary(trajectories, warm, title, loss_name)
+    summary = summarise_trajectories(trajectories, warm, title, loss_name)
     save(overview(trajectories, warm, title, loss_label(summary)), folder / FIGURE)
     write_page(folder / PAGE, summary, {}, {"warm_start": warm_start}, trajectories)
     return folder / PAGE
@@ -101,50 +97,3 @@ def write_trajectories(
 def _made(folder: str | Path) -> Path:
     Path(folder).mkdir(parents=True, exist_ok=True)
     return Path(folder)
-
-
-def _summary(
-    trajectories: Sequence[Trajectory], warm: Sequence[Trajectory], name: str, loss_name: str
-) -> dict[str, Any]:
-    """What ``summary.json`` would hold, as far as trajectories alone say it."""
-    limits = [speed_limit(run).final for run in trajectories]
-    rows = [_row(k, run, limit) for k, (run, limit) in enumerate(zip(trajectories, limits, strict=True), start=1)]
-    later = [_row(k, run, speed_limit(run).final) for k, run in enumerate(warm, start=1)]
-    reasons = [reason for limit in limits for reason in limit.reasons]
-    return {
-        "name": name,
-        "loss_name": loss_name,
-        **dict.fromkeys(("samples", "parameters", "method")),
-        "time": trajectories[0].time,
-        "members": rows,
-        **_over(rows),
-        "warm_start": _over(later),
-        "certified": not reasons,
-        "reasons": reasons,
-    }
-
-
-def _row(seed: int, run: Trajectory, limit: SpeedLimit) -> dict[str, Any]:
-    numbers = {
-        "start_time": run.start_time,
-        "loss_initial": run.losses[0],
-        "loss_final": run.losses[-1],
-        "spent": limit.dissipation,
-        "gradient_evaluations": run.gradient_evaluations[-1],
-        "test_accuracy": run.test_accuracy[-1],
-        "points": limit.points,
-    }
-    limits = {key: getattr(limit, key) for key in ("w2_squared", "speed_limit", "inefficiency", "geometric", "pace")}
-    return {"seed": seed} | {key: finite_or_none(value) for key, value in (numbers | limits).items()}
-
-
-def _over(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """Mean and deviation (n − 1) of each number that all rows have."""
-    keys = [key for key in (rows[0] if rows else {}) if key != "seed"]
-    columns = {key: [row[key] for row in rows] for key in keys}
-    held = {key: np.array(values) for key, values in columns.items() if None not in values}
-    none: dict[str, float | None] = dict.fromkeys(keys)
-    return {
-        "mean": none | {key: float(values.mean()) for key, values in held.items()},
-        "std": none | {key: finite_or_none(deviation(values)) for key, values in held.items()},
-    }

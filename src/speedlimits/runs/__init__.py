@@ -9,9 +9,13 @@ if TYPE_CHECKING:
     from speedlimits.runs.config import RunConfig as RunConfig
     from speedlimits.runs.kernel import KernelRecord as KernelRecord
     from speedlimits.runs.kernel import KernelView as KernelView
+    from speedlimits.runs.loading import load as load
     from speedlimits.runs.member import MemberStore as MemberStore
     from speedlimits.runs.noisy import NoisyConfig as NoisyConfig
     from speedlimits.runs.noisy import NoisyRun as NoisyRun
+    from speedlimits.runs.recording import Recording as Recording
+    from speedlimits.runs.recording import RecordingConfig as RecordingConfig
+    from speedlimits.runs.recording import load_recording as load_recording
     from speedlimits.runs.run import Plan as Plan
     from speedlimits.runs.run import Run as Run
     from speedlimits.runs.run import RunFolder as RunFolder
@@ -25,8 +29,10 @@ else:
         {
             "config": "RecordedProblem RunConfig",
             "kernel": "KernelRecord KernelView",
+            "loading": "load",
             "member": "MemberStore",
             "noisy": "NoisyConfig NoisyRun",
+            "recording": "Recording RecordingConfig load_recording",
             "run": "Plan Run RunFolder load_run",
             "study": "load_study",
             "verification": "Verified verify",

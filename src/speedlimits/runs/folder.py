@@ -32,6 +32,7 @@ class Folder:
 
     # What trains it, for errors.
     command = "run"
+    kind: Kind = "run"
 
     def files(self) -> dict[str, str]:
         """SHA-256 of each file that a finished run has written, by its name in the folder."""
@@ -76,11 +77,11 @@ class Folder:
             if self.identity.id:
                 raise self._unfinished(MANIFEST if (self.path / "summary.json").exists() else "summary.json")
             return None
-        return Manifest.read(self.path, self.identity.id)
+        return Manifest.read(self.path, self.identity.id, self.kind)
 
     def close(self) -> None:
         """Write the manifest, the last file: the run has ended."""
-        Manifest(self.path, self.identity.id, self.files()).write()
+        Manifest(self.path, self.identity.id, self.files(), self.kind).write()
 
     def ended(self) -> bool:
         """Whether the run has ended and nothing is left to do.
@@ -191,10 +192,9 @@ def _begin(path: Path, kind: Kind, text: str, *, force: bool, beside: bool) -> I
         if force:
             replaced.replace(path, kind)
         elif claimed(kind, path) is not None:
-            raise RunFolderError(
-                f"`out` must be a new or empty folder; {path} holds a {kind} (--resume goes on with it, --force "
-                "replaces it)."
-            )
+            # No command writes recordings.
+            ways = "force=True" if kind == "recording" else "--resume goes on with it, --force"
+            raise RunFolderError(f"`out` must be a new or empty folder; {path} holds a {kind} ({ways} replaces it).")
         else:
             raise RunFolderError(f"`out` must be a new or empty folder; {path} holds something else.")
     elif replaced.entries(path) and not beside:

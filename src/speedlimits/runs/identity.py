@@ -12,16 +12,16 @@ from speedlimits._files import read_file, text_digest
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.toml import LONGEST, parse_toml, read_toml
 
-Kind = Literal["run", "study"]
+Kind = Literal["run", "study", "recording"]
 
 # The file that makes a folder one of ours.
-MARKS: Mapping[Kind, str] = {"run": "config.toml", "study": "study.toml"}
+MARKS: Mapping[Kind, str] = {"run": "config.toml", "study": "study.toml", "recording": "recording.toml"}
 # Of folders; those of version 0.1, without a first line of this kind, count as 1.
 SCHEMA = 2
 # What every configuration of version 0.1 has, of a run without noise or with it.
 EARLIER = ({"samples", "seeds", "method", "time", "records"}, {"samples", "members", "inverse_temperature", "time"})
 
-_LINE = re.compile(r"# speedlimits (run|study), schema (\d+), id ([0-9a-f]{32}), sha256 ([0-9a-f]{64})\n")
+_LINE = re.compile(r"# speedlimits (run|study|recording), schema (\d+), id ([0-9a-f]{32}), sha256 ([0-9a-f]{64})\n")
 
 
 @dataclass(frozen=True)
@@ -79,20 +79,23 @@ class Owner:
                 raise ForeignFileError(f"{path} must be of {what} {ours[:8]}; it is of {theirs[:8]}: {advice}.")
 
 
-def check_still(folder: Path, identity: str) -> None:
-    """Refuse to add to a run folder that another run has come into since it was read.
+def check_still(folder: Path, identity: str, kind: Kind = "run") -> None:
+    """Refuse to add to a folder that another run has come into since it was read.
 
     Args:
         folder: of the run.
         identity: the id of the run that was read.
+        kind: of the folder.
 
     Raises:
         RunFolderError: if another run is there.
     """
-    there = read_identity("run", folder)[0].id
+    there = read_identity(kind, folder)[0].id
     # Those of version 0.1 have none.
     if there and there != identity:
-        raise RunFolderError(f"{folder} must hold run {identity[:8]}, which was read; by now it holds run {there[:8]}.")
+        raise RunFolderError(
+            f"{folder} must hold {kind} {identity[:8]}, which was read; by now it holds {kind} {there[:8]}."
+        )
 
 
 def claimed(kind: Kind, folder: Path) -> Identity | None:
@@ -165,7 +168,9 @@ def read_identity(kind: Kind, folder: Path) -> tuple[Identity, dict[str, Any]]:
 
 
 def _earlier(kind: Kind, table: Mapping[str, Any]) -> bool:
-    """Whether version 0.1 may have written it: an empty file, or a website's, it did not write."""
+    """Whether version 0.1 may have written it: an empty file, or a website's, it did not write, nor any recording."""
+    if kind == "recording":
+        return False
     tables = [table] if kind == "run" else list(table.values())
     return bool(tables) and all(
         isinstance(each, dict) and any(keys <= each.keys() for keys in EARLIER) for each in tables

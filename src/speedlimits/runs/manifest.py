@@ -8,11 +8,14 @@ from typing import Any
 from speedlimits._files import digest
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.formats import read_json, write_json
+from speedlimits.runs.identity import Kind
 
 FILE = "manifest.json"
 SCHEMA = 1
 # What the command with --resume makes anew where it is missing; a member is trained anew.
 REMADE = {"summary.json", "plan.json", "provenance.json", "checkpoint.safetensors"}
+# What to do where nothing can be.
+SAVED = "put back what it was, or save the recording again"
 
 
 @dataclass(frozen=True)
@@ -23,19 +26,22 @@ class Manifest:
         folder: they lie in.
         run: the run's id.
         files: SHA-256 by name in the folder.
+        kind: of the folder: nothing of a recording can be made anew.
     """
 
     folder: Path
     run: str
     files: Mapping[str, str]
+    kind: Kind = "run"
 
     @classmethod
-    def read(cls, folder: Path, run: str) -> "Manifest":
+    def read(cls, folder: Path, run: str, kind: Kind = "run") -> "Manifest":
         """The manifest of a run.
 
         Args:
             folder: of the run.
             run: its id.
+            kind: of the folder.
 
         Returns:
             The manifest.
@@ -44,7 +50,7 @@ class Manifest:
             RunFolderError: if it is missing, damaged or another run's.
         """
         path = folder / FILE
-        advice = "delete it, and --resume writes it anew"
+        advice = SAVED if kind == "recording" else "delete it, and --resume writes it anew"
         try:
             content = read_json(path, sealed=True)
         except RunFolderError as error:
@@ -54,7 +60,7 @@ class Manifest:
         files: Any = content.get("files")
         if not isinstance(files, dict) or not all(_inside(name) for name in files):
             raise RunFolderError(f"{path} is damaged (it lists no files): {advice}.")
-        return cls(folder, run, files)
+        return cls(folder, run, files, kind)
 
     def write(self) -> None:
         """Write it, whole or not at all: from then on the run has ended."""
@@ -78,9 +84,10 @@ class Manifest:
             found = digest(path)
         except OSError as error:
             reason = "it is missing" if isinstance(error, FileNotFoundError) else error.strerror
-            raise RunFolderError(f"{path} cannot be read ({reason}): {remedy(path)}.") from None
+            raise RunFolderError(f"{path} cannot be read ({reason}): {remedy(path, self.kind)}.") from None
         if found != self.files.get(name):
-            raise RunFolderError(f"{path} is not what the run wrote, by its SHA-256 in {FILE}: {remedy(path)}.")
+            advice = remedy(path, self.kind)
+            raise RunFolderError(f"{path} is not what the {self.kind} wrote, by its SHA-256 in {FILE}: {advice}.")
         return path
 
     def json(self, name: str) -> dict[str, Any]:
@@ -102,15 +109,18 @@ class Manifest:
         return [name for name in self.files if not (self.folder / name).exists()]
 
 
-def remedy(path: Path) -> str:
+def remedy(path: Path, kind: Kind = "run") -> str:
     """What to do about a file that is not what it was.
 
     Args:
         path: the file.
+        kind: of the folder.
 
     Returns:
         A half sentence.
     """
+    if kind == "recording":
+        return SAVED
     member = next((folder for folder in [path, *path.parents] if folder.parent.name == "members"), None)
     if member is not None:
         return f"delete {member}, and --resume trains it anew"

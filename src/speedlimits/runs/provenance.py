@@ -28,7 +28,19 @@ def provenance(*, device: str, workers: int | None) -> dict[str, Any]:
         workers: members side by side, of one thread each; None for as many as find room.
 
     Returns:
-        A JSON object: versions, git commit (None outside a checkout), argv, machine, start in UTC.
+        A JSON object: that of `machine`, the workers, and the start in UTC.
+    """
+    return {**machine(device), "workers": workers, "threads_per_worker": 1, "started": now()}
+
+
+def machine(device: str) -> dict[str, Any]:
+    """What computes.
+
+    Args:
+        device: where the networks are computed.
+
+    Returns:
+        A JSON object: versions, git commit (None outside a checkout), argv, machine.
     """
     return {
         "schema": 1,
@@ -42,9 +54,6 @@ def provenance(*, device: str, workers: int | None) -> dict[str, Any]:
         "processor": _processor(),
         "cores": cores(),
         "device": device,
-        "workers": workers,
-        "threads_per_worker": 1,
-        "started": now(),
     }
 
 

@@ -29,7 +29,7 @@ _MEMBER = (
     r"(member\.json|checkpoint\.safetensors|distances\.safetensors|\.owner|series/part-\d+\.parquet"
     r"|snapshots/(manifest\.json|\d+\.safetensors))"
 )
-# Every file that a command writes into the folder of a run, and of a study.
+# Every file that is written into the folder of a run, of a study, and of a recording.
 _FILES = {
     "run": re.compile(
         r"(config\.toml|(provenance|plan|summary|manifest)\.json|checkpoint\.safetensors|kernel\.npz|report\.html"
@@ -39,6 +39,10 @@ _FILES = {
     "study": re.compile(
         r"(study\.toml|manifest\.json|(progress|workers)\.log"
         r"|figure1/([^/]+/)?(claims\.md|(figure1|panel_\w+)\.(png|pdf|csv)))"
+    ),
+    "recording": re.compile(
+        r"(recording\.toml|(provenance|summary|manifest)\.json|trajectory\.npz|noise\.safetensors|report\.html"
+        r"|overview\.png)"
     ),
 }
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.\w+\.tmp")
@@ -200,7 +204,7 @@ def _quiet(path: Path, kind: Kind) -> Iterator[list[Path]]:
     Yields:
         The locks of its members.
     """
-    runs = [path] if kind == "run" else [path / name for name in _runs(path)]
+    runs = [path / name for name in _runs(path)] if kind == "study" else [path]
     locks = [(run / LOCK, 0.0) for run in runs if run != path]
     members = [lock for run in runs for lock in run.glob("members/seed-*/.lock")]
     locks += [(lock, WAIT) for lock in members]

@@ -13,7 +13,7 @@ from speedlimits.runs.agreement import check_member, check_summary
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.folder import Folder, holding
 from speedlimits.runs.formats import read_json, write_json
-from speedlimits.runs.identity import Identity, Owner, read_identity
+from speedlimits.runs.identity import MARKS, Identity, Owner, read_identity
 from speedlimits.runs.member import OWNER, MemberStore
 from speedlimits.runs.noisy import NoisyConfig, NoisyFolder, NoisyRun
 from speedlimits.trajectory import Trajectory
@@ -235,6 +235,7 @@ def open_folder(path: str | Path) -> RunFolder | NoisyFolder:
     if not (path / "config.toml").is_file():
         what = "is empty" if path.is_dir() and not any(path.iterdir()) else "holds no config.toml"
         what = what if path.is_dir() else "does not exist"
+        what = "holds a recording (`speedlimits.runs.load` reads it)" if (path / MARKS["recording"]).exists() else what
         raise RunFolderError(f"`directory` must be a run folder; {path} {what}.")
     try:
         identity, table = read_identity("run", path)

@@ -1,14 +1,18 @@
-"""Check every file of a run or study folder: against the digests of what was written, and against each other."""
+"""Check every file of a run, study or recording folder: against the digests of what was written, and against each other."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from speedlimits.errors import RunFolderError
+from speedlimits.runs.folder import Folder
+from speedlimits.runs.identity import MARKS
 from speedlimits.runs.kernel import KernelRecord
+from speedlimits.runs.loading import load
 from speedlimits.runs.manifest import FILE, Manifest
 from speedlimits.runs.noisy import NoisyFolder, NoisyRun
-from speedlimits.runs.run import Run, RunFolder, load_run, open_folder
+from speedlimits.runs.recording import RecordingFolder
+from speedlimits.runs.run import Run, RunFolder, open_folder
 from speedlimits.runs.study import FILE as STUDY
 from speedlimits.runs.study import read_study
 
@@ -32,7 +36,7 @@ class Verified:
 
 
 def verify(directory: str | Path) -> Verified:
-    """Check all files of a run, with noise or without, or of a study; needs no torch.
+    """Check all files of a run, with noise or without, of a study or of a recording; needs no torch.
 
     Args:
         directory: the folder.
@@ -41,7 +45,7 @@ def verify(directory: str | Path) -> Verified:
         What was found; no problem where everything is as it was written.
 
     Raises:
-        RunFolderError: if it is neither.
+        RunFolderError: if it is none of them.
     """
     folder = Path(directory)
     if not (folder / STUDY).exists():
@@ -75,13 +79,16 @@ def _same(folder: Path, config: object) -> None:
 
 
 def _run(path: Path) -> Verified:
+    recorded = (path / MARKS["recording"]).exists()
     try:
-        folder = open_folder(path)
+        folder = RecordingFolder.open(path)[0] if recorded else open_folder(path)
     except RunFolderError as error:
         # That there is no run at all is no finding about one.
-        if not (path / "config.toml").is_file():
+        if not (recorded or (path / "config.toml").is_file()):
             raise
         return Verified(0, (str(error),), ())
+    if isinstance(folder, RecordingFolder):
+        return _finished(folder)
     if (path / FILE).exists():
         return _finished(folder)
     if not folder.identity.id and (path / "summary.json").exists():
@@ -90,9 +97,9 @@ def _run(path: Path) -> Verified:
     return _unfinished(folder)
 
 
-def _finished(folder: RunFolder | NoisyFolder) -> Verified:
+def _finished(folder: Folder) -> Verified:
     try:
-        manifest = Manifest.read(folder.path, folder.identity.id)
+        manifest = Manifest.read(folder.path, folder.identity.id, folder.kind)
     except RunFolderError as error:
         return Verified(0, (str(error),), ())
     problems = tuple(manifest.problems())
@@ -102,7 +109,7 @@ def _finished(folder: RunFolder | NoisyFolder) -> Verified:
 
 def _content(path: Path) -> tuple[str, ...]:
     def read() -> None:
-        run = load_run(path)
+        run = load(path)
         if isinstance(run, Run):
             KernelRecord.of_run(run)
         elif isinstance(run, NoisyRun) and (path / "checkpoint.safetensors").exists():
