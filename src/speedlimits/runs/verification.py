@@ -1,4 +1,4 @@
-"""Check every file of a run, study or recording folder: against the digests of what was written, and against each other."""
+"""Check every file of a run, study or recording folder: by the digests of what was written, and against each other."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
