@@ -193,8 +193,9 @@ class RecordingFolder(Folder):
             raise RunFolderError(f"`directory` must be a recording folder; {path} {what}.")
         try:
             identity, table = read_identity("recording", path)
-            lists = {key: tuple(value) for key, value in table.items() if isinstance(value, list)}
-            return cls(path, identity), RecordingConfig(**table | lists)
+            # TOML has arrays where the configuration has tuples.
+            found: dict[str, Any] = {k: tuple(each) if isinstance(each, list) else each for k, each in table.items()}
+            return cls(path, identity), RecordingConfig(**found)
         except RunFolderError as error:
             raise RunFolderError(f"`directory` must be a recording folder; {error}") from None
         except (TypeError, ValueError) as error:
