@@ -6,13 +6,21 @@ import math
 import pytest
 import torch
 
+from speedlimits import Recorder
 from speedlimits.integrations import MLflow, TensorBoard, WandB
 from speedlimits.recorder.mirrors import Mirrors, numbers_of
+from tests.integrations.reference import network, task
 
 
 def straight_line() -> dict[str, float]:
     """A line of length 3 walked in a time of 2 at the even speed that costs 4.5."""
-    return numbers_of(time=2.0, loss=0.5, w2_squared=9.0, arc_length=3.0, path_dissipation=4.5, noise_share=0.25)
+    return numbers(2.0, 0.5, 9.0, 3.0, 4.5, 0.25)
+
+
+def numbers(*values):
+    *measured, noise_share = values
+    names = ("time", "loss", "w2_squared", "arc_length", "path_dissipation")
+    return numbers_of(dict(zip(names, measured, strict=True)), noise_share)
 
 
 def test_numbers_are_those_of_the_limit():
@@ -26,10 +34,10 @@ def test_numbers_are_those_of_the_limit():
         "pace": 1.0,
         "noise_share": 0.25,
     }
-    bent = numbers_of(time=6.0, loss=0.1, w2_squared=4.0, arc_length=4.0, path_dissipation=8.0, noise_share=0.0)
+    bent = numbers(6.0, 0.1, 4.0, 4.0, 8.0, 0.0)
     assert (bent["speed_limit"], bent["inefficiency"]) == (0.5, 12.0)
     assert (bent["geometric"], bent["pace"]) == (4.0, 3.0)
-    still = numbers_of(time=1.0, loss=1.0, w2_squared=0.0, arc_length=0.0, path_dissipation=0.0, noise_share=math.nan)
+    still = numbers(1.0, 1.0, 0.0, 0.0, 0.0, math.nan)
     assert [name for name, number in still.items() if math.isfinite(number)] == ["time", "loss"]
 
 
@@ -167,3 +175,32 @@ def test_a_missing_tracker_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "wandb", None)
     with pytest.raises(ImportError, match=r"this tracker needs wandb: pip install 'speedlimits\[wandb\]'"):
         WandB()
+
+
+def test_a_recorder_writes_what_it_finds():
+    """At each record the mirror has the numbers of `speed_limit` and `noise`, and it is closed at the end."""
+    kept, broken = Kept(), Broken()
+    net, (inputs, labels) = network(), task()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with Recorder(mirrors=[broken, kept]).attach(optimizer) as recorder:
+        for step in range(40):
+            loss = torch.nn.functional.cross_entropy(net(inputs[step::40]), labels[step::40])
+            if step % 2 == 0:
+                recorder.record(loss=loss)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    limit, noise = recorder.speed_limit(), recorder.noise()
+    assert kept.pop("closed")
+    assert list(kept) == list(range(0, 41, 2))
+    for place, numbers in enumerate(list(kept.values())[1:], start=1):
+        expected = {
+            "time": limit.time[place],
+            "speed_limit": limit.speed_limit[place],
+            "inefficiency": limit.inefficiency[place],
+            "geometric": limit.geometric[place],
+            "pace": limit.pace[place],
+        }
+        assert {name: numbers[name] for name in expected} == pytest.approx(expected, rel=1e-12)
+    assert numbers["noise_share"] == noise.share
+    assert broken.calls == 2

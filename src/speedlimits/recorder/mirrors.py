@@ -2,10 +2,12 @@
 
 import logging
 import math
-from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import torch
+
+from speedlimits.noise import Noise
 
 
 @runtime_checkable
@@ -16,7 +18,7 @@ class Mirror(Protocol):
         """Show the numbers of one record.
 
         Args:
-            step: steps measured so far.
+            step: gradients spent so far, steps unless the user counts otherwise.
             numbers: by name, all finite; see `numbers_of`.
         """
         ...
@@ -47,11 +49,25 @@ class Mirrors:
     def __bool__(self) -> bool:
         return bool(self._mirrors)
 
-    def write(self, step: int, numbers: dict[str, float]) -> None:
-        """Write one record to each; numbers that are not finite are left out.
+    def show(self, record: Mapping[str, Any], noise: Callable[[], Noise]) -> None:
+        """Write one record to each.
 
         Args:
-            step: steps measured so far.
+            record: see `numbers_of`, and ``gradient_evaluations``.
+            noise: gives what is known of it so far.
+        """
+        try:
+            share = noise().share
+        except ValueError:
+            # No time has passed yet, or the path is not seen at strides.
+            share = math.nan
+        self.write(record["gradient_evaluations"], numbers_of(record, share))
+
+    def write(self, step: int, numbers: dict[str, float]) -> None:
+        """Write these to each; numbers that are not finite are left out.
+
+        Args:
+            step: see `Mirror.write`.
             numbers: by name.
         """
         finite = {name: float(number) for name, number in numbers.items() if math.isfinite(number)}
@@ -77,9 +93,7 @@ class Mirrors:
         )
 
 
-def numbers_of(
-    *, time: float, loss: float, w2_squared: float, arc_length: float, path_dissipation: float, noise_share: float
-) -> dict[str, float]:
+def numbers_of(record: Mapping[str, float], noise_share: float) -> dict[str, float]:
     r"""What mirrors are given of a record.
 
     .. math:: T_{SL} = \frac{|\Delta\theta|^2}{\sum|\delta|^2/\Delta t}, \qquad
@@ -87,23 +101,21 @@ def numbers_of(
        \underbrace{\frac{T\sum|\delta|^2/\Delta t}{l^2}}_{\text{pace}}
 
     Args:
-        time: T [time].
-        loss: as recorded [loss].
-        w2_squared: |Δθ|² since the first record [distance²].
-        arc_length: l = Σ|δ| [distance].
-        path_dissipation: Σ|δ|²/Δt [distance²/time].
-        noise_share: of noise in it; NaN where it is not known.
+        record: ``time`` T, ``loss``, ``w2_squared`` |Δθ|², ``arc_length`` l and ``path_dissipation`` Σ|δ|²/Δt.
+        noise_share: of noise in the dissipation; NaN where it is not known.
 
     Returns:
         By name; NaN where nothing has moved.
     """
+    time, w2_squared, squared_length = record["time"], record["w2_squared"], record["arc_length"] ** 2
+    path_dissipation = record["path_dissipation"]
     return {
         "time": time,
-        "loss": loss,
+        "loss": record["loss"],
         "speed_limit": _ratio(w2_squared, path_dissipation),
         "inefficiency": _ratio(time * path_dissipation, w2_squared),
-        "geometric": _ratio(arc_length**2, w2_squared),
-        "pace": _ratio(time * path_dissipation, arc_length**2),
+        "geometric": _ratio(squared_length, w2_squared),
+        "pace": _ratio(time * path_dissipation, squared_length),
         "noise_share": noise_share,
     }
 

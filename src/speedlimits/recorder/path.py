@@ -83,7 +83,7 @@ class Path:
         self._weights = [*self._weights, *new]
         if self._meter is None:
             return
-        self._read()
+        self.read()
         stretches = self._meter.join(self._weights)
         self._lots.append(len(self._weights))
         self._snapshots.join(stretches)
@@ -135,7 +135,7 @@ class Path:
         self._time += self._pending
         self._measured, self._pending = self._steps, 0.0
         if meter.waits:
-            self._read()
+            self.read()
 
     @property
     def at_new_point(self) -> bool:
@@ -196,7 +196,7 @@ class Path:
         self._last_time = self._time
         self._snapshots.offer(len(self._rows) - 1, self._time, meter.here)
         if self._rows.waits:
-            self._read()
+            self.read()
 
     def trajectory(self, *, by_hand: bool, with_snapshots: bool) -> Trajectory:
         """See `Recorder.trajectory`."""
@@ -255,7 +255,7 @@ class Path:
         """All that `restore` needs."""
         if self._meter is None:
             return {"weights": None}
-        self._read()
+        self.read()
         return {
             "weights": shapes(self._weights),
             "lots": self._lots,
@@ -311,14 +311,14 @@ class Path:
             self._places = Places(self._meter.here, self._sketch)
             self.strides = StrideMeter(self._places(self._meter.here), exact=self._places.exact)
 
-    def _read(self) -> None:
+    def read(self) -> list[dict[str, Any]]:
+        """All records, read to the host."""
         self._rows.read(self.meter)
+        return self._rows.host
 
     def _finite(self) -> list[dict[str, Any]]:
         """The records up to where the weights were last finite."""
-        self.meter  # noqa: B018 - raises where nothing was recorded
-        self._read()
-        rows = self._rows.host
+        rows = self.read()
         for count, row in enumerate(rows):
             if math.isfinite(row["w2_squared"]) and math.isfinite(row["path_dissipation"]):
                 continue

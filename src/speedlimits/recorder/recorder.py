@@ -1,7 +1,7 @@
 """Any torch training loop becomes a trajectory: two lines in the loop, with any optimizer."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from speedlimits._checks import check_finite, check_integer, check_non_negative
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.noise import Noise, drift
 from speedlimits.recorder.hooks import Steps, TimeStep, measuring
+from speedlimits.recorder.mirrors import Mirror, Mirrors
 from speedlimits.recorder.optimizers import momentum
 from speedlimits.recorder.path import Path
 from speedlimits.recorder.weights import Model
@@ -66,6 +67,8 @@ class Recorder:
             that off, and saves a look at the weights in each step.
         jumps: what to do where the weights were moved between two steps, by clipping, a projection or a checkpoint that
             was read: ``"count"`` adds the move to the step that follows and says so in the verdict, ``"raise"`` stops.
+        mirrors: trackers that are shown each record at once, see `speedlimits.integrations`; with them `record` waits
+            for the device. They are closed by `finish`.
         generator: draws those triples; by default one of seed 0.
 
     Raises:
@@ -80,6 +83,7 @@ class Recorder:
         triples: int = 6,
         sketch: int | None = 4096,
         jumps: Literal["count", "raise"] = "count",
+        mirrors: Iterable[Mirror] = (),
         generator: np.random.Generator | None = None,
     ) -> None:
         check_integer("every", every, minimum=1)
@@ -97,6 +101,7 @@ class Recorder:
         self._steps: Steps | None = None
         self._momentum = (0.0, False)
         self._by_hand = False
+        self._mirrors = Mirrors(mirrors)
 
     def attach(self, *optimizers: Any, time_step: TimeStep = None) -> "Recorder":
         """Measure every step these optimizers take, through their step hooks.
@@ -179,9 +184,10 @@ class Recorder:
                 gradient_norm_squared=gradient_norm_squared,
                 gradient_evaluations=gradient_evaluations,
             )
+            self._show()
 
     def finish(self, loss: float | Tensor = math.nan) -> "Recorder":
-        """Write the last record, after the last step, and take the hooks off.
+        """Write the last record, after the last step, take the hooks off, and close the mirrors.
 
         Args:
             loss: of the last weights, if it is known [loss].
@@ -196,6 +202,8 @@ class Recorder:
                 self._path.measure()
                 if self._path.at_new_point:
                     self._path.record(loss=loss)
+                    self._show()
+        self._mirrors.close()
         return self
 
     def __enter__(self) -> "Recorder":
@@ -306,6 +314,10 @@ class Recorder:
             return
         self._path.join(steps.weights)
         self._path.begin()
+
+    def _show(self) -> None:
+        if self._mirrors:
+            self._mirrors.show(self._path.read()[-1], self.noise)
 
     def _walk_to(self, time: float | None, model: Model | None) -> None:
         if time is None or model is None:
