@@ -37,6 +37,7 @@ SENTENCES = {
     "docs/gradient-flow.md": "What a gradient flow costs by each method, measured.",
     "docs/gradient_flow/": "Work–precision diagrams, drawn by `benchmarks/gradient_flow.py`.",
     "docs/index.md": "The front page of the documentation.",
+    "docs/integrations.md": "Callbacks for Lightning and Hugging Face, and trackers: use, promises, limits.",
     "docs/kernel.md": "What the tangent kernel tells of a run, how far to trust it, and what it costs.",
     "docs/kernel/": "Its picture and its tables, by `docs/make_kernel_page.py`.",
     "docs/run-folder.md": "What lies in a run folder and what each number means.",

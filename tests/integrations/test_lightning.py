@@ -95,6 +95,22 @@ def test_every_step_is_measured_with_its_loss(options, capsys):
     assert capsys.readouterr().out.strip() == callback.recorder.verdict()
 
 
+def test_a_step_left_out_is_no_step():
+    """Where a gradient overflows, the scaler leaves the step out: no time passes, and the scale is not in the loss."""
+    callback, told = SpeedLimitCallback(quiet=True), Told()
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**21)
+    fit(Classifier(), callback, told, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+    moved = [
+        row for row, before in zip(told.reference.rows[1:], told.reference.rows, strict=False) if row[2] > before[2]
+    ]
+    assert 0 < len(moved) < 12
+    found = callback.recorder.trajectory()
+    assert len(found) == len(moved) + 1
+    assert found.time == pytest.approx(0.1 * len(moved), rel=1e-12)
+    assert found.path_dissipation[-1] == pytest.approx(told.reference.rows[-1][3], rel=1e-6)
+    assert found.losses[0] == pytest.approx(told.batches[0], rel=0.01)
+
+
 def test_accumulated_gradients_have_the_mean_loss():
     """Four batches a step, and two in the last one of an epoch: its loss is the mean of two."""
     callback, told = SpeedLimitCallback(), Told()
