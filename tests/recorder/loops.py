@@ -1,7 +1,7 @@
 """Training loops as people write them, each beside a reference that adds up the path in float64 by itself.
 
-Each loop is short and real: no part of it is replaced. `test_loops` runs them, and `docs/make_loops_table.py` writes what
-came out into docs/recorder.md.
+Each loop is short and real: no part of it is replaced. `test_loops` runs them, and `docs/make_loops_table.py` writes
+what came out into docs/recorder.md.
 """
 
 import functools
@@ -66,7 +66,11 @@ def mlp(dtype: torch.dtype = torch.float32, *, normalised: bool = False, seed: i
 
 
 def batches(steps: int = 40, dtype: torch.dtype = torch.float32) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of 32 that never repeat."""
+    """Batches of 32 that never repeat.
+
+    Yields:
+        Inputs and labels.
+    """
     generator = torch.Generator().manual_seed(1)
     teacher = torch.randn(10, 3, generator=generator)
     for _ in range(steps):
@@ -319,7 +323,7 @@ def by_hand(change: Callable[[int, nn.Module], None] | None = None) -> Outcome:
 
 def swapped_freezing(number: int, model: nn.Module) -> None:
     """First one layer is frozen, then another of the same shape."""
-    one, other = list(model.children())[0], list(model.children())[2]
+    one, _, other, *_ = model.children()
     if number == -1:
         one.requires_grad_(False)
     elif number == 20:

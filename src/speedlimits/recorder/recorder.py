@@ -288,6 +288,8 @@ class Recorder:
             raise ValueError(f"`state` must be of schema {SCHEMA}; it is of {state.get('schema')!r}.")
         with measuring():
             self._options = dict(state["options"])
+            if self._steps is not None:
+                self._path.join(self._steps.weights)
             self._path.restore(state["path"], self._options)
         self._momentum = (state["momentum"], state["nesterov"])
         self._by_hand = state["by_hand"]

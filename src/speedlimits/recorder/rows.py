@@ -26,6 +26,8 @@ class Rows:
         self.host: list[dict[str, Any]] = []
         self._waiting: list[tuple[dict[str, Any], int, Tensor]] = []
         self._open: Tensor | None = None
+        # A record that was read before its gradient was known.
+        self._early: tuple[dict[str, Any], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.host) + len(self._waiting)
@@ -68,6 +70,10 @@ class Rows:
         Args:
             meter: of the path, with all steps since the last reading.
         """
+        if self._early is not None:
+            row, values = self._early
+            row["step_gradient_squared"] = float(values[MEASURED.index("step_gradient_squared")])
+            self._early = None
         before = meter.steps
         sums = meter.read()
         first = before - (len(sums) - 1)
@@ -86,6 +92,8 @@ class Rows:
             trace = np.empty(len(meter.traced))
             trace[meter.traced] = values[len(MEASURED) :]
             self.host.append(row | {"weight_trace": trace.reshape(-1, 3)})
+        if self._open is self._waiting[-1][2]:
+            self._early = self.host[-1], self._open
         self._waiting = []
 
     def state(self) -> dict[str, Any]:
