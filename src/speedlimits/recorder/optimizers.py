@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from speedlimits.recorder.stretches import local
+
 
 def learning_rate(optimizer: torch.optim.Optimizer) -> float:
     """The learning rate of the coming step; of several groups the largest, so that one clock counts all of them.
@@ -44,8 +46,8 @@ def momentum(optimizer: torch.optim.Optimizer) -> tuple[float, bool]:
 
 
 def gradient_norm_squared(weights: Iterable[Tensor]) -> Float64[Tensor, ""] | None:
-    """|∇L|² as the optimizer finds it, summed in float64; None where no weight has a gradient."""
-    gradients = [_dense(weight.grad) for weight in weights if weight.grad is not None]
+    """|g|² as the optimizer finds it, on this rank, summed in float64; None where no weight has a gradient."""
+    gradients = [_dense(local(weight.grad)) for weight in weights if weight.grad is not None]
     if not gradients:
         return None
     norms = torch._foreach_norm(gradients, 2, dtype=torch.float64)

@@ -1,0 +1,110 @@
+"""Two processes that train one model together: `python -m tests.recorder.sharded FOLDER` writes what each measured."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed, multiprocessing, nn, optim
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.nn.functional import cross_entropy
+
+from speedlimits.recorder import Recorder
+from tests.recorder.loops import Reference, batches, mlp
+
+RANKS = 2
+
+
+def ddp(model: nn.Module) -> tuple[nn.Module, Any]:
+    """Whole weights on each rank."""
+    whole = nn.parallel.DistributedDataParallel(model)
+    return whole, optim.SGD(whole.parameters(), lr=0.1)
+
+
+def zero(model: nn.Module) -> tuple[nn.Module, Any]:
+    """Whole weights, of which each rank steps a part."""
+    whole = nn.parallel.DistributedDataParallel(model)
+    return whole, ZeroRedundancyOptimizer(whole.parameters(), optimizer_class=optim.SGD, lr=0.1)
+
+
+def fsdp1(model: nn.Module) -> tuple[nn.Module, Any]:
+    """Flat shards behind views."""
+    cut = FullyShardedDataParallel(model, use_orig_params=True, device_id=torch.device("cpu"))
+    return cut, optim.SGD(cut.parameters(), lr=0.1)
+
+
+def fsdp2(model: nn.Module) -> tuple[nn.Module, Any]:
+    """A shard of each tensor."""
+    for layer in model.children():
+        if isinstance(layer, nn.Linear):
+            fully_shard(layer)
+    fully_shard(model)
+    return model, optim.SGD(model.parameters(), lr=0.1)
+
+
+WAYS = {"ddp": ddp, "zero": zero, "fsdp1": fsdp1, "fsdp2": fsdp2}
+
+
+def train(way: str, rank: int) -> dict[str, float]:
+    """Train with half of each batch; beside it, one whole model in this process.
+
+    Args:
+        way: of `WAYS`.
+        rank: of this process.
+
+    Returns:
+        The recorder's error, the drift's number, and that of the whole model.
+    """
+    model, optimizer = WAYS[way](mlp())
+    recorder = Recorder().attach(optimizer)
+    alone = mlp()
+    step = optim.SGD(alone.parameters(), lr=0.1)
+    reference, whole = Reference(alone.parameters()), Recorder().attach(step)
+    for inputs, labels in batches(40):
+        loss = cross_entropy(model(inputs.chunk(RANKS)[rank]), labels.chunk(RANKS)[rank])
+        recorder.record(loss=loss)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss = cross_entropy(alone(inputs), labels)
+        whole.record(loss=loss)
+        step.zero_grad()
+        loss.backward()
+        step.step()
+        reference.step(0.1)
+    recorder.finish()
+    whole.finish()
+    one, other = recorder.trajectory(), whole.trajectory()
+    return {
+        "error": reference.error(recorder),
+        "gradient": float(abs(one.step_gradients_squared[:-1] / other.step_gradients_squared[:-1] - 1).max()),
+        "snapshots": float(
+            abs(one.snapshot_distances_squared[0, 1:] / other.snapshot_distances_squared[0, 1:] - 1).max()
+        ),
+        "drift": recorder.noise().inefficiency,
+        "whole": whole.noise().inefficiency,
+    }
+
+
+def work(rank: int, port: int, folder: str) -> None:
+    """What one process does.
+
+    Args:
+        rank: of it.
+        port: where they meet.
+        folder: where it writes.
+    """
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", rank=rank, world_size=RANKS)
+    found = {way: train(way, rank) for way in WAYS}
+    Path(folder, f"{rank}.json").write_text(json.dumps(found))
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    multiprocessing.spawn(work, args=(int(sys.argv[1]), sys.argv[2]), nprocs=RANKS)  # type: ignore[attr-defined]

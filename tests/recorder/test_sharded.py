@@ -1,0 +1,31 @@
+"""Weights on two processes: each measures its part, and together they find what one process finds."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without processes that talk")
+def test_shards_together_are_the_whole(tmp_path):
+    """DDP, ZeRO-1, FSDP and FSDP2 on gloo: path, gradients, snapshots to 1e-5, and the same drift."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.recorder.sharded", str(port), str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=300, capture_output=True)
+    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    for way in ranks[0]:
+        for found in (rank[way] for rank in ranks):
+            assert found["error"] < 1e-6, way
+            assert found["gradient"] < 1e-5, way
+            assert found["snapshots"] < 1e-6, way
+            assert found["drift"] == pytest.approx(found["whole"], rel=0.05), way
+        for name in ("error", "drift"):
+            assert ranks[0][way][name] == ranks[1][way][name], way
