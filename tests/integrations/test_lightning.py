@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
 
 from tests.integrations.reference import Reference, check, network, same, task
@@ -120,6 +122,36 @@ def test_accumulated_gradients_have_the_mean_loss():
     check(callback.recorder, told.reference, [sum(first) / 4, sum(last) / 2])
 
 
+class NothingRead(TorchDispatchMode):
+    """Refuses to read a number of a tensor to the host."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function is not torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
+
+
+class Watched(SpeedLimitCallback):
+    """Its own hooks, where nothing may be read."""
+
+    def on_before_backward(self, *told):
+        with NothingRead():
+            super().on_before_backward(*told)
+
+    def on_before_optimizer_step(self, *told):
+        # The first record lays out what is kept.
+        with NothingRead() if self._first is not None else nullcontext():
+            super().on_before_optimizer_step(*told)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_record_does_not_wait_for_the_device(scaled):
+    """No number is read to the host while a loss is taken and a record made, also with a scaler."""
+    plugins = [MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))] if scaled else []
+    callback = Watched(quiet=True)
+    fit(Classifier(), callback, plugins=plugins)
+    assert len(callback.recorder.trajectory()) == 13
+
+
 def test_records_may_be_rare():
     """Every third step has a record, and all steps are measured."""
     callback, told = SpeedLimitCallback(record_every=3, quiet=True), Told()
@@ -189,6 +221,32 @@ def test_each_optimizer_may_have_a_callback():
         check(callback.recorder, reference, losses)
     with pytest.raises(ValueError, match=r"`optimizer` must be below the number of optimizers, 2; optimizer = 2\."):
         fit(Players(), SpeedLimitCallback(optimizer=2))
+
+
+class Together(Classifier):
+    """Weights and biases by an optimizer each, one loss for both; the second in the list steps first."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+    def configure_optimizers(self):
+        groups = [[weight for weight in self.parameters() if weight.ndim == axes] for axes in (2, 1)]
+        return torch.optim.SGD(groups[0], lr=0.1), torch.optim.Adam(groups[1], lr=0.02)
+
+    def training_step(self, batch, index):
+        first, second = self.optimizers()
+        self.manual_backward(loss_of(self.net(batch[0]), batch[1]))
+        for optimizer in (second, first):
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def test_several_optimizers_make_one_step():
+    """One record for each loss, one step for both, on the clock of the larger rate."""
+    callback, told = SpeedLimitCallback(quiet=True), Told()
+    fit(Together(), callback, told)
+    check(callback.recorder, told.reference, told.batches)
 
 
 class RecordsToo(Callback):
@@ -276,7 +334,7 @@ def saved(folder, *callbacks, **options) -> None:
 @pytest.mark.slow
 def test_two_processes_find_what_one_finds(tmp_path):
     """DDP on gloo: both ranks have the numbers of a training by one process, and one of them prints the verdict."""
-    script = Path(__file__).with_name("two_processes.py")
+    script = Path(__file__).with_name("lightning_processes.py")
     for processes in ("1", "2"):
         command = [sys.executable, str(script), processes, str(tmp_path)]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

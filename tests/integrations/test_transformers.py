@@ -1,8 +1,14 @@
 """Hugging Face's Trainer: one callback measures any of its loops, against sums in float64 taken the plain way."""
 
 import logging
+import os
 import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -182,3 +188,35 @@ def test_it_is_called_by_a_trainer():
     """By hand there is no Trainer to be found."""
     with pytest.raises(ValueError, match="`on_train_begin` must be called by a Trainer while it trains; there is none"):
         SpeedLimitCallback().on_train_begin(TrainingArguments(report_to=[]), TrainerState(), TrainerControl())
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(tmp_path):
+    """DDP on gloo: both ranks have the numbers of a training by one process, and one of them prints the verdict."""
+    command = [sys.executable, str(Path(__file__).with_name("huggingface_processes.py"))]
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(found.getsockname()[1])}
+    for processes in (1, 2):
+        started = []
+        for rank in range(processes):
+            known = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
+            started.append(
+                subprocess.Popen(
+                    [*command, str(processes), str(tmp_path)],
+                    env=os.environ | (known if processes > 1 else {}),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        ended = [process.communicate(timeout=120) for process in started]
+        assert [process.returncode for process in started] == [0] * processes, ended
+        assert [out.count("slower than the limit") for out, _ in ended] == [1, 0][:processes]
+    one, first, second = (np.load(tmp_path / f"{name}.npz") for name in ("1-0", "2-0", "2-1"))
+    assert len(one["times"]) == 9
+    np.testing.assert_allclose(first["losses"][:-1], first["logged"], rtol=1e-6)
+    for name in one:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+        # The model takes its loss in single precision, whatever its weights.
+        np.testing.assert_allclose(first[name], one[name], rtol=1e-6 if "lo" in name else 1e-9, err_msg=name)

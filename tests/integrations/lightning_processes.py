@@ -1,6 +1,6 @@
 """Train by Lightning with several processes, or one, and write what the recorder of each found.
 
-Run: python tests/integrations/two_processes.py PROCESSES FOLDER
+Run: python tests/integrations/lightning_processes.py PROCESSES FOLDER
 """
 
 import os
