@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from speedlimits.dynamics.threads import one_thread
+from speedlimits.runs import NoisyConfig
+from speedlimits.training.noisy import _stream
 
 # A run, its kernel and a noisy run, large enough that torch and BLAS would share the work among threads.
 SCRIPT = """
@@ -40,6 +42,13 @@ def test_bits_do_not_depend_on_the_threads(tmp_path):
     assert sum(name.endswith(".safetensors") for name in one) >= 5
     assert {"run/kernel.npz", "run/summary.json", "noisy/summary.json", "noisy/checkpoint.safetensors"} <= one.keys()
     assert [name for name in one if one[name] != four[name]] == []
+
+
+def test_no_two_streams_share_a_seed():
+    """Start, noise, annealing and fresh draws of neighbouring noisy runs are independent of each other."""
+    configs = [NoisyConfig(seed=seed) for seed in (0, 1, 2, 3, 4, 5, 2**32 - 1)]
+    seeds = [stream for config in configs for stream in (config.seed, *(_stream(config, k) for k in range(1, 6)))]
+    assert len(set(seeds)) == len(seeds) == 42
 
 
 def test_threads_are_given_back_after_an_error():

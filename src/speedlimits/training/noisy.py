@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from speedlimits._checks import SEEDS
 from speedlimits._numbers import plain
 from speedlimits.dissipation.equilibrium import annealed_importance, thermodynamic_integration
 from speedlimits.dissipation.fluctuation import fluctuation_theorem
@@ -257,8 +256,8 @@ def _restored(begun: DoubledState, arrays: dict[str, np.ndarray]) -> DoubledStat
 
 
 def _stream(config: NoisyConfig, number: int) -> int:
-    """The seed of one of the run's streams of random numbers; after the largest comes the first."""
-    return (config.seed + number) % SEEDS
+    """The seed of one of the run's streams of random numbers: no two streams share one, nor do neighbouring runs."""
+    return int(np.random.SeedSequence((config.seed, number)).generate_state(1)[0])
 
 
 def _to_equilibrium(config: NoisyConfig, dynamics: Langevin, start: LangevinState) -> list[dict[str, Any]]:
