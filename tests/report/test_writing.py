@@ -178,3 +178,18 @@ def test_accuracy_has_an_axis_only_where_it_was_measured():
     ]
     assert [len(each) for each in labels] == [5, 4, 3]
     assert ["accuracy" in each for each in labels] == [True, False, False]
+
+
+def test_curves_through_a_few_points_are_bounds(tmp_path):
+    """Axes say "at most" and "at least" where the path was seen at a few points only, and no pace is drawn."""
+    for seen in (member(0), dataclasses.replace(member(0), points=np.arange(1.0, len(member(0)) + 1))):
+        part = bool(np.isfinite(seen.points).any())
+        axes = overview([seen], [], "x").axes
+        assert axes[1].get_ylabel() == "speed limit $T_{SL}$" + ", at most" * part
+        assert axes[2].get_ylabel() == "times slower than the limit" + ", at least" * part
+        assert ("pace" in axes[2].get_title(loc="left")) != part
+        assert any("pace" in line.get_label() for line in axes[2].get_lines()) != part
+        page = report.write_trajectories([seen], tmp_path, title="x").read_text()
+        for words in (", at most", "limit, at least", "path may bend between"):
+            assert (words in page) == part
+        assert ("pace: the speed varies" in page) != part

@@ -101,6 +101,11 @@ def limit_band(
     return band(trajectories, value)
 
 
+def seen_in_part(trajectories: Sequence[Trajectory]) -> bool:
+    """Whether only some points of a path were seen: T_SL is at most what is drawn, T/T_SL and its bends at least."""
+    return any(np.isfinite(run.points).any() for run in trajectories)
+
+
 def has_accuracy(trajectories: Sequence[Trajectory]) -> bool:
     """Whether held-out accuracy was measured at any record of any member."""
     return any(np.isfinite(run.test_accuracy).any() for run in trajectories)

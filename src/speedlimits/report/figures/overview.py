@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from speedlimits.report.curves import band, has_accuracy, limit_band
+from speedlimits.report.curves import band, has_accuracy, limit_band, seen_in_part
 from speedlimits.report.figures.sheet import (
     ACCURACY,
     COLD_COLOUR,
@@ -75,24 +75,28 @@ def speed_limits(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajecto
     axes.plot(span, span, color=GREY, linewidth=1, linestyle="--", label="$T_{SL}=T$: as fast as possible")
     for curve, colour, label in curves:
         draw_band(axes, curve, colour, label)
-    axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="speed limit $T_{SL}$")
+    axes.set(xscale="log", yscale="log", xlabel="time since the start $T$")
+    axes.set_ylabel("speed limit $T_{SL}$" + (", at most" if seen_in_part(cold) else ""))
     axes.set_title("Speed limit: the least time physics allows")
     axes.legend(loc="upper left")
 
 
 def inefficiencies(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> None:
-    """T/T_SL over time and its two exact factors, geometric × pace."""
+    """T/T_SL over time and its two exact factors, geometric × pace; between a few points no pace is seen."""
+    part = seen_in_part(cold)
     draw_band(axes, limit_band(cold, "inefficiency"), COLD_COLOUR, "$T/T_{SL}$")
     draw_band(axes, limit_band(cold, "geometric"), COLD_COLOUR, "geometric: the path bends", linestyle=":")
-    draw_band(axes, limit_band(cold, "pace"), COLD_COLOUR, "pace: the speed varies", linestyle="--")
+    if not part:
+        draw_band(axes, limit_band(cold, "pace"), COLD_COLOUR, "pace: the speed varies", linestyle="--")
     if warm:
         draw_band(
             axes, limit_band(warm, "inefficiency"), WARM_COLOUR, f"$T/T_{{SL}}$ from $t_0$ = {warm[0].start_time:.3g}"
         )
     axes.axhline(1, color=GREY, linewidth=1)
-    axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="times slower than the limit")
+    axes.set(xscale="log", yscale="log", xlabel="time since the start $T$")
+    axes.set_ylabel("times slower than the limit" + (", at least" if part else ""))
     plain_numbers(axes)
-    axes.set_title("Inefficiency = geometric × pace")
+    axes.set_title("Inefficiency ≥ geometric" if part else "Inefficiency = geometric × pace")
     axes.legend(loc="upper left")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from speedlimits.report.curves import Band, band, has_accuracy, limit_band
+from speedlimits.report.curves import Band, band, has_accuracy, limit_band, seen_in_part
 from speedlimits.report.figures.sheet import ACCURACY, COLD_COLOUR, GREY, TRIPLES, WARM_COLOUR
 from speedlimits.trajectory import Trajectory
 
@@ -62,17 +62,18 @@ def speed_limits(cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> go.F
     figure.update_layout(
         LAYOUT,
         xaxis={**LOGARITHMIC, "title": "time since the start T"},
-        yaxis={**LOGARITHMIC, "title": "speed limit T<sub>SL</sub>"},
+        yaxis={**LOGARITHMIC, "title": "speed limit T<sub>SL</sub>" + (", at most" if seen_in_part(cold) else "")},
     )
     return figure
 
 
 def inefficiencies(cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> go.Figure:
-    """T/T_SL over time and its two exact factors."""
-    figure = go.Figure()
+    """T/T_SL over time and its two exact factors; between a few points no pace is seen."""
+    figure, part = go.Figure(), seen_in_part(cold)
     add_band(figure, limit_band(cold, "inefficiency"), COLD_COLOUR, "T/T<sub>SL</sub>")
     add_band(figure, limit_band(cold, "geometric"), COLD_COLOUR, "geometric: the path bends", dash="dot")
-    add_band(figure, limit_band(cold, "pace"), COLD_COLOUR, "pace: the speed varies", dash="dash")
+    if not part:
+        add_band(figure, limit_band(cold, "pace"), COLD_COLOUR, "pace: the speed varies", dash="dash")
     if warm:
         add_band(
             figure,
@@ -83,7 +84,7 @@ def inefficiencies(cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> go
     figure.update_layout(
         LAYOUT,
         xaxis={**LOGARITHMIC, "title": "time since the start T"},
-        yaxis={**CLOSE, "title": "times slower than the limit"},
+        yaxis={**CLOSE, "title": "times slower than the limit" + (", at least" if part else "")},
     )
     return figure
 
