@@ -179,6 +179,10 @@ def test_borders_have_logarithms():
     # Left out: λ_n t = 6e-4 and the early modes' (Λt)^{−1} in ΔL, (Λt)^{−2} in W, over the logarithm.
     np.testing.assert_allclose(leading.w2_squared, exact.w2_squared, rtol=2e-3)
     np.testing.assert_allclose(leading.dissipation, exact.dissipation, rtol=2e-3)
+    # Long before the first mode's time a logarithm is negative: no distance then, and no dissipation at a = 0.
+    early = np.array([1e-3])
+    assert saturated.asymptotic(early).w2_squared == 0
+    assert np.isnan(of_exponent(0.0, 1.5, 1000).asymptotic(early).dissipation)
 
 
 def test_unlearned_tail_moves_straight():
