@@ -47,6 +47,7 @@ SENTENCES = {
     "src/speedlimits/py.typed": "Marks the package as typed.",
     "src/speedlimits/report/pages/templates/base.html.j2": "The frame of every page: style and script.",
     "src/speedlimits/report/pages/templates/noisy.html.j2": "The page that `report/pages/noisy.py` fills.",
+    "src/speedlimits/report/pages/templates/recording.html.j2": "The page that `report/pages/recording.py` fills.",
     "src/speedlimits/report/pages/templates/run.html.j2": "The page that `report/pages/page.py` fills.",
     "studies/.gitignore": "What of a study is kept in the repository.",
     "studies/README.md": "What is kept of which study, how it was made, and how to make it and its figure again.",

@@ -9,8 +9,8 @@ from speedlimits.runs import Recording, RecordingConfig
 
 
 @functools.cache
-def noisy(steps: int = 300, seed: int = 0, name: str = "a regression") -> Recording:
-    """SGD on batches of four: every step seen at all strides, every fifth recorded."""
+def noisy(steps: int = 300, seed: int = 0, name: str = "a regression", batch_size: int = 1) -> Recording:
+    """SGD on single samples: every step seen at all strides, every fifth recorded. One run cannot tell the drift."""
     torch.manual_seed(seed)
     inputs = torch.randn(64, 5)
     targets = inputs @ torch.randn(5, 1) + 0.5 * torch.randn(64, 1)
@@ -18,7 +18,7 @@ def noisy(steps: int = 300, seed: int = 0, name: str = "a regression") -> Record
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
     recorder = Recorder().attach(optimizer)
     for step in range(steps):
-        batch = torch.randint(64, (4,))
+        batch = torch.randint(64, (batch_size,))
         if step % 5 == 0:
             recorder.record(loss=(model(inputs) - targets).square().mean())
         optimizer.zero_grad()
@@ -26,9 +26,14 @@ def noisy(steps: int = 300, seed: int = 0, name: str = "a regression") -> Record
         optimizer.step()
     recorder.record(loss=(model(inputs) - targets).square().mean())
     config = RecordingConfig(
-        name=name, optimizers=("SGD",), weights=6, precision=("float32",), sketch=6, exact=True, loss_name="squared"
+        name=name, optimizers=("SGD",), weights=6, precision=("float32",), sketch=6, exact=True, loss_name="mean square"
     )
     return Recording.of(config, recorder.trajectory(), recorder.noise(), recorder.verdict().splitlines())
+
+
+def steady() -> Recording:
+    """The same network from the same start, with batches large enough to tell the drift."""
+    return noisy(batch_size=64)
 
 
 @functools.cache

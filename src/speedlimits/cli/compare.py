@@ -1,11 +1,13 @@
-"""`speedlimits compare`: the same networks trained in several ways, beside each other."""
+"""`speedlimits compare`: the same networks trained or recorded in several ways, beside each other."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import tyro
 
 from speedlimits._numbers import finite_or_none, number
@@ -13,8 +15,11 @@ from speedlimits.cli.table import print_table
 from speedlimits.cli.text import say
 from speedlimits.report.words import loss_label, title
 from speedlimits.runs.config import BUILT_IN
+from speedlimits.runs.loading import load
 from speedlimits.runs.noisy import NoisyRun
-from speedlimits.runs.run import Run, load_run
+from speedlimits.runs.recording import Recording
+from speedlimits.runs.run import Run
+from speedlimits.trajectory import Trajectory
 
 # What may differ between runs that are compared: how the flow is followed, and what of it is kept.
 METHOD = (
@@ -38,8 +43,9 @@ COLUMNS = (
     ("loss_final", "L(T)", ".4g"),
     ("w2_squared", "|Δθ|²", ".4g"),
     ("inefficiency", "T/T_SL by ΔL", ".3g"),
-    ("path_inefficiency", "by path", ".3g"),
+    ("path_inefficiency", "T/T_SL by path", ".3g"),
     ("averaged_inefficiency", "by midpoints", ".3g"),
+    ("drift_inefficiency", "of the drift", ".3g"),
     ("departure_time", "leaves the first", ".2g"),
     ("certified", "certified", ""),
 )
@@ -55,16 +61,18 @@ NOISY_COLUMNS = (
     ("confidence", "confidence", ".3g"),
     ("certified", "certified", ""),
 )
+# Of first losses, by which two begin alike: float32 rounds them by less.
+START = 1e-5
 # What must be the same between runs with noise: the problem, not the bath.
 NOISY_SAME = (*BUILT_IN, "samples", "problem", "prior_precision")
 
 
 @dataclass(frozen=True)
 class CompareCommand:
-    """Compare runs of the same networks, such as gradient descent with large steps and the flow itself."""
+    """Compare runs or recordings of the same networks, as gradient descent with large steps and the flow itself."""
 
     directories: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR DIR [DIR …]")]
-    """Run folders; the first is what the others are compared with."""
+    """Folders of runs or recordings; the first is what the others are compared with."""
     tolerance: float = 0.05
     """A run has left the first when its loss or squared distance is off by more than this share, to the end."""
     json: bool = False
@@ -79,16 +87,17 @@ class CompareCommand:
 
         if self.plot is not None:
             check_suffix("plot", self.plot)
-        runs = {str(directory): load_run(directory) for directory in self.directories}
+        runs = {str(directory): load(directory) for directory in self.directories}
         if len(runs) < 2:
             raise ValueError(f"`directories` must be two run folders or more; found {len(runs)}.")
         noisy = {name: run for name, run in runs.items() if isinstance(run, NoisyRun)}
-        quiet = {name: run for name, run in runs.items() if isinstance(run, Run)}
+        quiet = {name: run for name, run in runs.items() if not isinstance(run, NoisyRun)}
         if noisy and quiet:
             raise ValueError(
                 f"`directories` must be runs of one kind; {next(iter(noisy))} has noise, {next(iter(quiet))} has none."
             )
-        _check_same(runs)
+        # What a recorder has seen is of whatever the user says it is.
+        _check_same({name: run for name, run in runs.items() if not isinstance(run, Recording)})
         if noisy:
             if self.plot is not None:
                 raise ValueError("`plot` must be left out for runs with noise: their own pages show their curves.")
@@ -96,23 +105,23 @@ class CompareCommand:
         else:
             self._compare(quiet)
 
-    def _compare(self, runs: dict[str, Run]) -> None:
+    def _compare(self, runs: dict[str, Run | Recording]) -> None:
         from speedlimits.report.figures.comparison import comparison, departure_time
         from speedlimits.report.figures.sheet import save
 
         first = next(iter(runs.values()))
         rows = {}
         for name, run in runs.items():
-            pairs = [(first.trajectories[seed], run.trajectories[seed]) for seed in run.config.seeds]
-            rows[name] = _row(run, min(departure_time(one, other, self.tolerance) for one, other in pairs))
+            pairs = zip(_members(first), _members(run), strict=False)
+            # From another start there is nothing to leave.
+            left = [departure_time(one, other, self.tolerance) for one, other in pairs if _same_start(one, other)]
+            rows[name] = _row(run, min(left, default=math.inf))
         if self.plot is not None:
-            members = {
-                f"{Path(name).name} ({run.config.method})": list(run.trajectories.values())
-                for name, run in runs.items()
-            }
-            heading = title(first.summary, f"{len(first.config.seeds)} seeds")
+            members = {f"{Path(name).name} ({run.config.method})": _members(run) for name, run in runs.items()}
+            heading = title(first.summary, *([f"{len(first.config.seeds)} seeds"] if isinstance(first, Run) else []))
             save(comparison(members, heading, loss_label(first.summary)), self.plot)
-        self._print(rows, COLUMNS)
+        # Recordings know of a drift, and little of what runs know.
+        self._print(rows, [column for column in COLUMNS if any(row[column[0]] is not None for row in rows.values())])
 
     def _print(self, rows: dict[str, dict[str, Any]], columns: Sequence[tuple[str, str, str]]) -> None:
         if self.json:
@@ -131,6 +140,8 @@ class CompareCommand:
 
 
 def _check_same(runs: Mapping[str, Run | NoisyRun]) -> None:
+    if not runs:
+        return
     first, *others = runs.values()
     for name, run in zip(list(runs)[1:], others, strict=True):
         different = first.config.difference(run.config)  # pyright: ignore[reportArgumentType]  (all of one kind)
@@ -145,16 +156,31 @@ def _check_same(runs: Mapping[str, Run | NoisyRun]) -> None:
                 )
 
 
-def _row(run: Run, departure: float) -> dict[str, Any]:
+def _members(run: Run | Recording) -> list[Trajectory]:
+    return [run.trajectories[seed] for seed in run.config.seeds] if isinstance(run, Run) else [run.trajectory]
+
+
+def _same_start(one: Trajectory, other: Trajectory) -> bool:
+    """Whether both begin at the same weights with the same data, as the loss tells."""
+    return bool(np.isclose(one.losses[0], other.losses[0], rtol=START))
+
+
+def _row(run: Run | Recording, departure: float) -> dict[str, Any]:
     mean = run.summary["mean"]
-    return {
+    row = {
+        **dict.fromkeys(key for key, _, _ in COLUMNS),
         "method": run.config.method,
-        "momentum": run.config.momentum,
         **{key: mean[key] for key, _, _ in COLUMNS if key in mean},
-        "edge_of_stability": run.summary["edge_of_stability"],
+        "edge_of_stability": run.summary.get("edge_of_stability", []),
         "departure_time": finite_or_none(departure),
         "certified": run.summary["certified"],
     }
+    if isinstance(run, Recording):
+        noise = run.summary["noise"]
+        # The loss of mini-batches is no dissipation: a recording has one limit, and that behind the noise.
+        drift = None if noise is None else noise["inefficiency"]
+        return row | {"inefficiency": None, "path_inefficiency": mean["inefficiency"], "drift_inefficiency": drift}
+    return row | {"momentum": run.config.momentum}
 
 
 def _noisy_row(run: NoisyRun) -> dict[str, Any]:

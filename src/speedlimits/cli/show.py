@@ -1,4 +1,4 @@
-"""`speedlimits show`: the numbers of a finished run, for a reader or as JSON."""
+"""`speedlimits show`: the numbers of a finished run or a recording, for a reader or as JSON."""
 
 import json
 from collections.abc import Mapping
@@ -12,22 +12,24 @@ from speedlimits._numbers import number
 from speedlimits.cli.table import print_table
 from speedlimits.cli.text import say
 from speedlimits.report.words import ESTIMATES, NOISY_COLUMNS, columns, title, verdict
+from speedlimits.runs.loading import load
 from speedlimits.runs.noisy import NoisyRun
-from speedlimits.runs.run import Run, load_run
+from speedlimits.runs.recording import Recording
+from speedlimits.runs.run import Run
 
 
 @dataclass(frozen=True)
 class ShowCommand:
-    """Print the numbers of a finished run, with noise or without."""
+    """Print the numbers of a finished run, with noise or without, or of a recording."""
 
     directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Run folder."""
+    """Folder of a run, or of a recording."""
     json: bool = False
     """Print summary.json as one JSON object instead of a table."""
 
     def __call__(self) -> None:
         """Print them."""
-        run = load_run(self.directory)
+        run = load(self.directory)
         if self.json:
             print(json.dumps(run.summary))
         elif isinstance(run, NoisyRun):
@@ -36,11 +38,11 @@ class ShowCommand:
             print_summary(run)
 
 
-def print_summary(run: Run) -> None:
+def print_summary(run: Run | Recording) -> None:
     """Print one table of all members, their mean and deviation, and the verdict.
 
     Args:
-        run: the finished run.
+        run: the finished run, or a recording.
     """
     summary = run.summary
     shown = columns(summary)
@@ -48,17 +50,18 @@ def print_summary(run: Run) -> None:
     def cells(row: Mapping[str, Any]) -> list[str]:
         return [number(row[key], form) for key, _, _, form in shown]
 
+    first = "seed" if isinstance(run, Run) else "network"
     print_table(
-        ["seed", *(heading.replace("<sub>", "_").replace("</sub>", "") for _, heading, _, _ in shown)],
+        [first, *(heading.replace("<sub>", "_").replace("</sub>", "") for _, heading, _, _ in shown)],
         [[str(member["seed"]), *cells(member)] for member in summary["members"]],
         title=title(summary, f"{summary['parameters']:,} weights", f"T = {summary['time']:.4g} ({summary['method']})"),
-        words=["seed"],
+        words=[first],
         # One network is its own mean, and has no deviation.
         footer=[["mean", *cells(summary["mean"])], ["± std", *cells(summary["std"])]]
         if len(summary["members"]) > 1
         else [],
     )
-    for line in verdict(summary):
+    for line in verdict(summary) if isinstance(run, Run) else summary["verdict"]:
         say(line)
 
 

@@ -1,4 +1,4 @@
-"""`speedlimits verify`: whether all files of a run or study are what was written."""
+"""`speedlimits verify`: whether all files of a run, study or recording are what was written."""
 
 import json
 import sys
@@ -15,10 +15,10 @@ from speedlimits.runs.verification import verify
 
 @dataclass(frozen=True)
 class VerifyCommand:
-    """Check every file of a run or study folder, by the digests of what was written."""
+    """Check every file of a run, study or recording folder, by the digests of what was written."""
 
     directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Folder of a run, with noise or without, or of a study."""
+    """Folder of a run, with noise or without, of a study, or of a recording."""
     json: bool = False
     """Print one JSON object."""
 

@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from speedlimits.report.curves import later_views
 from speedlimits.report.figures.kernel import kernel_figure
 from speedlimits.report.figures.overview import overview
 from speedlimits.report.figures.sheet import save
 from speedlimits.report.pages.noisy import write_noisy_page
 from speedlimits.report.pages.page import write_page
+from speedlimits.report.pages.recording import later_starts, write_recording_page
 from speedlimits.report.words import loss_label, title
 from speedlimits.runs.identity import check_still
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.runs.noisy import NoisyRun
+from speedlimits.runs.recording import Recording
 from speedlimits.runs.run import Run
 from speedlimits.runs.trajectories import summarise_trajectories
 from speedlimits.trajectory import Trajectory
@@ -20,11 +24,11 @@ from speedlimits.trajectory import Trajectory
 PAGE, FIGURE, KERNEL = "report.html", "overview.png", "kernel.png"
 
 
-def write(run: Run | NoisyRun, folder: str | Path | None = None) -> Path:
-    """Write the report of a finished run.
+def write(run: Run | NoisyRun | Recording, folder: str | Path | None = None) -> Path:
+    """Write the report of a finished run, or of a recording.
 
     Args:
-        run: from `speedlimits.load_run` or `speedlimits.train_run`.
+        run: from `speedlimits.load_run`, `speedlimits.train_run` or `speedlimits.runs.load_recording`.
         folder: where to, made if it is missing; by default the run's own.
 
     Returns:
@@ -33,12 +37,16 @@ def write(run: Run | NoisyRun, folder: str | Path | None = None) -> Path:
 
     Raises:
         RunFolderError: if ``kernel.npz`` is damaged, or another run has come into the folder.
+        ValueError: if a recording has no folder yet and none is given, or has one record only.
         OSError: what the disk reports.
     """
-    # Those of version 0.1 have no id.
-    if folder is None and (identity := run.provenance.get("id")):
-        check_still(run.path, identity)
-    folder = _made(run.path if folder is None else folder)
+    if folder is None:
+        folder = _own(run)
+    folder = _made(folder)
+    if isinstance(run, Recording):
+        write_recording_page(folder / PAGE, run)
+        save(_recording_overview(run), folder / FIGURE)
+        return folder / PAGE
     if isinstance(run, NoisyRun):
         write_noisy_page(folder / PAGE, run.summary)
         return folder / PAGE
@@ -53,6 +61,22 @@ def write(run: Run | NoisyRun, folder: str | Path | None = None) -> Path:
     config = run.config.to_dict()
     write_page(folder / PAGE, run.summary, run.provenance, config, members, kernel)
     return folder / PAGE
+
+
+def _own(run: Run | NoisyRun | Recording) -> Path:
+    """The folder it was read from, if it still lies there."""
+    if run.path is None:
+        raise ValueError("`folder` must be given for a recording that was not read from one.")
+    # Those of version 0.1 have no id.
+    if identity := run.provenance.get("id"):
+        check_still(run.path, identity, "recording" if isinstance(run, Recording) else "run")
+    return run.path
+
+
+def _recording_overview(recording: Recording) -> Figure:
+    seen = [recording.trajectory]
+    heading = title(recording.summary, f"{recording.config.weights:,} weights")
+    return overview(seen, later_starts(seen), heading, loss_label(recording.summary), recording.noise)
 
 
 def write_trajectories(

@@ -155,10 +155,8 @@ class Recording:
         return path
 
     def __repr__(self) -> str:
-        where = f", read from {self.path}" if self.path else ""
-        return (
-            f"Recording({self.config.title}, {len(self.trajectory)} records to T = {self.trajectory.time:.4g}{where})"
-        )
+        records, where = f"{len(self.trajectory)} records", f", read from {self.path}" if self.path else ""
+        return f"Recording({self.config.title}, {records} to T = {self.trajectory.time:.4g}{where})"
 
 
 class RecordingFolder(Folder):

@@ -42,20 +42,23 @@ def summarise_trajectories(
 
 
 def _row(seed: int, run: Trajectory, limit: SpeedLimit) -> dict[str, Any]:
-    # A recorder may not know the loss of its last weights.
-    losses = run.losses[np.isfinite(run.losses)]
-    first, last = losses[[0, -1]] if losses.size else (np.nan, np.nan)
     numbers = {
         "start_time": run.start_time,
-        "loss_initial": first,
-        "loss_final": last,
+        "loss_initial": _known(run.losses)[0],
+        "loss_final": _known(run.losses)[-1],
         "spent": limit.dissipation,
         "gradient_evaluations": run.gradient_evaluations[-1],
-        "test_accuracy": run.test_accuracy[-1],
+        "test_accuracy": _known(run.test_accuracy)[-1],
         "points": limit.points,
     }
     limits = {key: getattr(limit, key) for key in ("w2_squared", "speed_limit", "inefficiency", "geometric", "pace")}
     return {"seed": seed} | {key: finite_or_none(value) for key, value in (numbers | limits).items()}
+
+
+def _known(series: np.ndarray) -> np.ndarray:
+    """The numbers in it: neither loss nor accuracy need be measured at every record. NaN if there is none."""
+    found = series[np.isfinite(series)]
+    return found if found.size else series[:1]
 
 
 def _over(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from speedlimits.noise import Noise
 from speedlimits.report.curves import band, has_accuracy, limit_band, seen_in_part
 from speedlimits.report.figures.sheet import (
     ACCURACY,
@@ -26,7 +27,11 @@ from speedlimits.trajectory import Trajectory
 
 @mpl.rc_context(STYLE)
 def overview(
-    cold: Sequence[Trajectory], warm: Sequence[Trajectory], title: str, loss: str = f"loss {LOSSES['squared']}"
+    cold: Sequence[Trajectory],
+    warm: Sequence[Trajectory],
+    title: str,
+    loss: str = f"loss {LOSSES['squared']}",
+    noise: Noise | None = None,
 ) -> Figure:
     """Loss and accuracy, speed limit, inefficiency with its factors, and weight triplets, on one sheet.
 
@@ -35,17 +40,21 @@ def overview(
         warm: the same members from a later start; empty leaves the warm curves out.
         title: above all panels.
         loss: what the axis of the loss says.
+        noise: the path at strides, where it was seen so.
 
     Returns:
-        The figure, not bound to any window. Without weight triples it has three panels.
+        The figure, not bound to any window. Without weight triples and strides it has three panels.
     """
     traced = cold[0].weight_traces.shape[1] > 0
-    figure, axes = sheet(title, 3 + traced, columns=2 if traced else 3)
+    panels = 3 + (noise is not None) + traced
+    figure, axes = sheet(title, panels, columns=2 if panels == 4 else 3)
     loss_and_accuracy(axes[0], cold, loss)
     speed_limits(axes[1], cold, warm)
     inefficiencies(axes[2], cold, warm)
+    if noise is not None:
+        strides(axes[3], noise)
     if traced:
-        weight_triples(axes[3], cold[0])
+        weight_triples(axes[-1], cold[0])
     return figure
 
 
@@ -68,7 +77,7 @@ def loss_and_accuracy(axes: Axes, cold: Sequence[Trajectory], loss: str) -> None
 
 def speed_limits(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> None:
     """Panel (b) of Fig. 1: T_SL against T, from initialisation and from the warm start."""
-    curves = [(limit_band(cold, "speed_limit"), COLD_COLOUR, "from initialisation")]
+    curves = [(limit_band(cold, "speed_limit"), COLD_COLOUR, "from the start")]
     if warm:
         curves.append((limit_band(warm, "speed_limit"), WARM_COLOUR, f"from $t_0$ = {warm[0].start_time:.3g}"))
     span = np.array([curves[0][0].times[0], curves[0][0].times[-1]])
@@ -98,6 +107,25 @@ def inefficiencies(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajec
     plain_numbers(axes)
     axes.set_title("Inefficiency ≥ geometric" if part else "Inefficiency = geometric × pace")
     axes.legend(loc="upper left")
+
+
+def strides(axes: Axes, noise: Noise) -> None:
+    """T/T_SL of the path seen at strides, what the sketch leaves open of it, and the drift behind the noise."""
+    curve = noise.curve
+    error = 2 * curve.standard_error
+    axes.errorbar(
+        curve.strides, curve.inefficiency, error, color=COLD_COLOUR, marker="o", markersize=3.5, label="noise included"
+    )
+    if noise.identifiable != "no":
+        axes.axhspan(*noise.interval, color=WARM_COLOUR, alpha=0.18, linewidth=0)
+        axes.axhline(noise.inefficiency, color=WARM_COLOUR, label="drift, with its interval")
+    axes.axhline(1, color=GREY, linewidth=1)
+    axes.set(yscale="log", xlabel="stride $m$ [steps]", ylabel="times slower than the limit")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    plain_numbers(axes)
+    axes.set_title("The path seen every $m$ steps")
+    axes.legend(loc="upper right")
 
 
 def weight_triples(axes: Axes, run: Trajectory) -> None:

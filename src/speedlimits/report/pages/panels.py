@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from speedlimits.report.curves import Band, band, has_accuracy, limit_band, seen_in_part
+from speedlimits.noise import Noise
+from speedlimits.report.curves import Band, band, has_accuracy, inefficiency_map, limit_band, seen_in_part
 from speedlimits.report.figures.sheet import ACCURACY, COLD_COLOUR, GREY, TRIPLES, WARM_COLOUR
 from speedlimits.trajectory import Trajectory
 
@@ -45,6 +46,8 @@ def loss_and_accuracy(cold: Sequence[Trajectory], loss: str) -> go.Figure:
         )
     return figure.update_layout(
         LAYOUT | {"legend": LAYOUT["legend"] | {"x": 0.02, "y": 0.5}},
+        # One line is named by its axis.
+        showlegend=has_accuracy(cold),
         xaxis={**LOGARITHMIC, "title": "flow time t"},
         yaxis={**CLOSE, "title": {"text": escape(loss), "font": {"color": COLD_COLOUR}}},
     )
@@ -56,7 +59,7 @@ def speed_limits(cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> go.F
     curve = limit_band(cold, "speed_limit")
     span = curve.times[[0, -1]]
     add_line(figure, span, span, GREY, "T<sub>SL</sub> = T", dash="dash")
-    add_band(figure, curve, COLD_COLOUR, "from initialisation")
+    add_band(figure, curve, COLD_COLOUR, "from the start")
     if warm:
         add_band(figure, limit_band(warm, "speed_limit"), WARM_COLOUR, f"from t₀ = {warm[0].start_time:.3g}")
     figure.update_layout(
@@ -87,6 +90,47 @@ def inefficiencies(cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> go
         yaxis={**CLOSE, "title": "times slower than the limit" + (", at least" if part else "")},
     )
     return figure
+
+
+def strides(noise: Noise) -> go.Figure:
+    """T/T_SL of the path seen at strides, what the sketch leaves open of it, and the drift behind the noise."""
+    curve, figure = noise.curve, go.Figure()
+    ends = curve.strides[[0, -1]].astype(float)
+    if noise.identifiable != "no":
+        low, high = noise.interval
+        between = Band(ends, np.full(2, 0.5 * (low + high)), np.full(2, 0.5 * (high - low)))
+        add_band(figure, between, WARM_COLOUR, "", line=False)
+        add_line(figure, ends, np.full(2, noise.inefficiency), WARM_COLOUR, "drift, with its interval")
+    figure.add_scatter(
+        x=curve.strides,
+        y=curve.inefficiency,
+        error_y={"type": "data", "array": 2 * curve.standard_error, "thickness": 1},
+        mode="lines+markers",
+        line={"color": COLD_COLOUR},
+        name="noise included",
+        hovertemplate="%{y:.4g}",
+    )
+    ticks = curve.strides[:: -(-curve.strides.size // 8)]
+    return figure.update_layout(
+        # Above: the curve begins where legends lie.
+        LAYOUT | {"legend": {"orientation": "h", "y": 1, "yanchor": "bottom"}, "margin": LAYOUT["margin"] | {"t": 36}},
+        xaxis={**LOGARITHMIC, "dtick": None, "tickvals": ticks, "ticktext": ticks, "title": "stride m [steps]"},
+        yaxis={**CLOSE, "title": "T/T<sub>SL</sub>"},
+    )
+
+
+def later_starts(run: Trajectory) -> go.Figure:
+    """T/T_SL of what follows each kept start, to the end."""
+    figure = go.Figure()
+    found = inefficiency_map(run)[:-1, -1]
+    starts = run.start_time + run.snapshot_times[:-1]
+    # A logarithmic axis has no zero.
+    shown = starts > 0
+    add_line(figure, starts[shown], found[shown], WARM_COLOUR, "T/T<sub>SL</sub> from t₀ to the end")
+    figure.update_traces(mode="lines+markers")
+    return figure.update_layout(
+        LAYOUT, xaxis={**LOGARITHMIC, "title": "start t₀"}, yaxis={**CLOSE, "title": "T/T<sub>SL</sub>"}
+    )
 
 
 def weight_triples(run: Trajectory) -> go.Figure:
