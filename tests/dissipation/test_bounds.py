@@ -97,6 +97,7 @@ def test_initial_loss_bounds_every_time():
     )
     exact = 0.5 * np.trace(process.stiffness - 2 * np.eye(6)) / (2 * BETA) - infimum
     assert abs(estimate.value - exact) < 4 * estimate.standard_error
+    assert estimate.value == pytest.approx(losses.mean() - infimum, rel=1e-13)
 
 
 def test_double_well_by_nearest_neighbours_and_from_above():

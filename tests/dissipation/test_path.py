@@ -133,6 +133,12 @@ def test_log_density_follows_the_velocity(process):
     assert abs(products.mean() + divergence) < 4 * products.std() / np.sqrt(products.size)
 
 
+def test_rates_are_integrated_at_any_times():
+    """Eqs. (23), (44): a rate s² has t³/3 by time t, in whatever order times come, at 0 and at one that comes twice."""
+    times = np.array([2.0, 0.0, 0.5, 2.0, 1.0])
+    np.testing.assert_allclose(path.time_integral(lambda s: s**2, times), times**3 / 3, rtol=1e-14, atol=0)
+
+
 def test_a_law_without_width_is_named():
     """With noise a singular covariance has an infinite score."""
     one = np.eye(1)

@@ -34,6 +34,12 @@ def direct(path: np.ndarray) -> np.ndarray:
     return norm.logpdf(path[..., 1:, :], means, np.sqrt(2 * STEP / BETA)).sum(axis=(-2, -1))
 
 
+def test_one_step_by_hand():
+    """Eqs. (27), (28): from 1 with force −3, noise 2, β = 8 and dt = 0.01: 1 − 0.03 + √(0.02/8)·2 = 1.07."""
+    step = path_measure.euler_maruyama_step(np.array([1.0]), np.array([-3.0]), np.array([2.0]), 8.0, 0.01)
+    assert step == pytest.approx([1.07], rel=1e-15)
+
+
 def test_steps_settle_at_their_own_temperature():
     """Eqs. (27), (28): in a well of curvature κ the steps have variance 1/(βκ(1 − κdt/2)), within 4 standard errors."""
     curvature, step, walkers = 2.0, 0.25, 40_000
@@ -50,7 +56,7 @@ def test_density_is_the_product_of_gaussians(path):
 
 
 def test_ratio_is_forward_over_backward(path):
-    """Eqs. (3), (37): the closed form is the direct ratio of the path to its reversal."""
+    """Eqs. (3), (17), (37): the closed form is the direct ratio of the path to its reversal."""
     value = path_measure.log_path_ratio(path, double_well(path), BETA, STEP)
     assert value == pytest.approx(direct(path) - direct(path[..., ::-1, :]), rel=1e-10)
 

@@ -161,6 +161,19 @@ def test_speed_limit_holds_from_the_first_instant_to_the_last():
     assert shifted.speed_limit == pytest.approx(np.tanh(times), rel=2e-3)
 
 
+def test_distance_is_known_to_the_rounding_of_places():
+    """Eqs. (7), (26): √𝒲₂ is known to two roundings of 2e-15 of the domain, and no better than all numbers: 1e-9.
+
+    The same holds for T_SL; where nothing has moved there is nothing to round.
+    """
+    solved = FokkerPlanck(lambda x: x**2 + x, inverse_temperature=1.0).solution(np.array([0.0, 1e-9, 1e-6, 1.0]))
+    extent, moved = solved.edges[-1] - solved.edges[0], np.sqrt(solved.w2_squared[1:])
+    tolerance = np.array([1e-9, *np.maximum(1e-9, 2 * 2e-15 * extent / moved)])
+    assert solved.w2_squared[0] == 0
+    assert tolerance[1] > 1e-9 == tolerance[3]
+    np.testing.assert_allclose(solved.speed_limit.tolerance, tolerance, rtol=1e-12)
+
+
 def test_equilibrium_has_no_limit_to_break():
     """Where nothing moves T_SL = 0, whatever the rounding."""
     still = FokkerPlanck(np.square, inverse_temperature=1.0).speed_limit(np.geomspace(1e-9, 1e6, 16))

@@ -64,6 +64,7 @@ def test_speed_limit_holds_and_splits():
     assert limit.geometric * limit.pace == pytest.approx(limit.inefficiency, rel=1e-12)
     assert limit.inefficiency[0] == pytest.approx(1.0, abs=0.02)
     assert limit.inefficiency[-1] > 2
+    np.testing.assert_array_equal(limit.time, TIMES)
 
 
 def test_methods_have_what_the_limit_has():

@@ -213,6 +213,7 @@ def test_closed_forms_of_the_factors():
     np.testing.assert_allclose(asymptotic_geometric(np.array([-1e-12, 0.0, 1e-12])), 1 / np.log(2), rtol=1e-11)
     np.testing.assert_array_equal(asymptotic_inefficiency(np.array([-2.0, -0.5, 0.0])), np.inf)
     np.testing.assert_allclose(asymptotic_inefficiency(np.array([1.0, 1.7])), 1.0, rtol=1e-15)
+    assert asymptotic_inefficiency(0.0) == np.inf
     assert np.isnan(asymptotic_geometric(-1.0))
 
 

@@ -67,13 +67,18 @@ def test_singular_covariances():
 
 
 def test_factors_stand_for_their_covariances():
-    """Low-rank factors of unequal rank give the distance of the matrices they stand for, and a delta has rank 0."""
+    """Low-rank factors of unequal rank give the distance of the matrices they stand for, and a delta has rank 0.
+
+    It also proves Eq. (25).
+    """
     rng = np.random.default_rng(RNG_SEED)
     mean, start, end = rng.standard_normal(6), rng.standard_normal((6, 2)), rng.standard_normal((6, 4))
     expected = exact(mean, start @ start.T, 0 * mean, end @ end.T)
     assert gaussian.w2_squared_factors(mean, start, 0 * mean, end) == pytest.approx(expected, rel=1e-7)
     to_delta = gaussian.w2_squared_factors(mean, start, 0 * mean, np.empty((6, 0)))
     assert to_delta == pytest.approx(mean @ mean + np.sum(start**2), rel=1e-14)
+    points = gaussian.w2_squared_factors(mean, np.empty((6, 0)), 0 * mean, np.empty((6, 0)))
+    assert points == pytest.approx(mean @ mean, rel=1e-14)
 
 
 def test_factors_keep_the_nuclear_norm_form():
@@ -124,6 +129,9 @@ def test_best_pairing_of_samples():
 
 def test_displacement_is_a_geodesic(laws):
     """Eq. (25): along the shortest path the distance grows in proportion to s, so 𝒲₂ (a square) as (s − s′)²."""
+    for fraction, law in ((0.0, laws[:2]), (1.0, laws[2:])):
+        for found, expected in zip(gaussian.displacement(*laws, fraction), law, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
     total = gaussian.w2_squared(*laws)
     for first, second in ((0.0, 1.0), (0.0, 0.3), (0.3, 0.7)):
         pieces = *gaussian.displacement(*laws, first), *gaussian.displacement(*laws, second)

@@ -83,6 +83,19 @@ def test_smooth_densities_reach_sixth_order():
     assert points.w2_squared_densities(*gaussian_densities(161)) == pytest.approx(GAUSSIAN, rel=1e-12)
 
 
+def test_polynomial_densities_are_exact():
+    """Eq. (25): from density 2x to a uniform one on (0, 1), Q₁(F₀(x)) = x² and 𝒲₂ = 2/4 − 4/5 + 2/6 = 1/30.
+
+    Splines of fifth degree are exact here, up to the ends, whatever the places of the points and the laws' own masses.
+    """
+    x = np.array([0.0, 0.07, 0.2, 0.3, 0.55, 0.6, 0.8, 0.9, 1.0])
+    distance = points.w2_squared_densities(3.0 + x, 10 * x, np.full(x.size, 3.0))
+    assert distance == pytest.approx(1 / 30, rel=1e-12)
+    # The other way round: Q₁(F₀(x)) = √x is no polynomial, and its spline only near.
+    back = points.w2_squared_densities(3.0 + np.linspace(0, 1, 400), np.ones(400), np.linspace(0, 1, 400))
+    assert back == pytest.approx(1 / 30, rel=1e-4)
+
+
 def test_densities_resolve_small_moves():
     """Eq. (25): a shift of 1e-4, a thousandth of the spacing, comes out with its square to 1e-6."""
     x = np.linspace(-9.0, 9.0, 241)

@@ -51,6 +51,21 @@ def test_it_saturates_the_speed_limit(protocol):
     assert protocol.dissipation == pytest.approx(total / TIME, rel=1e-12)
 
 
+def test_a_narrow_law_is_met_to_its_own_width():
+    """Eq. (22): each axis shrinks in a straight line, √C = √C₀ + (√C₁ − √C₀)t/T, to a variance of 10⁻⁶ as well."""
+    start, end = np.array([2.0, 0.5]), np.array([1.0, 1e-6])
+    protocol = OptimalProtocol(
+        mean_start=np.zeros(2),
+        covariance_start=np.diag(start),
+        mean_end=np.ones(2),
+        covariance_end=np.diag(end),
+        time=2.0,
+    )
+    for time in (0.0, 0.5, 2.0):
+        widths = np.sqrt(start) + (np.sqrt(end) - np.sqrt(start)) * time / 2.0
+        np.testing.assert_allclose(protocol.law(time)[1], np.diag(widths**2), rtol=1e-9, atol=0)
+
+
 @pytest.mark.usefixtures("as_user")
 def test_a_delta_cannot_be_left_at_finite_speed():
     """A singular start needs an infinite velocity gradient, and is named."""

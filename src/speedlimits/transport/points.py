@@ -64,7 +64,7 @@ def w2_squared_histograms(
     check_increasing("edges", edges)
     start, end = (_normalised(name, law, edges.size - 1) for name, law in (("start", start), ("end", end)))
     # Each half is summed from its own end: near level 1 a small upper tail would lose its digits.
-    return _lower_half(edges, start, end) + _lower_half(-edges[::-1], start[::-1], end[::-1])
+    return _lower_half(edges, start, end) + _lower_half(edges[::-1], start[::-1], end[::-1])
 
 
 def w2_squared_densities(
@@ -157,8 +157,8 @@ def _antiderivative(points: np.ndarray, values: np.ndarray) -> BSpline:
 
 def _cumulative(points: np.ndarray, density: np.ndarray) -> BSpline:
     spline = _antiderivative(points, density)
-    total = spline(points[-1]) - spline(points[0])
-    return BSpline(spline.t, (spline.c - spline(points[0])) / total, spline.k)
+    # It is 0 at the first point.
+    return BSpline(spline.t, spline.c / spline(points[-1]), spline.k)
 
 
 def _quantiles(points: np.ndarray, density: np.ndarray, levels: np.ndarray) -> np.ndarray:
