@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from importlib import import_module
 
-from speedlimits._arguments import named
-
 
 def lazy(
     package: str, names: dict[str, str], modules: str = ""
@@ -39,6 +37,9 @@ def lazy(
 
     def get(name: str) -> object:
         if name in home:
+            # Not before: it imports NumPy, and a file of that name in the current folder must not come instead.
+            from speedlimits._arguments import named
+
             module = import_module(f"{package}.{home[name]}")
             # The module holds the same object: pickles find it there.
             setattr(module, name, named(getattr(module, name)))

@@ -76,7 +76,7 @@ def test_kernel_is_found_once(study, tmp_path, capfd):
     [
         (["figure1", "{tmp}"], 1, "`study` must be a study folder; {tmp} holds no study.toml."),
         (["figure1", "{study}", "--start-time", "99"], 2, "`time` must lie in [0, 2), the snapshots; time = 99."),
-        (["figure1", "{study}", "--threshold", "-1"], 2, "`threshold` must be non-negative and finite; threshold = -1"),
+        (["figure1", "{study}", "--threshold", "-1"], 2, "`threshold` must be a share from 0 to 1; threshold = -1"),
         (
             ["study", "--out", "{tmp}/x", "--preset", "huge"],
             2,

@@ -128,7 +128,9 @@ def test_command_as_a_module_leaves_the_current_folder_out(tmp_path):
 @pytest.mark.parametrize("seconds", [0.1, 0.3, 0.6, 1.0])
 def test_interrupt_while_it_starts_is_one_line(tmp_path, seconds):
     """Ctrl-C while libraries are imported: one line, exit code 130, nothing written."""
-    program = "import time; from speedlimits.cli.main import entry; print(flush=True); entry()"
+    # A shell that starts something behind it has it ignore Ctrl-C; a user's terminal does not.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program += "from speedlimits.cli.main import entry; print(flush=True); entry()"
     arguments = ["run", "--out", str(tmp_path / "run"), "--time", "1000"]
     process = subprocess.Popen(
         [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -137,7 +139,10 @@ def test_interrupt_while_it_starts_is_one_line(tmp_path, seconds):
     process.stdout.readline()
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    try:
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert error == "speedlimits: interrupted; the same command with --resume goes on where it stood\n"
     assert process.returncode == 130
 
