@@ -88,12 +88,12 @@ class SpeedLimitCallback(TrainerCallback):
         **_: Any,
     ) -> None:
         """Make the last record: after its last log the Trainer may load the best weights, which is no step."""
-        if self._trainer is not None and logs is not None and "train_runtime" in logs:
-            self._unwrap()
-            self._verdict = self._watch.end()
+        if logs is not None and "train_runtime" in logs:
+            self._end()
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Print the verdict, in one process only."""
+        self._end()
         if state.is_world_process_zero and not self._quiet:
             # The progress bar has not ended its line.
             print("" if args.disable_tqdm else "\n", self._verdict, sep="", flush=True)
@@ -114,6 +114,11 @@ class SpeedLimitCallback(TrainerCallback):
 
         trainer.training_step = training_step
         self._trainer = trainer
+
+    def _end(self) -> None:
+        if self._trainer is not None:
+            self._unwrap()
+            self._verdict = self._watch.end()
 
     def _unwrap(self) -> None:
         if self._trainer is not None:
