@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 
 import pytest
 import torch
@@ -168,6 +169,21 @@ def test_only_the_first_process_writes(monkeypatch):
         mirrors.write(0, {"pace": 1.0})
         mirrors.close()
     assert kept == {0: {"pace": 1.0}, "closed": True}
+
+
+@pytest.mark.parametrize(
+    ("tracker", "wrong", "message"),
+    [
+        (TensorBoard, 3, "`where` must be a folder or a SummaryWriter; where = 3."),
+        (MLflow, 3, "`run_id` must be a text or None; run_id = 3."),
+        (WandB, "my-project", "`run` must be a run of wandb or None; run = 'my-project'."),
+    ],
+)
+def test_what_is_no_run_is_refused(tracker, wrong, message, as_user):
+    """At once, and not at the first record of a training."""
+    pytest.importorskip(tracker.__name__.lower())
+    with pytest.raises(ValueError, match=re.escape(message)):
+        tracker(wrong)
 
 
 def test_a_missing_tracker_is_named(monkeypatch):

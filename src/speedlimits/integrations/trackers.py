@@ -4,6 +4,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from speedlimits._checks import shown
+
 # What the trackers show together.
 GROUP = "speedlimits"
 
@@ -16,12 +18,15 @@ class TensorBoard:
 
     Raises:
         ImportError: if tensorboard is not installed.
+        ValueError: if ``where`` is neither.
     """
 
     def __init__(self, where: str | Path | Any) -> None:
         _need("tensorboard", "tensorboard")
+        folder = isinstance(where, str | Path)
+        _check(folder or hasattr(where, "add_scalar"), "where", "a folder or a SummaryWriter", where)
         self._where = where
-        self._writer: Any = None if isinstance(where, str | Path) else where
+        self._writer: Any = None if folder else where
 
     def write(self, step: int, numbers: dict[str, float]) -> None:
         """One point for each number; see `speedlimits.recorder.mirrors.Mirror`."""
@@ -49,10 +54,12 @@ class MLflow:
 
     Raises:
         ImportError: if neither mlflow nor mlflow-skinny is installed.
+        ValueError: if ``run_id`` is no text.
     """
 
     def __init__(self, run_id: str | None = None) -> None:
         _need("mlflow", "mlflow")
+        _check(run_id is None or isinstance(run_id, str), "run_id", "a text or None", run_id)
         self._run_id = run_id
         self._own = False
 
@@ -85,10 +92,12 @@ class WandB:
 
     Raises:
         ImportError: if wandb is not installed.
+        ValueError: if ``run`` is none, such as the name of a project.
     """
 
     def __init__(self, run: Any = None, **options: Any) -> None:
         _need("wandb", "wandb")
+        _check(run is None or hasattr(run, "define_metric"), "run", "a run of wandb or None", run)
         self._run: Any = run
         self._options = options
         self._own = self._ready = False
@@ -116,6 +125,11 @@ class WandB:
         # The tracker's own step is the training's, and may be further on than a record: it would drop the record.
         self._run.define_metric(f"{GROUP}/*", step_metric=f"{GROUP}/step")
         self._ready = True
+
+
+def _check(right: bool, name: str, rule: str, value: object) -> None:
+    if not right:
+        raise ValueError(f"`{name}` must be {rule}; {name} = {shown(value)}.")
 
 
 def _need(module: str, extra: str) -> None:
