@@ -103,6 +103,8 @@ def test_boundary_and_bath_parts_add_up(process):
 def test_equilibrium_free_energy(process):
     """Eq. (46): ⟨V⟩ + β⁻¹⟨ln p⟩ = −β⁻¹ ln 𝒵 for the Gibbs law."""
     assert process.free_energy(40.0) == pytest.approx(-quadratic_pieces(process)[1] / BETA, rel=1e-12)
+    # Without noise a delta's entropy costs nothing.
+    assert ends.nonequilibrium_free_energy(1.3, -np.inf, np.inf) == 1.3
 
 
 def test_gaussian_entropy_is_the_integral():

@@ -71,7 +71,7 @@ def test_rate_is_the_speed_of_transport(process):
 
 
 def test_current_moves_the_density(process):
-    """Eqs. (22), (32), (33), (35): ∂ₜp = −∇·J with J = vp, by finite differences of the closed-form law."""
+    """Eqs. (22), (32), (33), (35), (36): ∂ₜp = −∇·J with J = vp, by finite differences of the closed-form law."""
     step, time, place = 1e-4, 0.4, np.array([0.3, -0.2, 0.5])
 
     def density(at: np.ndarray, when: float) -> float:

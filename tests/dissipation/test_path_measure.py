@@ -56,7 +56,7 @@ def test_density_is_the_product_of_gaussians(path):
 
 
 def test_ratio_is_forward_over_backward(path):
-    """Eqs. (3), (17), (37): the closed form is the direct ratio of the path to its reversal."""
+    """Eqs. (3), (17), (37), (38): the closed form is the direct ratio of the path to its reversal."""
     value = path_measure.log_path_ratio(path, double_well(path), BETA, STEP)
     assert value == pytest.approx(direct(path) - direct(path[..., ::-1, :]), rel=1e-10)
 

@@ -91,8 +91,8 @@ def test_times_may_come_in_any_order(solution):
 
 
 def test_time_is_exact():
-    """Eqs. (32), (33): e^{Wt} of the generator as a dense matrix, to rounding, at short and long times."""
-    times = np.array([1e-3, 0.05, 0.7, 20.0])
+    """Eqs. (32), (33): e^{Wt} of the generator as a dense matrix, to rounding, at all times; and what it spends."""
+    times = np.array([0.0, 1e-3, 0.05, 0.7, 20.0, 40.0])
     solved = FokkerPlanck(double_well, inverse_temperature=BETA, cells=150).solution(times)
     width, values = np.diff(solved.edges)[0], solved.potential
     generator = np.zeros((150, 150))
@@ -102,6 +102,16 @@ def test_time_is_exact():
         generator[i, i] -= generator[j, i]
     for time, law in zip(times, solved.probabilities, strict=True):
         assert law == pytest.approx(expm(generator * time) @ solved.start, abs=1e-12)
+    np.testing.assert_array_equal(solved.times, times)
+    rates, modes = np.linalg.eig(generator)
+    start = np.linalg.solve(modes, solved.start)
+
+    def rate(log_time: float) -> float:
+        law = ((modes * np.exp(rates * np.exp(log_time))) @ start).real
+        return np.exp(log_time) * Generator(values, BETA, width).speed_squared(law)
+
+    spent = [quad(rate, np.log(1e-9), np.log(time), epsabs=0.0, epsrel=1e-9, limit=400)[0] for time in times[1:]]
+    assert solved.dissipation[1:] == pytest.approx(spent, rel=1e-6)
 
 
 def test_probability_is_conserved(solution):
@@ -220,10 +230,14 @@ def test_harmonic_well_converges_quadratically_to_closed_forms():
         inverse_temperature=BETA,
     )
     limit, (mean, covariance) = exact.speed_limit(time), exact.law(0.35)
-    errors = {name: [] for name in ("dissipation", "free_energy_drop", "w2_squared", "arc_length", "law")}
+    # The potential there is without the constant.
+    free_energy = exact.free_energy(0.35) + 1.3 * 0.7**2
+    names = ("dissipation", "free_energy", "free_energy_drop", "w2_squared", "arc_length", "law")
+    errors = {name: [] for name in names}
     for cells in (200, 400, 800):
         solved = FokkerPlanck(harmonic, inverse_temperature=BETA, cells=cells).solution(time)
         errors["dissipation"].append(solved.dissipation[0] - limit.dissipation[0])
+        errors["free_energy"].append(solved.free_energies[0] - free_energy)
         errors["free_energy_drop"].append(solved.free_energy_drop[0] - limit.dissipation[0])
         errors["w2_squared"].append(solved.w2_squared[0] - limit.w2_squared[0])
         errors["arc_length"].append(solved.arc_length[0] - limit.arc_length[0])
