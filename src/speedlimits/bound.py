@@ -11,6 +11,7 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from speedlimits._checks import check_non_negative, check_time
+from speedlimits._display import card, limit_picture
 from speedlimits.trajectory import Trajectory
 
 # Sums in float64 hold their inequalities to this relative precision: nine million steps lose no more, 2⁻⁵³ each.
@@ -24,7 +25,7 @@ Caveat = str | tuple[str, ArrayLike]
 KINDS = ("path", "loss_drop", "averaged")
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class SpeedLimit:
     r"""The shortest time in which any process can make this move with this dissipation.
 
@@ -192,6 +193,19 @@ class SpeedLimit:
 
     def __str__(self) -> str:
         return self.verdict()
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        if self.time.ndim > 1 or not self.time.size:
+            return f"{name}(shape {self.time.shape})"
+        last, count = self.final, f", the last of {len(self)}" if self.time.ndim else ""
+        return f"{name}(T = {last.time:.4g}, T_SL = {last.speed_limit:.4g}, T/T_SL = {last.inefficiency:.3g}{count})"
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks."""
+        if self.time.ndim > 1 or not self.time.size:
+            return card(repr(self))
+        return card(self.verdict(), [limit_picture(self.time, self.speed_limit)] if self.time.ndim else [])
 
 
 def speed_limit(

@@ -29,7 +29,7 @@ FEWEST_CHUNKS = 32
 NEGLIGIBLE = 1e-9
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StrideCurve:
     r"""The same path seen every 1, 2, 4, … steps; see `speedlimits.recorder.strides.StrideMeter` for the sums.
 
@@ -55,6 +55,9 @@ class StrideCurve:
     time: float
     steps: int
 
+    def __repr__(self) -> str:
+        return f"StrideCurve({self.strides.size} strides of {self.steps} steps)"
+
     @property
     def inefficiency(self) -> Strides:
         """T·D/|Δθ|², noise included, for each stride."""
@@ -71,7 +74,7 @@ class StrideCurve:
         return self.noise.sum(0) / self.dissipation.sum(0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Noise:
     r"""What mini-batches did to the number.
 
@@ -101,6 +104,9 @@ class Noise:
         if self.identifiable == "interval":
             return f"T/T_SL of the drift is {self.interval[0]:.3g} to {self.interval[1]:.3g}; {self._noise()}."
         return f"T/T_SL of the drift is {self.inefficiency:.3g} ± {self.standard_error:.2g}; {self._noise()}."
+
+    def __repr__(self) -> str:
+        return f"Noise({self})"
 
     def _noise(self) -> str:
         return f"noise is {self.share:.0%} of the dissipation and moved {self.moved_by_noise:.1%} of |Δθ|²"

@@ -19,6 +19,7 @@ from speedlimits._checks import (
     check_shape,
 )
 from speedlimits._files import read_file, write_atomically
+from speedlimits._series import Series
 from speedlimits._shapes import Records
 from speedlimits.errors import RunFolderError
 
@@ -44,8 +45,8 @@ UNKNOWN = ("averaged_dissipation", "points", "gradient_norms_squared", "step_gra
 PLAIN = ("losses", "gradient_norms_squared", "step_gradients_squared", "test_accuracy", "weight_traces")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Trajectory:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Trajectory(Series):
     r"""The path of one member: the first record is at time zero, and all lengths are measured from there.
 
     Times are flow times, learning rate × step, so the mobility is 1 and the speed limit is

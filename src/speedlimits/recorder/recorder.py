@@ -9,20 +9,17 @@ import numpy as np
 from torch import Tensor
 
 from speedlimits._checks import check_finite, check_integer, check_non_negative
-from speedlimits.bound import SpeedLimit, speed_limit
-from speedlimits.noise import Noise, drift
 from speedlimits.recorder.hooks import Steps, TimeStep, measuring
 from speedlimits.recorder.mirrors import Mirror, Mirrors
 from speedlimits.recorder.optimizers import momentum
 from speedlimits.recorder.path import Path
+from speedlimits.recorder.readings import Readings, names
 from speedlimits.recorder.weights import Model
-from speedlimits.recorder.words import verdict
-from speedlimits.trajectory import Trajectory
 
 SCHEMA = 1
 
 
-class Recorder:
+class Recorder(Readings):
     r"""Measures the path of the weights in any training loop, with any optimizer.
 
     Attached to an optimizer, it adds up every single step; `record` may then be called as rarely as you like::
@@ -102,6 +99,7 @@ class Recorder:
         self._momentum = (0.0, False)
         self._by_hand = False
         self._mirrors = Mirrors(mirrors)
+        self._optimizers, self._live = [], None
 
     def attach(self, *optimizers: Any, time_step: TimeStep = None) -> "Recorder":
         """Measure every step these optimizers take, through their step hooks.
@@ -132,6 +130,7 @@ class Recorder:
             steps.detach()
             raise
         self._steps = steps
+        self._optimizers = names([each.optimizer for each in steps.attachments], self._optimizers)
         return self
 
     def detach(self) -> None:
@@ -203,6 +202,7 @@ class Recorder:
                 if self._path.at_new_point:
                     self._path.record(loss=loss)
                     self._show()
+            self._redraw(at_once=True)
         self._mirrors.close()
         return self
 
@@ -214,44 +214,6 @@ class Recorder:
     ) -> None:
         """The last record is written, also where training failed."""
         self.finish()
-
-    def trajectory(self) -> Trajectory:
-        """What was recorded so far.
-
-        Returns:
-            The trajectory, seen from the first record, up to where the weights were last finite.
-
-        Raises:
-            ValueError: if nothing was recorded.
-            DivergenceError: if the weights were never finite, or moved in no time.
-        """
-        return self._path.trajectory(by_hand=self._by_hand, with_snapshots=True)
-
-    def speed_limit(self) -> SpeedLimit:
-        """The limit by path dissipation, valid for any optimizer, at each record: see `speedlimits.speed_limit`."""
-        return speed_limit(self._path.trajectory(by_hand=self._by_hand, with_snapshots=False))
-
-    def verdict(self) -> str:
-        """What a reader should take home: the drift's number where noise hides it, and how far the loss fell."""
-        limit = self.speed_limit()
-        noise = self.noise() if self._path.strides is not None and limit.time[-1] > 0 else None
-        return verdict(limit, noise, self._path.losses, self._path.notes())
-
-    def noise(self, momentum: float | None = None) -> Noise:
-        """What mini-batch noise did to the number, and T/T_SL of the drift behind it.
-
-        Args:
-            momentum: β with which steps carry noise on; by default the optimizer's, and zero by hand.
-
-        Returns:
-            The estimate with the curve over all strides; see `speedlimits.noise.drift`.
-
-        Raises:
-            ValueError: if no step was measured, or strides are switched off.
-        """
-        curve = self._path.curve()
-        own, nesterov = self._memory
-        return drift(curve, own if momentum is None else momentum, nesterov=nesterov)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything measured so far, as numbers, texts, lists and tensors; the tensors are not copies.
@@ -270,6 +232,7 @@ class Recorder:
                 "momentum": own,
                 "nesterov": nesterov,
                 "by_hand": self._by_hand,
+                "optimizers": list(self._optimizers),
             }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -293,6 +256,7 @@ class Recorder:
             self._path.restore(state["path"], self._options)
         self._momentum = (state["momentum"], state["nesterov"])
         self._by_hand = state["by_hand"]
+        self._optimizers = list(dict.fromkeys([*state.get("optimizers", ()), *self._optimizers]))
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickled without its hooks: what comes back can be read, and attached again."""
@@ -320,6 +284,7 @@ class Recorder:
     def _show(self) -> None:
         if self._mirrors:
             self._mirrors.show(self._path.read()[-1], self.noise)
+        self._redraw()
 
     def _walk_to(self, time: float | None, model: Model | None) -> None:
         if time is None or model is None:

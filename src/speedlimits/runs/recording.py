@@ -10,8 +10,10 @@ import numpy as np
 import tomli_w
 
 from speedlimits._checks import check_integer
+from speedlimits._display import Curve, card, limit_picture, picture
 from speedlimits._files import digest
 from speedlimits._numbers import plain
+from speedlimits.bound import speed_limit
 from speedlimits.errors import RunFolderError
 from speedlimits.noise import Noise, StrideCurve
 from speedlimits.runs.folder import Folder, holding
@@ -155,8 +157,21 @@ class Recording:
         return path
 
     def __repr__(self) -> str:
-        records, where = f"{len(self.trajectory)} records", f", read from {self.path}" if self.path else ""
+        count, where = len(self.trajectory), f", read from {self.path}" if self.path else ""
+        records = f"{count} record{'s' * (count != 1)}"
         return f"Recording({self.config.title}, {records} to T = {self.trajectory.time:.4g}{where})"
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks: the verdict, the loss, the limit, and the path at strides."""
+        run = self.trajectory
+        pictures = [
+            picture("loss over time", [Curve(run.times, run.losses)]),
+            limit_picture(run.times, speed_limit(run).speed_limit),
+        ]
+        if self.noise is not None:
+            curve = self.noise.curve
+            pictures.append(picture("T/T_SL seen every m steps", [Curve(curve.strides, curve.inefficiency)]))
+        return card([*self.summary["verdict"], repr(self)], pictures)
 
 
 class RecordingFolder(Folder):

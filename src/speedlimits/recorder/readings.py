@@ -1,0 +1,203 @@
+"""What a recorder gives back: numbers, words, files and pictures of the path so far."""
+
+from collections.abc import Sequence
+from pathlib import Path as File
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from speedlimits._arguments import named
+from speedlimits._display import card
+from speedlimits.bound import SpeedLimit, speed_limit
+from speedlimits.errors import SpeedLimitsError
+from speedlimits.noise import Noise, drift
+from speedlimits.recorder.path import Path
+from speedlimits.recorder.shards import numbers
+from speedlimits.recorder.words import verdict
+from speedlimits.runs.recording import Recording, RecordingConfig
+from speedlimits.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from speedlimits.report.figures.live import LiveFigure
+
+
+@named
+class Readings:
+    """What can be read of a recorder at any time; see `speedlimits.Recorder`, which measures."""
+
+    _path: Path
+    _by_hand: bool
+    _optimizers: Sequence[str]
+    _live: "LiveFigure | None"
+
+    @property
+    def _memory(self) -> tuple[float, bool]:
+        raise NotImplementedError
+
+    def trajectory(self) -> Trajectory:
+        """What was recorded so far.
+
+        Returns:
+            The trajectory, seen from the first record, up to where the weights were last finite.
+
+        Raises:
+            ValueError: if nothing was recorded.
+            DivergenceError: if the weights were never finite, or moved in no time.
+        """
+        return self._path.trajectory(by_hand=self._by_hand, with_snapshots=True)
+
+    def speed_limit(self) -> SpeedLimit:
+        """The limit by path dissipation, valid for any optimizer, at each record: see `speedlimits.speed_limit`."""
+        return speed_limit(self._path.trajectory(by_hand=self._by_hand, with_snapshots=False))
+
+    def verdict(self) -> str:
+        """What a reader should take home: the drift's number where noise hides it, and how far the loss fell."""
+        limit = self.speed_limit()
+        return verdict(limit, self._noise_after(limit.time[-1]), self._path.losses, self._path.notes())
+
+    def noise(self, momentum: float | None = None) -> Noise:
+        """What mini-batch noise did to the number, and T/T_SL of the drift behind it.
+
+        Args:
+            momentum: β with which steps carry noise on; by default the optimizer's, and zero by hand.
+
+        Returns:
+            The estimate with the curve over all strides; see `speedlimits.noise.drift`.
+
+        Raises:
+            ValueError: if no step was measured, or strides are switched off.
+        """
+        curve = self._path.curve()
+        own, nesterov = self._memory
+        return drift(curve, own if momentum is None else momentum, nesterov=nesterov)
+
+    def recording(self, *, name: str = "", loss_name: str = "") -> Recording:
+        """All of it, free of torch: what `save` writes and `report` draws.
+
+        Args:
+            name: of the training, for headings; empty takes the names of the optimizers.
+            loss_name: what the axis of the loss says beside "loss".
+
+        Returns:
+            The recording, in memory.
+
+        Raises:
+            ValueError: if nothing was recorded.
+            DivergenceError: if the weights were never finite, or moved in no time.
+        """
+        run = self.trajectory()
+        path, weights, places = self._path, self._path._weights, self._path._places
+        config = RecordingConfig(
+            name=name,
+            optimizers=tuple(self._optimizers),
+            weights=numbers(weights),
+            precision=tuple(sorted({str(weight.dtype).removeprefix("torch.") for weight in weights})),
+            device=str(path.meter.device),
+            sketch=0 if places is None else sum(sketch.size for sketch, _ in places._lots),
+            exact=places is not None and places.exact,
+            loss_name=loss_name,
+        )
+        return Recording.of(config, run, self._noise_after(run.time), self.verdict().splitlines())
+
+    def save(self, out: str | File, *, name: str = "", force: bool = False) -> File:
+        """Write a recording folder, for ``speedlimits show``, ``report``, ``compare`` and `speedlimits.runs.load`.
+
+        Args:
+            out: a new or empty folder.
+            name: as for `recording`.
+            force: replace the recording that is there, and nothing else.
+
+        Returns:
+            The folder.
+
+        Raises:
+            RunFolderError: if the folder holds something else, cannot be made, or is in use.
+            ValueError: if nothing was recorded.
+            OSError: what the disk reports.
+        """
+        return self.recording(name=name).save(out, force=force)
+
+    def report(self, path: str | File, *, name: str = "") -> File:
+        """Write a page that opens in any browser without a network.
+
+        Args:
+            path: the file, as ``report.html``; its folder is made if it is missing.
+            name: as for `recording`.
+
+        Returns:
+            The file.
+
+        Raises:
+            ValueError: if fewer than two records were written.
+            OSError: what the disk reports.
+        """
+        # Late: plotly takes a second to import.
+        from speedlimits.report.pages.recording import write_recording_page
+
+        recording, path = self.recording(name=name), File(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_recording_page(path, recording)
+        return path
+
+    def live(self) -> "Figure":
+        """A figure of loss and speed limit that `record` draws again while training runs.
+
+        In a notebook it appears below the cell and changes there. Elsewhere, save or show the figure when you like.
+        Each drawing waits for the device and takes about 0.2 s; there is at most one in a second, and they take at most
+        a twentieth of the time.
+
+        Returns:
+            The figure, one for each recorder.
+
+        Raises:
+            ValueError: if several processes train together: each would draw at its own time, and wait for the others.
+        """
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            raise ValueError("`live` needs a training in one process; mirrors show that of several.")
+        # Late: matplotlib takes a second to import.
+        from speedlimits.report.figures.live import LiveFigure
+
+        if self._live is None:
+            self._live = LiveFigure()
+            self._redraw()
+        return self._live.figure
+
+    def _redraw(self, *, at_once: bool = False) -> None:
+        if self._live is None or not len(self._path) or not (at_once or self._live.due):
+            return
+        try:
+            run = self._path.trajectory(by_hand=self._by_hand, with_snapshots=False)
+        except SpeedLimitsError:
+            # What stops a reading must not stop the training.
+            return
+        self._live.draw(run)
+
+    def _noise_after(self, time: float) -> Noise | None:
+        return self.noise() if self._path.strides is not None and time > 0 else None
+
+    def __repr__(self) -> str:
+        count = len(self._path)
+        by = "" if not self._optimizers else f"{' + '.join(self._optimizers)}, "
+        return f"Recorder({by}{count} record{'s' * (count != 1)})"
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks; what cannot be read is said, and raises nothing."""
+        try:
+            return self.recording()._repr_html_()
+        except (ValueError, SpeedLimitsError) as error:
+            return card([repr(self), str(error)])
+
+
+def names(optimizers: Sequence[Any], known: Sequence[str]) -> list[str]:
+    """The classes of the optimizers by name, each once.
+
+    Args:
+        optimizers: without wrappers.
+        known: names that are known already.
+
+    Returns:
+        Those and the new ones.
+    """
+    return list(dict.fromkeys([*known, *(type(optimizer).__name__ for optimizer in optimizers)]))
