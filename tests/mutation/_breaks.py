@@ -72,6 +72,10 @@ EQUIVALENT = {
         for what in ("right 1 % off", "right dropped", "+ for -")
     },
     ("theory.constant_kernel.ConstantKernel.displacement", "np.zeros_like(self.residual)"): "multiplied by 1 − e⁰ = 0",
+    **{
+        ("theory.heavy_ball._sums", f"int(count.max(initial=0)).bit_length() - 1: {what}"): "leading zeros add nothing"
+        for what in ("left 1 % off", "right dropped", "+ for -")
+    },
     ("dissipation.path._checked", "np.zeros_like(covariance)"): "without noise it is multiplied by β⁻¹ = 0",
 }
 

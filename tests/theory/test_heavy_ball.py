@@ -155,7 +155,10 @@ def test_no_steps_beat_the_limit(largest, momentum, count, seed):
 
 
 def test_divergence_is_infinite():
-    """Past the largest number the answers are infinite, not undefined."""
+    """Past the largest number the answers are infinite, not undefined.
+
+    It also proves Eqs. (54), (55), (66).
+    """
     steps = HeavyBall(eigenvalues=np.array([1.0]), residual=np.array([1.0]), learning_rate=5.0, momentum=0.5)
     for form in FORMS:
         assert form(steps, np.array([1e4]))[0] == np.inf

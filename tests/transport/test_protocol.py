@@ -64,6 +64,8 @@ def test_a_narrow_law_is_met_to_its_own_width():
     for time in (0.0, 0.5, 2.0):
         widths = np.sqrt(start) + (np.sqrt(end) - np.sqrt(start)) * time / 2.0
         np.testing.assert_allclose(protocol.law(time)[1], np.diag(widths**2), rtol=1e-9, atol=0)
+        pace = (np.sqrt(end) - np.sqrt(start)) / 2.0
+        np.testing.assert_allclose(protocol.velocity(time)[1], np.diag(pace / widths), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.usefixtures("as_user")
