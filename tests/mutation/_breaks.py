@@ -36,6 +36,10 @@ EQUIVALENT = {
     ("transport.gaussian._aligned", "rank - factor.shape[1]: left 1 % off"): "a column of zeros more in both",
     ("transport.gaussian._aligned", "end.T @ start: 1 % off"): "a matrix has the singular vectors of its multiples",
     ("transport.points._sorted_law", "points"): "points in order are in the same order when all are scaled",
+    (
+        "transport.points._sorted_law",
+        "_normalised(f'{name}_weights', np.ones(points.size) if weights is None else weights, points.size)",
+    ): "weights are normalised where levels are made",
     ("transport.points._sorted_law", "weights[order]: value 1 % off"): "weights are normalised where levels are made",
     ("transport.points._common_levels", "np.cumsum(law): element 1 % off"): "normalised in the next line",
     ("transport.points._common_levels", "law"): "normalised in the next line",
