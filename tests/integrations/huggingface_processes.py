@@ -5,6 +5,7 @@ Run: python tests/integrations/huggingface_processes.py PROCESSES FOLDER, with t
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class InOrder(Trainer):
 def main(processes: int, folder: Path) -> None:
     """Train, and write this process's numbers."""
     torch.manual_seed(0)
-    dropout = {"resid_pdrop": 0, "embd_pdrop": 0, "attn_pdrop": 0}
+    dropout: dict[str, Any] = {"resid_pdrop": 0, "embd_pdrop": 0, "attn_pdrop": 0}
     model = GPT2LMHeadModel(GPT2Config(vocab_size=32, n_positions=12, n_embd=16, n_layer=1, n_head=2, **dropout))
     arguments = TrainingArguments(
         output_dir=str(folder / "out"),

@@ -316,6 +316,16 @@ def test_a_resumed_training_has_the_numbers_of_an_uninterrupted_one(tmp_path, ep
     same(resumed.recorder, whole.recorder)
 
 
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_checkpoint_written_after_the_end_goes_on_as_well(tmp_path, every):
+    """The last record, which has no loss, is not in it."""
+    whole, first, resumed = (SpeedLimitCallback(every=every, quiet=True) for _ in range(3))
+    fit(Classifier(), whole, max_epochs=3)
+    fit(Classifier(), first, max_epochs=1).save_checkpoint(tmp_path / "end.ckpt")
+    fit(Classifier(), resumed, path=tmp_path / "end.ckpt", max_epochs=3)
+    same(resumed.recorder, whole.recorder)
+
+
 def test_a_checkpoint_of_a_training_without_it_is_welcome(tmp_path):
     """Then the path begins where the training goes on."""
     callback, told = SpeedLimitCallback(quiet=True), Told()

@@ -1,5 +1,6 @@
 """One recorder for one training, as a trainer's callback uses it."""
 
+import copy
 from typing import Any
 
 from torch import Tensor
@@ -28,6 +29,7 @@ class Watch:
         self._options = options
         self._recorder: Recorder | None = None
         self._steps = 0
+        self._left: dict[str, Any] | None = None
 
     @property
     def recorder(self) -> Recorder:
@@ -48,7 +50,7 @@ class Watch:
         """
         self.leave()
         self._recorder = Recorder(**self._options).attach(*optimizers)
-        self._steps = 0
+        self._steps, self._left = 0, None
 
     def step(self, loss: float | Tensor) -> None:
         """A step is about to be taken.
@@ -62,6 +64,10 @@ class Watch:
 
     def end(self) -> str:
         """Record where the steps have led, take the hooks off, and give the verdict in words."""
+        # The last record has no loss. A training that goes on from here has one.
+        left = self.state_dict()
+        # Only where steps wait to be measured does the last record change what the state refers to.
+        self._left = copy.deepcopy(left) if self._options.get("every", 1) > 1 else left
         self.recorder.finish()
         try:
             return self.recorder.verdict()
@@ -76,6 +82,8 @@ class Watch:
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` needs to go on with the same numbers; empty where nothing has begun."""
+        if self._left is not None:
+            return self._left
         return {} if self._recorder is None else {"steps": self._steps, "recorder": self._recorder.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
