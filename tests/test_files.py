@@ -2,7 +2,10 @@
 
 import multiprocessing
 
-from speedlimits._files import write_atomically, write_text_atomically
+import pytest
+
+from speedlimits._files import resolved, write_atomically, write_text_atomically
+from speedlimits.cli.main import main
 
 FORK = multiprocessing.get_context("fork")
 
@@ -41,3 +44,17 @@ def test_files_of_other_names_are_left(tmp_path):
     (tmp_path / ".page.html.folder_1.tmp").mkdir()
     write_text_atomically(tmp_path / "page.html", "whole")
     assert {path.name for path in tmp_path.iterdir()} == {*others, ".page.html.folder_1.tmp", "page.html"}
+
+
+@pytest.mark.usefixtures("as_user")
+def test_links_in_a_circle_are_named_not_followed(tmp_path, capsys):
+    """A link to itself is no folder for a run and no file of a problem: one line, of the command that was to use it."""
+    loop = tmp_path / "loop.py"
+    loop.symlink_to(loop)
+    assert resolved(loop) == loop
+    for options in (["--out", str(loop)], ["--out", str(tmp_path / "out"), "--problem", f"{loop}:build"]):
+        assert main(["run", "--samples", "6", *options]) in {1, 2}
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "unexpected" not in error
+        assert str(loop) in error

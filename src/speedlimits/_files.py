@@ -111,6 +111,12 @@ def open_log(path: str | Path) -> TextIO:
     return os.fdopen(_regular(path, os.open(path, flags, 0o666)), "a", encoding="utf-8")
 
 
+def resolved(path: str | Path) -> Path:
+    """The path from the root, links followed; links that lead round in a circle are left, for whoever opens them."""
+    # Path.resolve raises a RuntimeError there.
+    return Path(os.path.realpath(path))
+
+
 def sync(path: Path) -> None:
     """Have the disk keep what a file or folder holds."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from speedlimits._files import resolved
 from speedlimits.errors import SpeedLimitsError, last_line
 from speedlimits.runs.config import RecordedProblem, problem_name
 from speedlimits.runs.noisy import AnyConfig
@@ -83,7 +84,7 @@ class Source:
         if not where or not function:
             raise ValueError(f"`problem` must be {FORMS}; problem = {name!r}.")
         if where.endswith(".py"):
-            place: dict[str, Any] = {"file": str(Path(where).resolve()), "function": function}
+            place: dict[str, Any] = {"file": str(resolved(where)), "function": function}
         else:
             place = {"module": where, "function": function, "path": [*sys.path, str(Path.cwd())]}
         return cls._at(name, place)
@@ -275,4 +276,4 @@ def _file_of(function: Callable[..., Any]) -> Path | None:
         file = inspect.getsourcefile(inspect.unwrap(function))
     except (TypeError, ValueError):
         return None
-    return Path(file).resolve() if file is not None and Path(file).is_file() else None
+    return resolved(file) if file is not None and Path(file).is_file() else None

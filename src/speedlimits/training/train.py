@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from speedlimits._checks import check_one_of
+from speedlimits._files import resolved
 from speedlimits.dynamics.curvature import Sharpness
 from speedlimits.runs import study
 from speedlimits.runs.config import RunConfig
@@ -75,7 +76,7 @@ def train_run(
         OSError: what the disk reports.
     """
     chosen = choose(engine, workers)
-    name = Path(out).resolve().name
+    name = resolved(out).name
     sources = _sources({name: config}, chosen)
     with RunFolder.writing(out, config, resume=resume, force=force) as run:
         work = _Work({name: run}, sources, chosen, lambda _, event: progress(event))

@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import speedlimits
 from speedlimits._checks import check_integer, check_positive
+from speedlimits._files import resolved
 from speedlimits._machine import cores
 from speedlimits.data.cifar10 import ENVIRONMENT
 from speedlimits.errors import RunFolderError, SpeedLimitsError
@@ -70,7 +71,7 @@ class RayEngine:
         if workers is not None:
             check_integer("workers", workers, minimum=1)
         if storage is not None and "://" not in storage:
-            storage = str(Path(storage).resolve())
+            storage = str(resolved(storage))
         self.address, self.gpus, self.storage, self.workers = address, gpus, storage, workers
 
     def facts(self) -> dict[str, Any]:
@@ -206,7 +207,7 @@ class RaySession:
             source=_packed(job.source),
             plan=job.run.plan() if job.kind == "train" else None,
             url=self._engine.url(job),
-            data=str(Path(folder).resolve()) if (folder := os.environ.get(ENVIRONMENT)) else None,
+            data=str(resolved(folder)) if (folder := os.environ.get(ENVIRONMENT)) else None,
             version=speedlimits.__version__,
         )
         remote: Any = ray.remote(num_cpus=1, num_gpus=gpus or 0, max_retries=RETRIES)(serve)
