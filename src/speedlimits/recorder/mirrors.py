@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from speedlimits._checks import shown
 from speedlimits.noise import Noise
 
 
@@ -44,7 +45,7 @@ class Mirrors:
         self._mirrors = list(mirrors)
         for mirror in self._mirrors:
             if isinstance(mirror, type) or not isinstance(mirror, Mirror):
-                raise ValueError(f"`mirrors` must have `write` and `close`, see `Mirror`; got {mirror!r}.")
+                raise ValueError(f"`mirrors` must have `write` and `close`, see `Mirror`; got {shown(mirror)}.")
 
     def __bool__(self) -> bool:
         return bool(self._mirrors)
