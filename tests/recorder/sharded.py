@@ -48,12 +48,13 @@ def fsdp2(model: nn.Module) -> tuple[nn.Module, Any]:
 WAYS = {"ddp": ddp, "zero": zero, "fsdp1": fsdp1, "fsdp2": fsdp2}
 
 
-def train(way: str, rank: int) -> dict[str, float]:
+def train(way: str, rank: int, folder: Path) -> dict[str, float]:
     """Train with half of each batch; beside it, one whole model in this process.
 
     Args:
         way: of `WAYS`.
         rank: of this process.
+        folder: where the recording and its page are saved, once for both.
 
     Returns:
         The recorder's error, the drift's number, and that of the whole model.
@@ -78,6 +79,8 @@ def train(way: str, rank: int) -> dict[str, float]:
     recorder.finish()
     whole.finish()
     one, other = recorder.trajectory(), whole.trajectory()
+    recorder.save(folder / way)
+    recorder.report(folder / f"{way}.html")
     return {
         "error": reference.error(recorder),
         "gradient": float(abs(one.step_gradients_squared[:-1] / other.step_gradients_squared[:-1] - 1).max()),
@@ -100,7 +103,7 @@ def work(rank: int, port: int, folder: str) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", rank=rank, world_size=RANKS)
-    found = {way: train(way, rank) for way in WAYS}
+    found = {way: train(way, rank, Path(folder)) for way in WAYS}
     Path(folder, f"{rank}.json").write_text(json.dumps(found))
     distributed.barrier()
     distributed.destroy_process_group()

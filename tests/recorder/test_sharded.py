@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from speedlimits.runs import load_recording
+from tests.recorder.loops import mlp
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,3 +32,9 @@ def test_shards_together_are_the_whole(tmp_path):
             assert found["drift"] == pytest.approx(found["whole"], rel=0.05), way
         for name in ("error", "drift"):
             assert ranks[0][way][name] == ranks[1][way][name], way
+        # Saved once, and of the whole model.
+        saved = load_recording(tmp_path / way)
+        assert saved.config.weights == sum(weight.numel() for weight in mlp().parameters()), way
+        assert saved.noise is not None
+        assert saved.noise.inefficiency == ranks[0][way]["drift"], way
+        assert (tmp_path / f"{way}.html").exists()

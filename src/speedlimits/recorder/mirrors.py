@@ -72,7 +72,7 @@ class Mirrors:
             numbers: by name.
         """
         finite = {name: float(number) for name, number in numbers.items() if math.isfinite(number)}
-        for mirror in list(self._mirrors) if _first() else []:
+        for mirror in list(self._mirrors) if first_rank() else []:
             try:
                 mirror.write(step, finite)
             except Exception as error:
@@ -80,7 +80,7 @@ class Mirrors:
 
     def close(self) -> None:
         """Close each."""
-        for mirror in list(self._mirrors) if _first() else []:
+        for mirror in list(self._mirrors) if first_rank() else []:
             try:
                 mirror.close()
             except Exception as error:
@@ -125,6 +125,7 @@ def _ratio(above: float, below: float) -> float:
     return above / below if below > 0 else math.nan
 
 
-def _first() -> bool:
+def first_rank() -> bool:
+    """Whether this is the one process, or the first of several."""
     distributed = torch.distributed
     return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0

@@ -11,8 +11,9 @@ from speedlimits._display import card
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import SpeedLimitsError
 from speedlimits.noise import Noise, drift
+from speedlimits.recorder.mirrors import first_rank
 from speedlimits.recorder.path import Path
-from speedlimits.recorder.shards import numbers
+from speedlimits.recorder.stretches import flat
 from speedlimits.recorder.words import verdict
 from speedlimits.runs.recording import Recording, RecordingConfig
 from speedlimits.trajectory import Trajectory
@@ -89,10 +90,12 @@ class Readings:
         """
         run = self.trajectory()
         path, weights, places = self._path, self._path._weights, self._path._places
+        sizes = torch.tensor([flat(weight).numel() for weight in weights], dtype=torch.float64)
+        shards = path.meter.shards
         config = RecordingConfig(
             name=name,
             optimizers=tuple(self._optimizers),
-            weights=numbers(weights),
+            weights=int(shards.total(shards.own(sizes).sum().to(path.meter.device))),
             precision=tuple(sorted({str(weight.dtype).removeprefix("torch.") for weight in weights})),
             device=str(path.meter.device),
             sketch=0 if places is None else sum(sketch.size for sketch, _ in places._lots),
@@ -103,6 +106,8 @@ class Readings:
 
     def save(self, out: str | File, *, name: str = "", force: bool = False) -> File:
         """Write a recording folder, for ``speedlimits show``, ``report``, ``compare`` and `speedlimits.runs.load`.
+
+        Of several processes all must call, and the first writes.
 
         Args:
             out: a new or empty folder.
@@ -117,10 +122,13 @@ class Readings:
             ValueError: if nothing was recorded.
             OSError: what the disk reports.
         """
-        return self.recording(name=name).save(out, force=force)
+        recording = self.recording(name=name)
+        return recording.save(out, force=force) if first_rank() else File(out)
 
     def report(self, path: str | File, *, name: str = "") -> File:
         """Write a page that opens in any browser without a network.
+
+        Of several processes all must call, and the first writes.
 
         Args:
             path: the file, as ``report.html``; its folder is made if it is missing.
@@ -137,8 +145,9 @@ class Readings:
         from speedlimits.report.pages.recording import write_recording_page
 
         recording, path = self.recording(name=name), File(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_recording_page(path, recording)
+        if first_rank():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_recording_page(path, recording)
         return path
 
     def live(self) -> "Figure":
