@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
 
+from speedlimits import Recorder
 from tests.integrations.reference import Reference, check, network, same, task
 
 pytest.importorskip("lightning")
@@ -247,6 +248,27 @@ def test_several_optimizers_make_one_step():
     callback, told = SpeedLimitCallback(quiet=True), Told()
     fit(Together(), callback, told)
     check(callback.recorder, told.reference, told.batches)
+
+
+class TwoLines(Classifier):
+    """No callback: a recorder in the module, attached where its optimizer is first at hand, within the first step."""
+
+    def on_fit_start(self):
+        self.recorder = None
+
+    def training_step(self, batch, index):
+        if self.recorder is None:
+            self.recorder = Recorder().attach(self.optimizers())
+        loss = super().training_step(batch, index)
+        self.recorder.record(loss=loss)
+        return loss
+
+
+def test_a_recorder_in_the_module_measures_the_step_it_is_attached_in():
+    """Lightning's wrapper is taken off, and the rate of a step that has begun already is read at its end."""
+    module, told = TwoLines(), Told()
+    fit(module, told)
+    check(module.recorder.finish(), told.reference, told.batches)
 
 
 class RecordsToo(Callback):

@@ -28,6 +28,7 @@ class Attachment:
             time_step()
         self._time_step = time_step
         self.step_size = 0.0
+        self.begun = False
         self._in_closure = False
 
     @property
@@ -44,6 +45,7 @@ class Attachment:
         self.step_size = self._time_step() if callable(self._time_step) else self._time_step
         check_non_negative("time_step", self.step_size)
         self._in_closure = closure is not None
+        self.begun = True
 
     @property
     def skips(self) -> bool:
@@ -134,6 +136,9 @@ class Steps:
         with measuring():
             if attachment.skips:
                 return
+            if not attachment.begun:
+                # It was attached within this step, by its closure: the hook at the beginning came too late.
+                attachment.begins(None)
             self._found(attachment, after=True)
             self._stepped.append(attachment)
             if len(self._stepped) == len(self.attachments):
