@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from speedlimits._checks import check_non_negative
-from speedlimits.recorder.optimizers import gradient_norm_squared, learning_rate
+from speedlimits.recorder.optimizers import gradient_norms, learning_rate
 
 TimeStep = Callable[[], float] | float | None
 
@@ -53,19 +53,18 @@ class Attachment:
         found = getattr(self.optimizer, "found_inf", None)
         return found is not None and bool(torch.as_tensor(found) > 0)
 
-    def gradient(self, *, after: bool) -> Tensor | None:
-        """|g|² of the gradients that the step uses.
+    def gradients(self, *, after: bool) -> list[Tensor]:
+        """The norms of the gradients that the step uses.
 
         Args:
             after: whether the step is over. With a closure the gradients are found during the step.
 
         Returns:
-            The sum over its weights, or None where this is not the moment to know it: L-BFGS finds several.
+            Of each weight that has one; none where this is not the moment to know them: L-BFGS finds several.
         """
         if self._in_closure != after or isinstance(self.optimizer, torch.optim.LBFGS):
-            return None
-        found, scale = gradient_norm_squared(self.weights), getattr(self.optimizer, "grad_scale", None)
-        return found if found is None or scale is None else found / torch.as_tensor(scale).to(found) ** 2
+            return []
+        return gradient_norms(self.weights)
 
 
 class Steps:
@@ -78,7 +77,7 @@ class Steps:
         optimizers: any; wrappers are taken off, and what has no hooks has its `step` replaced until `detach`.
         time_step: see `Attachment`.
         begin: called before the first of them steps.
-        gradient: called with |g|² of each where it is known.
+        gradient: called with the norms of gradients and their scale, where they are known.
         end: called with the duration when a step of the walk ends.
     """
 
@@ -88,7 +87,7 @@ class Steps:
         time_step: TimeStep,
         *,
         begin: Callable[[], None],
-        gradient: Callable[[Tensor], None],
+        gradient: Callable[[list[Tensor], Any], None],
         end: Callable[[float], None],
     ) -> None:
         self.attachments = [Attachment(optimizer, time_step) for optimizer in optimizers]
@@ -145,9 +144,8 @@ class Steps:
                 self.close()
 
     def _found(self, attachment: Attachment, *, after: bool) -> None:
-        found = attachment.gradient(after=after)
-        if found is not None:
-            self._gradient(found)
+        if norms := attachment.gradients(after=after):
+            self._gradient(norms, getattr(attachment.optimizer, "grad_scale", None) or 1.0)
 
     def _hook(self, attachment: Attachment) -> None:
         optimizer = attachment.optimizer

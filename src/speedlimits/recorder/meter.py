@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from speedlimits.recorder.shards import Shards
@@ -45,7 +45,7 @@ class PathMeter:
         self.shards = Shards(start)
         self.first = self._copy(start)
         self.here = self._copy(start)
-        self._waiting: list[Tensor] = []
+        self._waiting: list[list[Tensor]] = []
         self._durations: list[float] = []
         self._arc_length = self._dissipation = 0.0
         self.arc_lengths, self.dissipations = np.zeros(len(start)), np.zeros(len(start))
@@ -90,8 +90,8 @@ class PathMeter:
     def w2_squared(self) -> Float64[Tensor, ""]:
         """|θ − θ_0|² of the last weights added, of this rank's shards."""
         if self.shards.sharded:
-            own = self._stretches.distances(self.here, self.first, self._numbers)
-            return self.shards.own(own.square()).sum()
+            own = torch.stack(self._stretches.distances(self.here, self.first, self._numbers))
+            return self.shards.own(own[torch.from_numpy(self._stretches.order)].square()).sum()
         return squared_distance(self.here, self.first, self._numbers)
 
     def moved(self, weights: Weights) -> Float64[Tensor, ""]:
@@ -112,7 +112,9 @@ class PathMeter:
         sums = [[self._arc_length, self._dissipation]]
         if not self._waiting:
             return np.array(sums)
-        lengths = self.shards.total_lengths(torch.stack(self._waiting)).cpu().numpy()
+        table = torch.stack([length for lengths in self._waiting for length in lengths])
+        table = table.reshape(len(self._waiting), -1)[:, torch.from_numpy(self._stretches.order).to(self.device)]
+        lengths = self.shards.total_lengths(table).cpu().numpy()
         squares, durations = lengths**2, np.array(self._durations)[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
             costs = np.where(durations > 0, squares / durations, np.where(squares > 0, math.inf, squares))
@@ -137,12 +139,17 @@ class PathMeter:
         if self.device.type != "cpu":
             return True
         pairs = zip(self._stretches.of(weights), self.here, strict=True)
-        return all(torch.equal(one[:BLOCK], other[:BLOCK]) for one, other in pairs)
+        return all(
+            torch.equal(one, other) if one.numel() <= BLOCK else torch.equal(one[:BLOCK], other[:BLOCK])
+            for one, other in pairs
+        )
 
-    def trace(self) -> Float64[Tensor, " traced"]:
+    def trace(self) -> Float[Tensor, " traced"]:
         """The traced values of the last weights added, in the order of `traced`."""
-        values = [self.here[stretch][offsets].to(self.device, torch.float64) for stretch, offsets in self._traced]
-        return torch.cat(values) if values else torch.zeros(0, dtype=torch.float64, device=self.device)
+        values = [self.here[stretch][offsets] for stretch, offsets in self._traced]
+        if len(values) == 1:
+            return values[0]
+        return torch.cat([value.to(self.device, torch.float64) for value in values]) if values else self._numbers[:0]
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, when no step waits."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Float64
 from torch import Tensor
 
 from speedlimits.recorder.stretches import local
@@ -45,13 +44,13 @@ def momentum(optimizer: torch.optim.Optimizer) -> tuple[float, bool]:
     return max(found)
 
 
-def gradient_norm_squared(weights: Iterable[Tensor]) -> Float64[Tensor, ""] | None:
-    """|g|² as the optimizer finds it, on this rank, summed in float64; None where no weight has a gradient."""
+def gradient_norms(weights: Iterable[Tensor]) -> list[Tensor]:
+    """|g| of each weight that has a gradient, as the optimizer finds it on this rank; at least in float32."""
     gradients = [_dense(local(weight.grad)) for weight in weights if weight.grad is not None]
     if not gradients:
-        return None
-    norms = torch._foreach_norm(gradients, 2, dtype=torch.float64)
-    return torch.stack([norm.to(norms[0].device) for norm in norms]).square().sum()
+        return []
+    coarse = any(gradient.dtype in {torch.float16, torch.bfloat16} for gradient in gradients)
+    return list(torch._foreach_norm(gradients, 2, dtype=torch.float32 if coarse else None))
 
 
 def _dense(gradient: Tensor) -> Tensor:

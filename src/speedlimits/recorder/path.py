@@ -11,7 +11,7 @@ from speedlimits.errors import DivergenceError
 from speedlimits.noise import StrideCurve
 from speedlimits.recorder.jumps import Jumps
 from speedlimits.recorder.meter import PathMeter
-from speedlimits.recorder.rows import Rows
+from speedlimits.recorder.rows import Row, Rows
 from speedlimits.recorder.shards import Shards, numbers
 from speedlimits.recorder.sketch import Places
 from speedlimits.recorder.snapshots import Snapshots
@@ -104,9 +104,9 @@ class Path:
         elif self._every == 1 and not meter.untouched(self._weights):
             self._jumps.add(float(meter.moved(self._weights)), self._steps)
 
-    def gradient(self, squared: Tensor) -> None:
-        """|g|² of the step that begins."""
-        self._rows.gradient(squared)
+    def gradient(self, norms: list[Tensor], scale: Any) -> None:
+        """The gradients of the step from here, see `Rows.gradient`."""
+        self._rows.gradient(norms, scale)
 
     def end(self, duration: float) -> None:
         """A step ends.
@@ -191,8 +191,10 @@ class Path:
             "test_accuracy": test_accuracy,
             "points": meter.steps + 1,
         }
-        measured = [loss, meter.w2_squared() if meter.steps else 0.0, math.nan, gradient_norm_squared]
-        self._rows.write(known, meter.steps, measured, meter.trace())
+        # The loss is copied: what becomes of it in the loop is not known.
+        loss = loss.clone() if isinstance(loss, Tensor) else loss
+        measured = [loss, meter.w2_squared(), gradient_norm_squared]
+        self._rows.write(Row(known, meter.steps, measured, meter.trace()))
         self._last_time = self._time
         self._snapshots.offer(len(self._rows) - 1, self._time, meter.here)
         if self._rows.waits:

@@ -1,7 +1,8 @@
 """The records of a path: they wait on the device, and are read to the host many at a time."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,32 @@ from torch import Tensor
 
 from speedlimits.recorder.meter import BATCH, PathMeter
 
-# What is measured on the device at a record; the trace follows.
-MEASURED = ("loss", "w2_squared", "step_gradient_squared", "gradient_norm_squared")
+# What is measured on the device at a record.
+MEASURED = ("loss", "w2_squared", "gradient_norm_squared")
 # What is known on the host at a record.
 KNOWN = ("time", "gradient_evaluations", "test_accuracy", "points")
 # Those that are sums over shards.
 SHARDED = ("w2_squared", "step_gradient_squared")
-NUMBERS = (*KNOWN, *MEASURED, "arc_length", "path_dissipation")
+NUMBERS = (*KNOWN, *MEASURED, "step_gradient_squared", "arc_length", "path_dissipation")
+
+
+@dataclass
+class Row:
+    """One record that waits; nothing of it was read to the host.
+
+    Args:
+        known: by the names of `KNOWN`.
+        steps: measured so far.
+        measured: loss, |Δθ|² and |∇L|²: numbers, or tensors of one.
+        trace: traced values.
+    """
+
+    known: dict[str, Any]
+    steps: int
+    measured: list[Any]
+    trace: Tensor
+    # Norms of gradients that a step used, with the scale that they were found at.
+    gradients: list[tuple[list[Tensor], Any]] = field(default_factory=list)
 
 
 class Rows:
@@ -24,36 +44,28 @@ class Rows:
 
     def __init__(self) -> None:
         self.host: list[dict[str, Any]] = []
-        self._waiting: list[tuple[dict[str, Any], int, Tensor]] = []
-        self._open: Tensor | None = None
+        self._waiting: list[Row] = []
+        self._open: Row | None = None
         # A record that was read before its gradient was known.
-        self._early: tuple[dict[str, Any], Tensor] | None = None
+        self._early: tuple[dict[str, Any], Row] | None = None
 
     def __len__(self) -> int:
         return len(self.host) + len(self._waiting)
 
-    def write(self, known: dict[str, Any], steps: int, measured: list[Any], trace: Tensor) -> None:
-        """One record; nothing is read to the host.
+    def write(self, row: Row) -> None:
+        """One record more."""
+        self._open = row
+        self._waiting.append(row)
+
+    def gradient(self, norms: list[Tensor], scale: Any) -> None:
+        """The gradients of a step from the record just made; those of several optimizers come one by one.
 
         Args:
-            known: by the names of `KNOWN`.
-            steps: measured so far.
-            measured: in the order of `MEASURED`.
-            trace: traced values.
-        """
-        values = [torch.as_tensor(value, dtype=torch.float64).to(trace.device).reshape(1) for value in measured]
-        self._open = torch.cat([*values, trace])
-        self._waiting.append((known, steps, self._open))
-
-    def gradient(self, squared: Tensor) -> None:
-        """|g|² of a step from the record just made; of several optimizers the sum.
-
-        Args:
-            squared: of the weights of one optimizer.
+            norms: of each gradient.
+            scale: by which they are too large.
         """
         if self._open is not None:
-            place = MEASURED.index("step_gradient_squared")
-            self._open[place] = torch.nan_to_num(self._open[place]) + squared.to(self._open)
+            self._open.gradients.append((norms, scale))
 
     def close(self) -> None:
         """The step from the last record is over; later gradients are not its own."""
@@ -71,30 +83,31 @@ class Rows:
             meter: of the path, with all steps since the last reading.
         """
         if self._early is not None:
-            row, values = self._early
-            row["step_gradient_squared"] = float(values[MEASURED.index("step_gradient_squared")])
+            found, row = self._early
+            found["step_gradient_squared"] = float(meter.shards.total(_gradients([row])[0]))
             self._early = None
         before = meter.steps
         sums = meter.read()
         first = before - (len(sums) - 1)
-        if not self._waiting:
+        rows, self._waiting = self._waiting, []
+        if not rows:
             return
-        table = torch.stack([values for _, _, values in self._waiting])
-        if meter.shards.sharded:
-            places = [MEASURED.index(name) for name in SHARDED]
-            table[:, places] = meter.shards.total(table[:, places])
-        for (known, steps, _), values in zip(self._waiting, table.cpu().numpy(), strict=True):
-            arc_length, dissipation = sums[steps - first]
-            row = known | dict(zip(MEASURED, values, strict=False))
-            if not math.isfinite(row["loss"]):
-                row["loss"] = math.nan
-            row |= {"arc_length": float(arc_length), "path_dissipation": float(dissipation)}
+        columns = {name: _column([row.measured[k] for row in rows]) for k, name in enumerate(MEASURED)}
+        columns["step_gradient_squared"] = _gradients(rows)
+        for name in SHARDED:
+            columns[name] = meter.shards.total(columns[name].to(meter.device)).cpu()
+        traces = torch.stack([row.trace for row in rows]).cpu().double().numpy()
+        for place, row in enumerate(rows):
+            arc_length, dissipation = sums[row.steps - first]
+            read = row.known | {name: float(column[place]) for name, column in columns.items()}
+            if not math.isfinite(read["loss"]):
+                read["loss"] = math.nan
             trace = np.empty(len(meter.traced))
-            trace[meter.traced] = values[len(MEASURED) :]
-            self.host.append(row | {"weight_trace": trace.reshape(-1, 3)})
-        if self._open is self._waiting[-1][2]:
-            self._early = self.host[-1], self._open
-        self._waiting = []
+            trace[meter.traced] = traces[place]
+            read |= {"arc_length": float(arc_length), "path_dissipation": float(dissipation)}
+            self.host.append(read | {"weight_trace": trace.reshape(-1, 3)})
+        if self._open is rows[-1]:
+            self._early = self.host[-1], rows[-1]
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, when no record waits."""
@@ -115,3 +128,29 @@ class Rows:
             for name in ("gradient_evaluations", "points"):
                 row[name] = int(row[name])
             self.host.append(row | {"weight_trace": trace})
+
+
+def _column(values: Sequence[Any]) -> Tensor:
+    """Numbers of one kind at each record, on the host in float64."""
+    if all(isinstance(value, Tensor) and value.shape == () for value in values):
+        kinds = {(value.dtype, value.device) for value in values}
+        if len(kinds) == 1:
+            return torch.stack(list(values)).cpu().double()
+    return torch.tensor([float(value) for value in values], dtype=torch.float64)
+
+
+def _gradients(rows: Sequence[Row]) -> Tensor:
+    """|g|² of each record on the host; NaN where none is known."""
+    norms = [norm for row in rows for found, _ in row.gradients for norm in found]
+    if not norms:
+        return torch.full((len(rows),), math.nan, dtype=torch.float64)
+    read = iter(_column(norms).square().tolist())
+    return torch.tensor(
+        [
+            sum(next(read) / float(scale) ** 2 for found, scale in row.gradients for _ in found)
+            if row.gradients
+            else math.nan
+            for row in rows
+        ],
+        dtype=torch.float64,
+    )

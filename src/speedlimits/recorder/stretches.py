@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
@@ -33,6 +34,8 @@ class Stretches:
         self.groups: list[list[int]] = []
         self._sizes: list[list[int]] = []
         self._count = 0
+        self._views: list[Tensor] = []
+        self._memory: list[int] = []
         self.join(weights)
 
     def join(self, weights: Sequence[Tensor]) -> None:
@@ -54,8 +57,8 @@ class Stretches:
             self.groups[group].append(place)
             self._sizes[group].append(size)
         self._count = len(weights)
-        self._order = torch.tensor([place for group in self.groups for place in group]).argsort().to(self.device)
-        self._in_order = bool((self._order.diff() == 1).all())
+        # Where each tensor stands among the stretches.
+        self.order = np.argsort([place for group in self.groups for place in group])
 
     def of(self, weights: Sequence[Tensor]) -> list[Tensor]:
         """The stretches of these weights: of a large tensor its own memory, of small ones a copy.
@@ -63,14 +66,18 @@ class Stretches:
         Args:
             weights: of the shapes, types and devices that were given at first.
         """
+        # Views are made once, as long as the tensors stay where they are.
+        memory = [local(weight).data_ptr() for weight in weights]
+        if memory != self._memory:
+            self._views, self._memory = [flat(weight) for weight in weights], memory
         return [
-            torch.cat([flat(weights[place]) for place in group]) if len(group) > 1 else flat(weights[group[0]])
+            torch.cat([self._views[place] for place in group]) if len(group) > 1 else self._views[group[0]]
             for group in self.groups
         ]
 
     def distances(
         self, ones: Sequence[Tensor], others: Sequence[Tensor], numbers: Float64[Tensor, " block"]
-    ) -> Float64[Tensor, " tensors"]:
+    ) -> list[Float64[Tensor, ""]]:
         """|a − b| of each tensor, from two lists of stretches.
 
         Args:
@@ -79,16 +86,18 @@ class Stretches:
             numbers: a block to work in, on the device of the sums; overwritten.
 
         Returns:
-            The distances in the order of the weights.
+            The distances in the order of the stretches.
         """
         found: list[Tensor] = []
         for one, other, sizes in zip(ones, others, self._sizes, strict=True):
             if len(sizes) == 1:
                 found.append(squared_distance([one], [other], numbers).sqrt_())
                 continue
-            difference = numbers[: one.numel()].copy_(one).sub_(other.to(numbers.device))
+            difference = (
+                numbers[: one.numel()].copy_(one).sub_(other if other.device == numbers.device else other.cpu())
+            )
             found.extend(torch._foreach_norm(difference.split(sizes)))
-        return torch.stack(found) if self._in_order else torch.stack(found)[self._order]
+        return found
 
 
 def squared_distance(
@@ -101,12 +110,13 @@ def squared_distance(
         others: b, of the same lengths.
         numbers: a block to work in, on the device of the sum; overwritten.
     """
-    total = torch.zeros((), dtype=torch.float64, device=numbers.device)
+    total: Tensor | None = None
     for one, other in zip(ones, others, strict=True):
         for a, b in zip(one.split(numbers.numel()), other.split(numbers.numel()), strict=True):
-            difference = numbers[: a.numel()].copy_(a).sub_(b.to(numbers.device))
-            total += torch.dot(difference, difference)
-    return total
+            difference = numbers[: a.numel()].copy_(a).sub_(b if b.device == numbers.device else b.to(numbers.device))
+            squared = torch.dot(difference, difference)
+            total = squared if total is None else total.add_(squared)
+    return torch.zeros((), dtype=torch.float64, device=numbers.device) if total is None else total
 
 
 def flat(weight: Tensor) -> Tensor:
