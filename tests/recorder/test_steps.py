@@ -253,3 +253,18 @@ def test_a_rate_from_an_iterator_loses_no_value():
         optimizer.step()
     assert recorder.finish().trajectory().time == pytest.approx(0.6)
     assert not optimizer._optimizer_step_post_hooks
+
+
+def test_layers_add_up_to_the_whole():
+    """Each tensor has a limit of its own; distances squared and dissipations are those of all weights together."""
+    recorder, _, model = train(Recorder())
+    recorder.finish()
+    layers, whole = recorder.layers(model), recorder.speed_limit().final
+    assert list(layers) == [name for name, _ in model.named_parameters()]
+    assert sum(float(layer.w2_squared) for layer in layers.values()) == pytest.approx(float(whole.w2_squared))
+    assert sum(float(layer.dissipation) for layer in layers.values()) == pytest.approx(float(whole.dissipation))
+    assert all(layer.certified for layer in layers.values())
+    alone, _, other = train(Recorder(), model=nn.Sequential(nn.Linear(10, 3, bias=False)))
+    alone.finish()
+    assert str(alone.layers(other)["0.weight"]) == str(alone.speed_limit().final)
+    assert list(alone.layers()) == ["tensor 0"]

@@ -94,6 +94,12 @@ class PathMeter:
             return self.shards.own(own[torch.from_numpy(self._stretches.order)].square()).sum()
         return squared_distance(self.here, self.first, self._numbers)
 
+    def w2_squared_by_tensor(self) -> Float64[np.ndarray, " tensors"]:
+        """|θ − θ_0|² of each tensor, over all shards; read to the host."""
+        own = torch.stack(self._stretches.distances(self.here, self.first, self._numbers))
+        order = torch.from_numpy(self._stretches.order).to(own.device)
+        return self.shards.total_lengths(own[order]).square().cpu().numpy()
+
     def moved(self, weights: Weights) -> Float64[Tensor, ""]:
         """How far these weights lie from the last that were added, on this rank."""
         return squared_distance(self._stretches.of(weights), self.here, self._numbers).sqrt()

@@ -1,16 +1,18 @@
 """What a recorder gives back: numbers, words, files and pictures of the path so far."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from speedlimits._arguments import named
 from speedlimits._display import card
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import SpeedLimitsError
 from speedlimits.noise import Noise, drift
+from speedlimits.recorder import findings
 from speedlimits.recorder.mirrors import first_rank
 from speedlimits.recorder.path import Path
 from speedlimits.recorder.stretches import flat
@@ -47,16 +49,18 @@ class Readings:
             ValueError: if nothing was recorded.
             DivergenceError: if the weights were never finite, or moved in no time.
         """
-        return self._path.trajectory(by_hand=self._by_hand, with_snapshots=True)
+        return findings.trajectory(self._path, by_hand=self._by_hand, with_snapshots=True)
 
     def speed_limit(self) -> SpeedLimit:
         """The limit by path dissipation, valid for any optimizer, at each record: see `speedlimits.speed_limit`."""
-        return speed_limit(self._path.trajectory(by_hand=self._by_hand, with_snapshots=False))
+        return speed_limit(findings.trajectory(self._path, by_hand=self._by_hand, with_snapshots=False))
 
     def verdict(self) -> str:
         """What a reader should take home: the drift's number where noise hides it, and how far the loss fell."""
         limit = self.speed_limit()
-        return verdict(limit, self._noise_after(limit.time[-1]), self._path.losses, self._path.notes())
+        return verdict(
+            limit, self._noise_after(limit.time[-1]), findings.losses(self._path), findings.notes(self._path)
+        )
 
     def noise(self, momentum: float | None = None) -> Noise:
         """What mini-batch noise did to the number, and T/T_SL of the drift behind it.
@@ -70,9 +74,23 @@ class Readings:
         Raises:
             ValueError: if no step was measured, or strides are switched off.
         """
-        curve = self._path.curve()
+        curve = findings.curve(self._path)
         own, nesterov = self._memory
         return drift(curve, own if momentum is None else momentum, nesterov=nesterov)
+
+    def layers(self, model: nn.Module | None = None) -> Mapping[str, SpeedLimit]:
+        """The speed limit of each tensor by itself, up to the last step: which layers move, how far, how straight.
+
+        Args:
+            model: that knows the tensors' names; without it they are numbered.
+
+        Returns:
+            The limits by name; their 𝒲₂ and their dissipations add up to those of all weights.
+
+        Raises:
+            ValueError: if nothing was recorded.
+        """
+        return findings.layers(self._path, model)
 
     def recording(self, *, name: str = "", loss_name: str = "") -> Recording:
         """All of it, free of torch: what `save` writes and `report` draws.
@@ -89,7 +107,7 @@ class Readings:
             DivergenceError: if the weights were never finite, or moved in no time.
         """
         run = self.trajectory()
-        path, weights, places = self._path, self._path._weights, self._path._places
+        path, weights, places = self._path, self._path.weights, self._path._places
         sizes = torch.tensor([flat(weight).numel() for weight in weights], dtype=torch.float64)
         shards = path.meter.shards
         config = RecordingConfig(
@@ -177,7 +195,7 @@ class Readings:
         if self._live is None or not len(self._path) or not (at_once or self._live.due):
             return
         try:
-            run = self._path.trajectory(by_hand=self._by_hand, with_snapshots=False)
+            run = findings.trajectory(self._path, by_hand=self._by_hand, with_snapshots=False)
         except SpeedLimitsError:
             # What stops a reading must not stop the training.
             return

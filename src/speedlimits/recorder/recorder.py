@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from speedlimits._checks import check_finite, check_integer, check_non_negative
 from speedlimits.recorder.hooks import Steps, TimeStep, measuring
 from speedlimits.recorder.mirrors import Mirror, Mirrors
 from speedlimits.recorder.optimizers import momentum
@@ -83,14 +82,6 @@ class Recorder(Readings):
         mirrors: Iterable[Mirror] = (),
         generator: np.random.Generator | None = None,
     ) -> None:
-        check_integer("every", every, minimum=1)
-        if snapshot_growth is not None and not snapshot_growth > 1:
-            raise ValueError(f"`snapshot_growth` must be above 1, or None; snapshot_growth = {snapshot_growth}.")
-        check_integer("triples", triples, minimum=0)
-        if sketch is not None:
-            check_integer("sketch", sketch, minimum=2)
-        if jumps not in {"count", "raise"}:
-            raise ValueError(f"`jumps` must be 'count' or 'raise'; jumps = {jumps!r}.")
         self._options: dict[str, Any] = dict(
             every=every, snapshot_growth=snapshot_growth, triples=triples, sketch=sketch, jumps=jumps
         )
@@ -176,7 +167,8 @@ class Recorder(Readings):
                 if not self._path.at_new_point:
                     return
             else:
-                self._walk_to(time, model)
+                self._path.walk_to(time, model)
+                self._by_hand = True
             self._path.record(
                 loss=loss,
                 test_accuracy=test_accuracy,
@@ -275,22 +267,11 @@ class Recorder(Readings):
         return self._momentum if self._steps is None else momentum(self._steps.attachments[0].optimizer)
 
     def _begin(self) -> None:
-        steps = self._steps
-        if steps is None or not len(self._path):
-            return
-        self._path.join(steps.weights)
-        self._path.begin()
+        if self._steps is not None and len(self._path):
+            self._path.join(self._steps.weights)
+            self._path.begin()
 
     def _show(self) -> None:
         if self._mirrors:
             self._mirrors.show(self._path.read()[-1], self.noise)
         self._redraw()
-
-    def _walk_to(self, time: float | None, model: Model | None) -> None:
-        if time is None or model is None:
-            raise ValueError("`time` and `model` must be given to `record` unless the recorder is attached.")
-        check_finite("time", time)
-        if not len(self._path):
-            check_non_negative("time", time)
-        self._path.walk_to(time, model)
-        self._by_hand = True

@@ -1,6 +1,6 @@
 """The path of a walk at strides of 1, 2, 4, … steps, added up while it is walked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ Place = Float64[Tensor, " numbers"]
 
 # Stretches of time, each with its sum: their scatter is the error of the whole sum.
 STRETCHES = 64
+# Steps that are added together: many small sums would cost more than their numbers.
+BATCH = 64
 # Groups of numbers, each a sketch of its own: their scatter is what the sketch leaves open.
 GROUPS = 16
 
@@ -39,6 +41,7 @@ class StrideMeter:
         self._levels: list[_Level] = []
         self._time = 0.0
         self._steps = 0
+        self._waiting: list[tuple[Place, float]] = []
 
     def add(self, place: Place, step_size: float) -> None:
         """Take one step.
@@ -50,13 +53,27 @@ class StrideMeter:
         self._place = place
         self._time += step_size
         self._steps += 1
-        if self._steps == 2 ** len(self._levels):
-            self._levels.append(_Level(self._start))
-        for power, level in enumerate(self._levels):
-            if self._steps % 2**power:
-                break
-            if self._time > level.time:
-                level.add(place, self._time)
+        self._waiting.append((place, self._time))
+        if self._steps % BATCH == 0:
+            self._add_waiting()
+
+    def _add_waiting(self) -> None:
+        """Add the steps that wait: a full batch for all strides at once, fewer one by one."""
+        waiting, self._waiting = self._waiting, []
+        first = self._steps - len(waiting)
+        together = len(waiting) == BATCH
+        places = torch.stack([place for place, _ in waiting]) if together else None
+        for number, (place, time) in enumerate(waiting, start=first + 1):
+            if number == 2 ** len(self._levels):
+                self._levels.append(_Level(self._start))
+            for power, level in enumerate(self._levels):
+                if number % 2**power:
+                    break
+                if time > level.time and (places is None or 2**power > BATCH):
+                    level.add(place[None], [time])
+        if places is not None:
+            for power in range(min(len(self._levels), BATCH.bit_length())):
+                self._levels[power].add_some(places, [time for _, time in waiting], 2**power)
 
     def grow(self, more: int) -> None:
         """Let places have more numbers, which were zero so far.
@@ -64,6 +81,7 @@ class StrideMeter:
         Args:
             more: how many.
         """
+        self._add_waiting()
         self._start, self._place = _longer(self._start, more), _longer(self._place, more)
         for level in self._levels:
             level.grow(more)
@@ -77,6 +95,7 @@ class StrideMeter:
             "time": self._time,
             "steps": self._steps,
             "levels": [level.state() for level in self._levels],
+            "waiting": [[place, time] for place, time in self._waiting],
         }
 
     @classmethod
@@ -91,6 +110,7 @@ class StrideMeter:
         meter._place = state["place"].to(device, copy=True)
         meter._time, meter._steps = state["time"], state["steps"]
         meter._levels = [_Level.restore(level, device) for level in state["levels"]]
+        meter._waiting = [(place.to(device, copy=True), time) for place, time in state["waiting"]]
         return meter
 
     def curve(self, total: Callable[[Tensor], Tensor] | None = None) -> StrideCurve:
@@ -105,6 +125,11 @@ class StrideMeter:
         total = total or _identity
         if not self._time > 0:
             raise ValueError(f"`curve` needs a path that took time; time = {self._time}.")
+        if self._waiting:
+            # A copy reads them: these sums must not depend on when they are looked at.
+            copy = StrideMeter.restore(self.state(), self._start.device)
+            copy._add_waiting()
+            return copy.curve(total)
         levels = [level for level in self._levels if level.time > 0]
         return StrideCurve(
             strides=2 ** np.arange(len(levels)),
@@ -170,19 +195,38 @@ class _Level:
         """n/(n − 1): the first and last chunk stand in one pair each, all others in two."""
         return self.chunks / (self.chunks - 1) if self.chunks > 1 else float("nan")
 
-    def add(self, place: Place, time: float) -> None:
-        """A chunk ends here."""
-        chunk, duration = place - self.place, time - self.time
-        velocity = chunk / duration
-        self.dissipation.addcmul_(chunk, velocity)
+    def add_some(self, places: Tensor, times: Sequence[float], stride: int) -> None:
+        """Of consecutive places, those at which chunks of this stride end, but for chunks that take no time."""
+        kept, last = [], self.time
+        for index in range(stride - 1, len(times), stride):
+            if times[index] > last:
+                kept.append(index)
+                last = times[index]
+        if kept:
+            self.add(places if len(kept) == len(times) else places[kept], [times[index] for index in kept])
+
+    def add(self, places: Tensor, times: Sequence[float]) -> None:
+        """Chunks end here, one after the other."""
+        chunks = torch.cat([self.place[None], places]).diff(dim=0)
+        durations = np.diff([self.time, *times])
+        tau = self._tensor(durations)
+        self.dissipation += (1.0 / tau) @ chunks.square()
+        velocities = chunks / tau[:, None]
         if self.chunks:
-            turn = (velocity - self.velocity).square_()
-            mean = 0.5 * (duration + self.duration)
-            self.noise.add_(turn, alpha=0.5 * mean)
-            self.moved.add_(turn, alpha=0.25 * (duration**2 + self.duration**2))
-            self.scatter.add(torch.stack([torch.dot(velocity, self.velocity) * mean, turn.sum() * (0.5 * mean)]))
-        self.place, self.time, self.chunks = place, time, self.chunks + 1
-        self.velocity, self.duration = velocity, duration
+            velocities = torch.cat([self.velocity[None], velocities])
+            durations = np.append(self.duration, durations)
+        if len(velocities) > 1:
+            mean = self._tensor(0.5 * (durations[1:] + durations[:-1]))
+            turns = velocities.diff(dim=0).square_()
+            self.noise += (0.5 * mean) @ turns
+            self.moved += self._tensor(0.25 * (durations[1:] ** 2 + durations[:-1] ** 2)) @ turns
+            shared = (velocities[1:] * velocities[:-1]).sum(1) * mean
+            self.scatter.add(torch.stack([shared, turns.sum(1) * (0.5 * mean)], 1))
+        self.place, self.time, self.chunks = places[-1].clone(), times[-1], self.chunks + len(times)
+        self.velocity, self.duration = velocities[-1].clone(), float(durations[-1])
+
+    def _tensor(self, numbers: np.ndarray) -> Tensor:
+        return torch.as_tensor(numbers, dtype=torch.float64, device=self.place.device)
 
 
 def _longer(numbers: Tensor, more: int) -> Tensor:
@@ -197,13 +241,17 @@ class _Stretches:
         self._length, self._count = 1, 0
 
     def add(self, numbers: Tensor) -> None:
-        """The next number of each series; they stay on their device."""
-        if self._count == STRETCHES * self._length:
-            halves = self._sums.view(-1, 2, 2).sum(1)
-            self._sums = torch.cat([halves, torch.zeros_like(halves)])
-            self._length *= 2
-        self._sums[self._count // self._length] += numbers
-        self._count += 1
+        """The next numbers of both series, one row each; they stay on their device."""
+        while len(numbers):
+            if self._count == STRETCHES * self._length:
+                halves = self._sums.view(-1, 2, 2).sum(1)
+                self._sums = torch.cat([halves, torch.zeros_like(halves)])
+                self._length *= 2
+            now = numbers[: STRETCHES * self._length - self._count]
+            places = torch.arange(self._count, self._count + len(now), device=now.device) // self._length
+            self._sums.index_add_(0, places, now)
+            self._count += len(now)
+            numbers = numbers[len(now) :]
 
     def sums(self) -> Tensor:
         """The sums of the stretches that are full."""
