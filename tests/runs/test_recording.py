@@ -13,7 +13,7 @@ from speedlimits.errors import RunFolderError
 from speedlimits.noise import Noise, StrideCurve
 from speedlimits.runs import Recording, RecordingConfig, load, load_recording, verify
 from speedlimits.runs.recording import FILES, NOISE, TRAJECTORY
-from tests.recordings import by_hand, noisy
+from tests.recordings import by_hand, noisy, steady
 
 
 @pytest.fixture(scope="module")
@@ -166,13 +166,15 @@ def test_runs_and_recordings_are_told_apart(saved, tmp_path):
 
 def test_numbers_of_the_summary():
     """They are those of the speed limit at the end; the losses are the first and last that are numbers."""
-    recording = noisy()
+    recording = steady()
     path = recording.trajectory
     mean = recording.summary["mean"]
     assert mean["inefficiency"] == pytest.approx(path.time * path.path_dissipation[-1] / path.w2_squared[-1])
     assert recording.summary["noise"]["inefficiency"] == recording.noise.inefficiency
     assert recording.summary["method"] == "SGD"
     assert by_hand().summary["method"] == "by hand"
+    # What is not known is no number.
+    assert noisy().summary["noise"]["inefficiency"] is None
     assert by_hand().summary["noise"] is None
     assert mean["loss_final"] == path.losses[-1]
 
