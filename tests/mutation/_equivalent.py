@@ -74,6 +74,7 @@ EQUIVALENT = {
     ("theory.power_law_sums._integral", "np.pi * (np.arange(NODES) + 0.5) / NODES: 1 % off"): NODES,
     ("theory.power_law_sums._integral", "np.pi * (np.arange(NODES) + 0.5): 1 % off"): NODES,
     ("theory.power_law_sums._integral", "np.arange(NODES) + 0.5: right 1 % off"): NODES,
+    ("theory.power_law_leading.asymptotic_inefficiency", "np.greater(exponent, 0.0): exponent"): "infinite at 0 anyway",
     ("theory.regression_limit.RegressionLimit._moved_and_spent", "SPACING_AT_END"): PANELS,
     ("theory.regression_limit.RegressionLimit._moved_and_spent", "SPACING_ON_THE_WAY"): PANELS,
     ("theory.regression_limit.RegressionLimit._moved_and_spent", "int(BLOCK * spacing): value 1 % off"): BLOCKS,

@@ -126,6 +126,7 @@ def test_every_time(ratio, time):
     # Plain quadrature meets square roots at the edges; 1e-8 is what it holds.
     assert RegressionLimit(**point).w2_squared(time) == pytest.approx(moved, rel=1e-8)
     assert RegressionLimit(**point).dissipation(time) == pytest.approx(spent, rel=1e-8)
+    assert RegressionLimit(**point).speed_limit(time).time == time
 
 
 @given(POINTS, logarithmic(-6, 9))
