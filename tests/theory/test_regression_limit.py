@@ -229,7 +229,7 @@ def test_wide():
 
 
 def test_the_limits_commute():
-    """First d → ∞, then β → ∞ is first β → ∞, then d → ∞: both 2/γ → 0, the erratum below Eq. (11)."""
+    """First d → ∞, then β → ∞ is first β → ∞, then d → ∞: both 2/γ → 0, the erratum below Eqs. (11), (82)."""
     system = RegressionLimit(weight_decay=1.0, inverse_temperature=1e14, aspect_ratio=1e4, teacher_variance=3.0)
     assert system.limit_wide() == pytest.approx(system.limit_zero_temperature(), rel=1e-6)
     assert system.limit_wide() == pytest.approx(2e-4, rel=1e-6)
