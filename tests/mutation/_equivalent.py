@@ -57,6 +57,10 @@ EQUIVALENT = {
         ("theory.fokker_planck._gibbs", f"potential - potential.min(): {what}"): SHIFT
         for what in ("right 1 % off", "right dropped", "+ for -")
     },
+    ("theory.constant_kernel.ConstantKernel.arc_length", "self.eigenvalues.max(initial=0.0): value 1 % off"): PANELS,
+    ("theory.constant_kernel.ConstantKernel.arc_length", "0.0"): PANELS,
+    ("theory.constant_kernel.ConstantKernel.arc_length", "top"): PANELS,
+    ("theory.constant_kernel.ConstantKernel._speed", "out=table: table"): "where it is written is no number",
     ("theory.constant_kernel.ConstantKernel.displacement", "np.zeros_like(self.residual)"): "multiplied by 1 − e⁰ = 0",
     **{
         ("theory.heavy_ball._sums", f"int(count.max(initial=0)).bit_length() - 1: {what}"): "leading zeros add nothing"

@@ -107,6 +107,8 @@ def test_displacement_has_the_distance_and_the_length():
     chords = np.linalg.norm(np.diff(curve, axis=0), axis=1).sum()
     # A polygon is short by a share of (chord × curvature)²/24.
     assert chords == pytest.approx(kernel.arc_length(times)[-1], rel=1e-6)
+    still = ConstantKernel(eigenvalues=np.zeros(2), residual=np.ones(2))
+    assert not still.arc_length(times).any()
 
 
 @pytest.mark.parametrize(
