@@ -41,6 +41,7 @@ SENTENCES = {
     "docs/kernel.md": "What the tangent kernel tells of a run, how far to trust it, and what it costs.",
     "docs/kernel/": "Its picture and its tables, by `docs/make_kernel_page.py`.",
     "docs/run-folder.md": "What lies in a run folder and what each number means.",
+    "docs/recorder.md": "The recorder in your own loop: what counts, what noise does, which loops work, what it costs.",
     "docs/trust.md": "What is promised, how it is tested, and what the tests counted.",
     "docs/study.md": "The paper's experiment: how to repeat it, what was chosen, what came out, what it costs.",
     "pyproject.toml": "Packaging, dependencies with their reasons, and the settings of all tools.",

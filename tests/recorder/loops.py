@@ -380,7 +380,7 @@ def schedule_free(kind: str) -> Outcome:
     makers: dict[str, Callable[[Any], Any]] = {
         "SGD": lambda weights: schedulefree.SGDScheduleFree(weights, lr=0.5),
         "AdamW": lambda weights: schedulefree.AdamWScheduleFree(weights, lr=1e-2, warmup_steps=10),
-        "wrapper": lambda weights: schedulefree.ScheduleFreeWrapper(optim.AdamW(weights, lr=1e-2), momentum=0.9),
+        "wrapper": lambda weights: schedulefree.ScheduleFreeWrapper(optim.SGD(weights, lr=0.5), momentum=0.9),
     }
 
     def make(weights: Any) -> Any:

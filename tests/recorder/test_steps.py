@@ -268,3 +268,24 @@ def test_layers_add_up_to_the_whole():
     alone.finish()
     assert str(alone.layers(other)["0.weight"]) == str(alone.speed_limit().final)
     assert list(alone.layers()) == ["tensor 0"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_a_compiled_step_stays_one_graph():
+    """The compiler looks into no hook: one graph for the step, as without a recorder, and nothing compiled again."""
+    from torch._dynamo.utils import counters
+
+    torch._dynamo.reset()
+    counters.clear()
+    model = mlp()
+    optimizer = optim.Adam(model.parameters(), lr=1e-2)
+    recorder = Recorder().attach(optimizer)
+    step = torch.compile(optimizer.step, backend="eager")
+    for inputs, labels in batches(12):
+        loss = cross_entropy(model(inputs), labels)
+        recorder.record(loss=loss)
+        optimizer.zero_grad()
+        loss.backward()
+        step()
+    assert counters["stats"]["unique_graphs"] == 1
+    assert not any("recompile" in reason for reason in counters["graph_break"])

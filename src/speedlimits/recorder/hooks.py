@@ -1,6 +1,7 @@
 """The steps of one or several optimizers, whatever wraps them, as the steps of one walk."""
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -212,5 +213,16 @@ def _closure(args: Sequence[Any], kwargs: dict[str, Any]) -> object:
 
 
 def _uncompiled(function: Callable[..., None]) -> Callable[..., None]:
-    function._torchdynamo_disable = True  # type: ignore[attr-defined]
-    return function
+    """The same, which the compiler calls as it is, with all that it calls; nothing is imported for that in advance."""
+    whole: list[Callable[..., None]] = []
+
+    def call(*args: Any) -> None:
+        if "torch._dynamo" not in sys.modules:
+            function(*args)
+            return
+        if not whole:
+            whole.append(torch.compiler.disable(function))
+        whole[0](*args)
+
+    call._torchdynamo_disable = True  # type: ignore[attr-defined]
+    return call
