@@ -114,9 +114,9 @@ class Cockpit(Run):
 
     def __init__(self, make: Callable[[], nn.Module], data: Data) -> None:
         super().__init__(make, data, None)
-        from backpack import extend
-        from cockpit import Cockpit as Instruments
-        from cockpit.utils.configuration import configuration
+        from backpack import extend  # pyright: ignore[reportMissingImports]
+        from cockpit import Cockpit as Instruments  # pyright: ignore[reportMissingImports]
+        from cockpit.utils.configuration import configuration  # pyright: ignore[reportMissingImports]
 
         self.model, self.loss = extend(self.model), extend(nn.CrossEntropyLoss())
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4)

@@ -363,7 +363,7 @@ class Lookahead(optim.Optimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.base_optimizer.zero_grad(set_to_none)
 
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         self.base_optimizer.step(closure)
         self.taken += 1
         if self.taken % 5 == 0:

@@ -1,5 +1,6 @@
 """Real handwritten digits, 8×8 pixels, from inside scikit-learn: no download, and small enough for seconds."""
 
+import numpy as np
 from sklearn.datasets import load_digits
 
 from speedlimits.data.dataset import Dataset, classification
@@ -23,7 +24,8 @@ def digits(samples: int) -> Dataset:
     """
     if not 1 <= samples <= TRAINING:
         raise ValueError(f"`samples` must lie in 1…{TRAINING} for digits; samples = {samples}.")
-    images, labels = load_digits(return_X_y=True)
+    # Where pandas is installed, a type checker sees tables here; arrays are what comes.
+    images, labels = (np.asarray(each) for each in load_digits(return_X_y=True))
     images = images.reshape(-1, 1, 8, 8)
     return classification(
         "digits",

@@ -214,7 +214,7 @@ def _closure(args: Sequence[Any], kwargs: dict[str, Any]) -> object:
 
 def _uncompiled(function: Callable[..., None]) -> Callable[..., None]:
     """The same, which the compiler calls as it is, with all that it calls; nothing is imported for that in advance."""
-    whole: list[Callable[..., None]] = []
+    whole: list[Any] = []
 
     def call(*args: Any) -> None:
         if "torch._dynamo" not in sys.modules:
