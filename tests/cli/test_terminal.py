@@ -189,6 +189,6 @@ def test_damaged_plan_says_what_to_do(tmp_path, capsys):
     (out / "plan.json").write_text("{}")
     resume = ["run", "--out", str(out), "--resume", "--workers", "1"]
     assert main(resume) == 1
-    assert "plan.json is damaged (" in capsys.readouterr().err
+    assert "plan.json is not what the run wrote, by its SHA-256 in manifest.json: del" in capsys.readouterr().err
     (out / "plan.json").unlink()
     assert main(resume) == 0

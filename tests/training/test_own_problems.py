@@ -95,14 +95,14 @@ def test_study_over_samples(tmp_path):
 def test_noisy_run_is_read_back(tmp_path):
     """Langevin dynamics of a transformer: configuration, ensemble and name are those of the run."""
     config = NoisyConfig(
-        problem=own_problems.transformer, members=160, time=0.02, records=2, strengths=2, anneal_steps=1
+        problem=own_problems.transformer, members=220, time=0.02, records=2, strengths=2, anneal_steps=1
     )
     train_noisy(config, tmp_path / "run")
     run = load_run(tmp_path / "run")
     assert isinstance(run, NoisyRun)
     assert not run.config.difference(config)
     assert isinstance(run.config.problem, RecordedProblem)
-    assert run.ensemble().shape == (160, run.summary["parameters"])
+    assert run.ensemble().shape == (220, run.summary["parameters"])
     assert (run.summary["loss_name"], run.summary["model"]) == ("cross_entropy", None)
 
 

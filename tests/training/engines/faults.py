@@ -19,7 +19,7 @@ STUDIES = {f"n{n}": RunConfig(samples=n, width=24, seeds=(0, 3), time=0.2, recor
 CODE = """
 import sys
 from tests.training.engines.faults import STUDIES
-from speedlimits.cli import main
+from speedlimits.cli import commands, main
 from speedlimits.training.engines.choose import choose
 from speedlimits.training.train import train_study
 
@@ -30,7 +30,7 @@ class Command:
         train_study(STUDIES, out, resume=resume == "resume", engine=choose(engine, 2, **options))
 
 # Errors, interruptions and exit codes as those of the command line.
-main._parse = lambda _: Command()
+commands.parse = lambda *_: Command()
 sys.exit(main.main([]))
 """
 

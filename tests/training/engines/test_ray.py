@@ -31,6 +31,7 @@ os.environ["RAY_AUTH_MODE"] = "token"
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'speedlimits[ray]'")
 
+from speedlimits.runs.identity import Owner  # noqa: E402
 from speedlimits.training.engines import ray_cluster  # noqa: E402
 from speedlimits.training.engines.ray import RayEngine  # noqa: E402
 from speedlimits.training.engines.ray_cluster import connect  # noqa: E402
@@ -84,6 +85,7 @@ def task(url: str, **changes) -> Task:
     """Training of one member of the tiny study."""
     plan = choose_plan(TINY, {seed: measure_sharpness(TINY, seed, Source.of(TINY)) for seed in TINY.seeds})
     whole = {"key": ("n", 3), "kind": "train", "config": TINY, "source": None, "plan": plan, "url": url, "data": None}
+    whole["owner"] = Owner("0" * 32, 3, "0" * 64)
     return Task(**whole | {"version": speedlimits.__version__} | changes)
 
 
