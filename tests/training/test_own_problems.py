@@ -92,6 +92,7 @@ def test_study_over_samples(tmp_path):
     assert [run.summary["samples"] for run in runs.values()] == [4, 8]
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
 def test_noisy_run_is_read_back(tmp_path):
     """Langevin dynamics of a transformer: configuration, ensemble and name are those of the run."""
     config = NoisyConfig(
