@@ -89,11 +89,18 @@ def test_folders_are_refused_for_a_reason(finished, tmp_path):
         train_study(STUDIES, finished, resume=True)
 
 
-@pytest.mark.parametrize("content", ["n20 = 3\n", "[n20]\nsmaples = 3\n", "[n20\n"])
-def test_damaged_list_is_named(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("n20 = 3\n", "is of no study of speedlimits"),
+        ("[n20]\nsmaples = 3\n", "is of no study of speedlimits"),
+        ("[n20\n", "is damaged"),
+    ],
+)
+def test_damaged_list_is_named(tmp_path, content, words):
     """A `study.toml` that is no list of runs is named with its path."""
     (tmp_path / "study.toml").write_text(content)
-    with pytest.raises(RunFolderError, match=r"study\.toml is (damaged|of no study of speedlimits)"):
+    with pytest.raises(RunFolderError, match=rf"study\.toml {words}"):
         read_study(tmp_path)
 
 

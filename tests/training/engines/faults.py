@@ -31,7 +31,7 @@ class Command:
 
 # Errors, interruptions and exit codes as those of the command line.
 commands.parse = lambda *_: Command()
-sys.exit(main.main([]))
+sys.exit(main.main(["study"]))
 """
 
 
