@@ -284,6 +284,28 @@ def joined(how: str) -> Outcome:
     return recorder, reference
 
 
+def channels_last(step: int) -> Outcome:
+    """The weights of convolutions lie in another order in memory, from this step on."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 40, 3), nn.Tanh(), nn.Conv2d(40, 60, 3), nn.Flatten(), nn.LazyLinear(3))
+    with torch.no_grad():
+        model(torch.zeros(1, 1, 5, 5))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    recorder, reference = Recorder().attach(optimizer), Reference(model.parameters())
+    for number, (inputs, labels) in enumerate(batches(20)):
+        if number == step:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        images = torch.cat([inputs, inputs, inputs], 1)[:, :25].reshape(-1, 1, 5, 5)
+        loss = cross_entropy(model(images), labels)
+        recorder.record(loss=loss)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        reference.step(0.1)
+    recorder.finish()
+    return recorder, reference
+
+
 def accumulated() -> Outcome:
     """Gradients of four batches make one step."""
     model = mlp()
@@ -534,6 +556,8 @@ LOOPS = [
     Loop("several optimizers", "a second phase", phases),
     Loop("parameters", "a group joins", functools.partial(joined, "added")),
     Loop("parameters", "unfrozen", functools.partial(joined, "unfrozen")),
+    Loop("parameters", "channels last", functools.partial(channels_last, 0)),
+    Loop("parameters", "channels last from step 10", functools.partial(channels_last, 10)),
     Loop("gradients", "clipped", _loop(_of("SGD", **STEEP), clip=0.05)),
     Loop("gradients", "accumulated over four batches", accumulated),
     Loop("moved outside", "away and back again", _loop(_of("SGD", **STEEP), change=sam)),

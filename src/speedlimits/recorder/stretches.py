@@ -34,8 +34,8 @@ class Stretches:
         self.groups: list[list[int]] = []
         self._sizes: list[list[int]] = []
         self._count = 0
-        self._views: list[Tensor] = []
-        self._memory: list[int] = []
+        self._views: list[Tensor | None] = []
+        self._memory: list[tuple[int, tuple[int, ...], torch.Size]] = []
         self.join(weights)
 
     def join(self, weights: Sequence[Tensor]) -> None:
@@ -66,14 +66,15 @@ class Stretches:
         Args:
             weights: of the shapes, types and devices that were given at first.
         """
-        # Views are made once, as long as the tensors stay where they are.
-        memory = [local(weight).data_ptr() for weight in weights]
+        # Views are made once, as long as the tensors stay where they are. A tensor whose numbers lie in another order
+        # (channels last, transposed) has no such view: its copy is made anew each time.
+        parts = [local(weight) for weight in weights]
+        memory = [(part.data_ptr(), part.stride(), part.shape) for part in parts]
         if memory != self._memory:
-            self._views, self._memory = [flat(weight) for weight in weights], memory
-        return [
-            torch.cat([self._views[place] for place in group]) if len(group) > 1 else self._views[group[0]]
-            for group in self.groups
-        ]
+            self._views = [flat(part) if part.is_contiguous() else None for part in parts]
+            self._memory = memory
+        views = [flat(part) if view is None else view for part, view in zip(parts, self._views, strict=True)]
+        return [torch.cat([views[place] for place in group]) if len(group) > 1 else views[group[0]] for group in self.groups]
 
     def distances(
         self, ones: Sequence[Tensor], others: Sequence[Tensor], numbers: Float64[Tensor, " block"]
