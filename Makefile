@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+# Python compiles what it imports; to compile all of torch and its neighbours at once takes minutes.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
+# Idle workers take tests from busy ones; tests of one file stay together, and share what they set up.
+PYTEST := -m pytest -n auto --dist worksteal
 
 .PHONY: help install demo test test-all test-lowest torture mutation lint format docs figures bench clean
 .DELETE_ON_ERROR:
@@ -30,10 +33,10 @@ lint: $(STAMP)  ## style, types, and the direction of imports
 	$(BIN)/lint-imports
 
 test: lint  ## lint, then every test but the slow ones
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python $(PYTEST) -m "not slow"
 
 test-all: lint  ## lint, then every test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python $(PYTEST)
 
 torture: $(STAMP)  ## try to break every promise of docs/trust.md, and keep the counts
 	$(BIN)/python -m tests.torture
@@ -53,9 +56,9 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt .ci/lowest.py
 # both environments, so that what is torch alone is not tried again. Deprecations are no errors here: old packages use
 # what newer ones beneath them have deprecated.
 test-lowest: $(LOWEST)/.installed  ## a telling part of the tests with the lowest versions allowed, a few minutes
-	$(LOWEST)/bin/python -m pytest -n auto -m "not slow" -W ignore::DeprecationWarning tests/test_*.py tests/cli/test_cli.py \
+	$(LOWEST)/bin/python $(PYTEST) -m "not slow" -W ignore::DeprecationWarning tests/test_*.py tests/cli/test_cli.py \
 	  tests/data tests/dissipation tests/report tests/runs tests/spectra tests/theory tests/transport \
-	  --deselect tests/test_benchmarks.py --deselect tests/test_examples.py
+	  --deselect tests/test_benchmarks.py --deselect tests/test_examples.py --deselect tests/report/test_own_problems.py
 
 docs: $(STAMP)  ## the documentation as pages in docs/_build/html
 	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable '.[docs]'

@@ -9,9 +9,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = sorted(path for path in (ROOT / "benchmarks").glob("*.py") if path.name != "environment.py")
+# Even in small, these take most of a minute.
+LONG = {"coverage.py", "kernel.py", "study.py"}
 
 
-@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] if path.name in LONG else []) for path in BENCHMARKS],
+    ids=lambda path: path.name,
+)
 def test_benchmark_runs(path, tmp_path):
     """The script ends well and writes its JSON, environment included."""
     out = tmp_path / "results" / "quick.json"

@@ -74,7 +74,9 @@ class Stretches:
             self._views = [flat(part) if part.is_contiguous() else None for part in parts]
             self._memory = memory
         views = [flat(part) if view is None else view for part, view in zip(parts, self._views, strict=True)]
-        return [torch.cat([views[place] for place in group]) if len(group) > 1 else views[group[0]] for group in self.groups]
+        return [
+            torch.cat([views[place] for place in group]) if len(group) > 1 else views[group[0]] for group in self.groups
+        ]
 
     def distances(
         self, ones: Sequence[Tensor], others: Sequence[Tensor], numbers: Float64[Tensor, " block"]
