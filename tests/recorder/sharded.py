@@ -1,6 +1,7 @@
 """Two processes that train one model together: `python -m tests.recorder.sharded FOLDER` writes what each measured."""
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -92,6 +93,31 @@ def train(way: str, rank: int, folder: Path) -> dict[str, float]:
     }
 
 
+def mixed() -> dict[str, Any]:
+    """One layer is cut, the others lie whole on every rank; both ranks see the same batches.
+
+    Returns:
+        The recorder's error, and what `noise` says.
+    """
+    model, alone = mlp(), mlp()
+    fully_shard(model[0])
+    optimizer, step = optim.SGD(model.parameters(), lr=0.1), optim.SGD(alone.parameters(), lr=0.1)
+    recorder, reference = Recorder().attach(optimizer), Reference(alone.parameters())
+    for inputs, labels in batches(40):
+        recorder.record(loss=math.nan)
+        for each, its in ((model, optimizer), (alone, step)):
+            its.zero_grad()
+            cross_entropy(each(inputs), labels).backward()
+            its.step()
+        reference.step(0.1)
+    recorder.finish()
+    try:
+        recorder.noise()
+    except ValueError as error:
+        return {"error": reference.error(recorder), "words": str(error)}
+    return {"error": reference.error(recorder), "words": ""}
+
+
 def work(rank: int, port: int, folder: str) -> None:
     """What one process does.
 
@@ -103,7 +129,8 @@ def work(rank: int, port: int, folder: str) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", rank=rank, world_size=RANKS)
-    found = {way: train(way, rank, Path(folder)) for way in WAYS}
+    found: dict[str, Any] = {way: train(way, rank, Path(folder)) for way in WAYS}
+    found["mixed"] = mixed()
     Path(folder, f"{rank}.json").write_text(json.dumps(found))
     distributed.barrier()
     distributed.destroy_process_group()

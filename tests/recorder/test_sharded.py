@@ -17,13 +17,19 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without processes that talk")
 def test_shards_together_are_the_whole(tmp_path):
-    """DDP, ZeRO-1, FSDP and FSDP2 on gloo: path, gradients, snapshots to 1e-5, and the same drift."""
+    """DDP, ZeRO-1, FSDP and FSDP2 on gloo: path, gradients, snapshots to 1e-5, and the same drift.
+
+    Where some weights are cut and others whole, the path is exact, too, and all ranks refuse the drift, not one alone.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-W", "ignore", "-m", "tests.recorder.sharded", str(port), str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=300, capture_output=True)
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    for found in (rank.pop("mixed") for rank in ranks):
+        assert found["error"] < 1e-6
+        assert found["words"] == "`noise` needs weights that are all sharded, or none; some lie whole on every rank."
     for way in ranks[0]:
         for found in (rank[way] for rank in ranks):
             assert found["error"] < 1e-6, way

@@ -22,9 +22,10 @@ class Shards:
     """
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
-        self.sharded = (
-            torch.distributed.is_available() and torch.distributed.is_initialized() and any(map(_cut, weights))
-        )
+        cut = [_cut(weight) for weight in weights]
+        self.sharded = torch.distributed.is_available() and torch.distributed.is_initialized() and any(cut)
+        # The same on every rank, so that all refuse, or none: one that waits for the others' sums would wait forever.
+        self._mixed = self.sharded and not all(cut)
         self._mine = torch.tensor([_counts_here(weight) for weight in weights]) if self.sharded else None
 
     def own(self, squares: Tensor) -> Tensor:
@@ -57,7 +58,7 @@ class Shards:
         """
         if self._mine is None:
             return sums
-        if self._mine.any() and not self._mine.all():
+        if self._mixed:
             raise ValueError("`noise` needs weights that are all sharded, or none; some lie whole on every rank.")
         return self.total(sums * self._mine[0])
 
