@@ -79,7 +79,7 @@ class Steps:
         time_step: see `Attachment`.
         begin: called before the first of them steps.
         gradient: called with the norms of gradients and their scale, where they are known.
-        end: called with the duration when a step of the walk ends.
+        end: called with the duration and those that stepped when a step of the walk ends.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Steps:
         *,
         begin: Callable[[], None],
         gradient: Callable[[list[Tensor], Any], None],
-        end: Callable[[float], None],
+        end: Callable[[float, Sequence[Attachment]], None],
     ) -> None:
         self.attachments = [Attachment(optimizer, time_step) for optimizer in optimizers]
         self._begin, self._gradient, self._end = begin, gradient, end
@@ -113,8 +113,8 @@ class Steps:
         """End a step that some of the optimizers have taken."""
         if self._stepped:
             duration = max(attachment.step_size for attachment in self._stepped)
-            self._stepped = []
-            self._end(duration)
+            stepped, self._stepped = self._stepped, []
+            self._end(duration, stepped)
 
     def detach(self) -> None:
         """Take all hooks off."""

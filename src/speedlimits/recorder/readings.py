@@ -13,6 +13,7 @@ from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import SpeedLimitsError
 from speedlimits.noise import Noise, drift
 from speedlimits.recorder import findings
+from speedlimits.recorder.metric import Metric, MetricLimit
 from speedlimits.recorder.mirrors import first_rank
 from speedlimits.recorder.path import Path
 from speedlimits.recorder.stretches import flat
@@ -31,6 +32,7 @@ class Readings:
     """What can be read of a recorder at any time; see `speedlimits.Recorder`, which measures."""
 
     _path: Path
+    _metric: Metric | None
     _by_hand: bool
     _optimizers: Sequence[str]
     _live: "LiveFigure | None"
@@ -58,9 +60,10 @@ class Readings:
     def verdict(self) -> str:
         """What a reader should take home: the drift's number where noise hides it, and how far the loss fell."""
         limit = self.speed_limit()
-        return verdict(
-            limit, self._noise_after(limit.time[-1]), findings.losses(self._path), findings.notes(self._path)
-        )
+        notes = findings.notes(self._path)
+        if self._metric is not None and any(self._metric.rulers):
+            notes.insert(0, str(self.own_metric()))
+        return verdict(limit, self._noise_after(limit.time[-1]), findings.losses(self._path), notes)
 
     def noise(self, momentum: float | None = None) -> Noise:
         """What mini-batch noise did to the number, and T/T_SL of the drift behind it.
@@ -77,6 +80,18 @@ class Readings:
         curve = findings.curve(self._path)
         own, nesterov = self._memory
         return drift(curve, own if momentum is None else momentum, nesterov=nesterov)
+
+    def own_metric(self) -> MetricLimit:
+        """The speed limit by the optimizer's own ruler, up to the last step; its ``ruler`` says which that is.
+
+        Raises:
+            ValueError: if the recorder was made without ``own_metric``, or no step was measured.
+        """
+        if self._metric is None:
+            raise ValueError("`own_metric` must be True when the recorder is made; own_metric = False.")
+        if not any(self._metric.rulers):
+            raise ValueError("`own_metric` needs steps that were measured; there are none.")
+        return self._metric.limit(self._path.weights, self._path.meter.shards, self._path.time)
 
     def layers(self, model: nn.Module | None = None) -> Mapping[str, SpeedLimit]:
         """The speed limit of each tensor by itself, up to the last step: which layers move, how far, how straight.

@@ -1,14 +1,15 @@
 """Any torch training loop becomes a trajectory: two lines in the loop, with any optimizer."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
 
-from speedlimits.recorder.hooks import Steps, TimeStep, measuring
+from speedlimits.recorder.hooks import Attachment, Steps, TimeStep, measuring
+from speedlimits.recorder.metric import Metric
 from speedlimits.recorder.mirrors import Mirror, Mirrors
 from speedlimits.recorder.optimizers import momentum
 from speedlimits.recorder.path import Path
@@ -63,12 +64,16 @@ class Recorder(Readings):
             that off, and saves a look at the weights in each step.
         jumps: what to do where the weights were moved between two steps, by clipping, a projection or a checkpoint that
             was read: ``"count"`` adds the move to the step that follows and says so in the verdict, ``"raise"`` stops.
+        own_metric: measure the path by the optimizer's own ruler, too, for the reading of the same name: groups by
+            their own rates, Adam and its kin by a clock for each weight, Muon and sign steps by a norm. It takes three
+            more copies of the weights in float64, and the spectral norm of each matrix that Muon moves, in each step.
         mirrors: trackers that are shown each record at once, see `speedlimits.integrations`; with them `record` waits
             for the device. They are closed by `finish`.
         generator: draws those triples; by default one of seed 0.
 
     Raises:
-        ValueError: if ``every`` is below 1, ``snapshot_growth`` not above 1, ``triples`` negative or ``jumps`` unknown.
+        ValueError: if ``every`` is below 1, or not 1 with ``own_metric``, ``snapshot_growth`` not above 1, ``triples``
+            negative or ``jumps`` unknown.
     """
 
     def __init__(
@@ -79,12 +84,16 @@ class Recorder(Readings):
         triples: int = 6,
         sketch: int | None = 4096,
         jumps: Literal["count", "raise"] = "count",
+        own_metric: bool = False,
         mirrors: Iterable[Mirror] = (),
         generator: np.random.Generator | None = None,
     ) -> None:
         self._options: dict[str, Any] = dict(
             every=every, snapshot_growth=snapshot_growth, triples=triples, sketch=sketch, jumps=jumps
         )
+        if own_metric and every != 1:
+            raise ValueError(f"`every` must be 1 with `own_metric`, whose clocks change in each step; every = {every}.")
+        self._metric = Metric() if own_metric else None
         self._path = Path(**self._options, generator=np.random.default_rng(0) if generator is None else generator)
         self._steps: Steps | None = None
         self._momentum = (0.0, False)
@@ -114,7 +123,7 @@ class Recorder(Readings):
         if not optimizers:
             raise ValueError("`optimizers` must be one or several; none is given.")
         self.detach()
-        steps = Steps(optimizers, time_step, begin=self._begin, gradient=self._path.gradient, end=self._path.end)
+        steps = Steps(optimizers, time_step, begin=self._begin, gradient=self._path.gradient, end=self._end)
         try:
             self._path.join(steps.weights)
         except ValueError:
@@ -225,6 +234,7 @@ class Recorder(Readings):
                 "nesterov": nesterov,
                 "by_hand": self._by_hand,
                 "optimizers": list(self._optimizers),
+                "metric": None if self._metric is None else self._metric.state(),
             }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -246,6 +256,8 @@ class Recorder(Readings):
             if self._steps is not None:
                 self._path.join(self._steps.weights)
             self._path.restore(state["path"], self._options)
+            kept = state.get("metric")
+            self._metric = None if kept is None else Metric.restore(kept, self._path.weights)
         self._momentum = (state["momentum"], state["nesterov"])
         self._by_hand = state["by_hand"]
         self._optimizers = list(dict.fromkeys([*state.get("optimizers", ()), *self._optimizers]))
@@ -255,7 +267,7 @@ class Recorder(Readings):
         return self.state_dict()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state["options"])
+        self.__init__(**state["options"], own_metric=state.get("metric") is not None)
         self.load_state_dict(state)
 
     @property
@@ -270,6 +282,13 @@ class Recorder(Readings):
         if self._steps is not None and len(self._path):
             self._path.join(self._steps.weights)
             self._path.begin()
+            if self._metric is not None:
+                self._metric.join(self._path.weights)
+
+    def _end(self, duration: float, stepped: Sequence[Attachment]) -> None:
+        self._path.end(duration)
+        if self._metric is not None and len(self._path):
+            self._metric.add(self._path.weights, stepped)
 
     def _show(self) -> None:
         if self._mirrors:
