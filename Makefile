@@ -58,7 +58,8 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt .ci/lowest.py
 test-lowest: $(LOWEST)/.installed  ## a telling part of the tests with the lowest versions allowed, a few minutes
 	$(LOWEST)/bin/python $(PYTEST) -m "not slow" -W ignore::DeprecationWarning tests/test_*.py tests/cli/test_cli.py \
 	  tests/data tests/dissipation tests/report tests/runs tests/spectra tests/theory tests/transport \
-	  --deselect tests/test_benchmarks.py --deselect tests/test_examples.py --deselect tests/report/test_own_problems.py
+	  --deselect tests/test_benchmarks.py --deselect tests/test_examples.py --deselect tests/report/test_own_problems.py \
+	  --deselect tests/report/test_figure1.py
 
 docs: $(STAMP)  ## the documentation as pages in docs/_build/html
 	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable '.[docs]'

@@ -28,6 +28,7 @@ def test_study_says_how_long_and_what_is_next(study, capfd):
     assert "holds a study (--resume goes on with it, --force replaces it)" in printed.err
 
 
+@pytest.mark.slow
 def test_each_kind_of_network_has_its_figure(tmp_path):
     """Two kinds side by side in one study: a folder of figures for each."""
     arguments = [

@@ -156,7 +156,7 @@ def test_average_over_the_teacher_is_a_trace():
     assert averaged.dissipation(end) - silent.dissipation(end) == pytest.approx(spent, rel=1e-12)
 
 
-@pytest.mark.parametrize("ratio", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("ratio", [1.0, *(pytest.param(ratio, marks=pytest.mark.slow) for ratio in (0.5, 2.0))])
 def test_high_dimension_is_approached_like_one_over_d(ratio):
     """Means over drawn data approach the limit as 1/d at t = 3 and T = ∞: fitted exponents −1 ± 0.2.
 

@@ -328,6 +328,7 @@ def test_interrupted_study_leaves_no_process(short, tmp_path):
     assert not alive(family)
 
 
+@pytest.mark.slow
 def test_own_problem_travels_with_its_code(short, tmp_path):
     """A function of a file that no node has: its code goes along, and the numbers are those of the local engine."""
     file = tmp_path / "mine.py"

@@ -233,4 +233,6 @@ def _save(figure: Figure, path: Path) -> list[Path]:
     written = [path.with_suffix(suffix) for suffix in (".png", ".pdf")]
     for target in written:
         sheet.save(figure, target)
+        # Laid out once: that costs as much as drawing.
+        figure.set_layout_engine("none")
     return written
