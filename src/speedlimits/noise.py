@@ -135,19 +135,84 @@ def drift(curve: StrideCurve, momentum: float = 0.0, *, nesterov: bool = False) 
         return _unknown(curve, f"a run of {curve.steps} steps is too short, it takes {FEWEST_CHUNKS}")
     kernel = _kernel(momentum, nesterov)
     strides = [_at(curve, int(place), *shared_noise(kernel, int(curve.strides[place]))) for place in usable]
-    value, error, moved = strides[0]
+    value, _, moved = strides[0]
     share = shared_noise(kernel, 1)[0] * float(curve.noise_share[0])
     if curve.noise_share[0] > 1 or not value > 0:
         return _unknown(curve, "the steps turn back, as at the edge of stability or in noise alone", share, moved)
+    # Noise bends the drift as well, which dies out with the stride: beyond a number, all strides have a say.
+    return _told(curve, strides if moved > NUMBER else strides[:1], share)
+
+
+def drift_by_halves(
+    curve: StrideCurve,
+    halves: Float[np.ndarray, "steps 3"],
+    dissipation: float,
+    w2_squared: float,
+    momentum: float = 0.0,
+    *,
+    nesterov: bool = False,
+) -> Noise:
+    r"""T/T_SL of the drift, from two gradients a and b in each step, each of one half of the batch.
+
+    The step uses their mean, whose noise has the expected square q = |a − b|²/4 in any one run, since
+    |(a + b)/2|² = a·b + q and a·b is |∇L|² on average. Of steps :math:`\delta_k = -\eta\sum_j w_j g_{k-j}`, noise is
+
+    .. math:: V = \sum_j w_j^2\sum_k\eta q_k, \qquad M = \Big(\sum_j w_j\Big)^2\sum_k\eta^2 q_k
+
+    in Σ|δ|²/η and in |Δθ|². Nothing is assumed of neighbouring steps, so that an oscillation is not taken for noise.
+
+    Args:
+        curve: all strides of the path; kept with the result.
+        halves: η, a·b and q of each step.
+        dissipation: D = Σ|δ|²/η [distance²/time].
+        w2_squared: |Δθ|² [distance²].
+        momentum: β.
+        nesterov: whether the step looks ahead by Nesterov's rule.
+
+    Returns:
+        The estimate, or why there is none.
+
+    Raises:
+        ValueError: if ``momentum`` is not in [0, 1).
+    """
+    check_momentum("momentum", momentum)
+    if len(halves) < FEWEST_CHUNKS:
+        return _unknown(curve, f"a run of {len(halves)} steps is too short, it takes {FEWEST_CHUNKS}")
+    rates, _, squares = halves.T
+    kernel = _kernel(momentum, nesterov)
+    noise = float(np.sum(kernel**2) * np.sum(rates * squares))
+    moved = float(kernel.sum() ** 2 * np.sum(rates**2 * squares)) / w2_squared if w2_squared > 0 else math.inf
+    share = noise / dissipation if dissipation > 0 else math.nan
+    if not dissipation > noise:
+        return _unknown(curve, "noise is all that one run shows of the dissipation", share, moved)
+    kept = w2_squared * (1 - moved)
+    value = curve.time * (dissipation - noise) / kept
+    error = curve.time * _error_by_halves(curve, rates * squares, kernel) / abs(kept)
+    return _told(curve, [(value, error, moved)], share)
+
+
+def _error_by_halves(
+    curve: StrideCurve, noise: Float[np.ndarray, " steps"], kernel: Float[np.ndarray, " lags"]
+) -> float:
+    """Standard error of D − V from their scatter in time."""
+    # Halves of squares of neighbours, by equal stretches of pairs: what they share, and what they do not.
+    dissipation = curve.scatter[0].sum(1)
+    length = (len(noise) - 1) // len(dissipation)
+    pairs = 0.5 * (noise[1:] + noise[:-1])[: length * len(dissipation)]
+    left = dissipation - np.sum(kernel**2) * pairs.reshape(-1, length).sum(1)
+    return _error(left, _carried(kernel, length))
+
+
+def _told(curve: StrideCurve, seen: list[tuple[float, float, float]], share: float) -> Noise:
+    """A number, an interval, or neither; of each stride seen, the value, its error, and the share that noise moved."""
+    value, error, moved = seen[0]
     if moved > INTERVAL:
         reason = (
             f"noise moved {moved:.0%} of |Δθ|², and beyond {INTERVAL:.0%} one run cannot tell where the drift went; "
             "larger batches, a longer run or a smaller learning rate would show it"
         )
         return _unknown(curve, reason, share, moved)
-    # What noise moved is known on average; in one run it may be twice that, or not there. Noise bends the drift as
-    # well, which dies out with the stride: beyond a number, all strides have a say.
-    seen = strides if moved > NUMBER else strides[:1]
+    # What noise moved is known on average; in one run it may be twice that, or not there.
     low = min((value - 2 * error) * (1 - moved) for value, error, moved in seen)
     high = max((value + 2 * error) * (1 - moved) / max(1 - 2 * moved, INTERVAL) for value, error, moved in seen)
     return Noise(
@@ -208,11 +273,24 @@ def _at(curve: StrideCurve, place: int, all_noise: float, all_moved: float) -> t
     return value, math.hypot(in_time, of_sketch), share
 
 
-def _error(parts: Float[np.ndarray, " stretches"]) -> float:
+def _error(parts: Float[np.ndarray, " stretches"], carried: float = 1.0) -> float:
     """Standard error of a sum from the scatter of its parts; second differences, so that no steady trend counts."""
     if parts.size < 3:
         return math.nan
-    return math.sqrt(parts.size * float(np.mean(np.diff(parts, 2) ** 2)) / 6.0)
+    return math.sqrt(carried * parts.size * float(np.mean(np.diff(parts, 2) ** 2)) / 6.0)
+
+
+def _carried(kernel: Float[np.ndarray, " lags"], length: int) -> float:
+    """By what the variance of a long sum exceeds what second differences of stretches show, where noise is carried on.
+
+    With c_h as in `shared_noise` a step adds (Σw)² to the variance of a long sum; neighbours C₁ and C₂ stretches of m
+    steps show (6 Var − 8 C₁ + 2 C₂)/6 instead of m(Σw)². That is the noise's product with the drift; its own square is
+    forgotten faster, so that the error is rather too large.
+    """
+    lags = np.correlate(kernel, kernel, "full")
+    shifts = np.arange(len(lags)) - (len(kernel) - 1)
+    shares = [float(np.sum(np.clip(length - np.abs(shifts - far * length), 0, None) * lags)) for far in range(3)]
+    return length * float(kernel.sum()) ** 2 / ((6.0 * shares[0] - 8.0 * shares[1] + 2.0 * shares[2]) / 6.0)
 
 
 def _unknown(curve: StrideCurve, reason: str, share: float = math.nan, moved: float = math.nan) -> Noise:

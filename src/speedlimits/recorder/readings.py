@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path as File
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -11,8 +11,9 @@ from speedlimits._arguments import named
 from speedlimits._display import card
 from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import SpeedLimitsError
-from speedlimits.noise import Noise, drift
+from speedlimits.noise import Noise, drift, drift_by_halves
 from speedlimits.recorder import findings
+from speedlimits.recorder.halves import Halves
 from speedlimits.recorder.metric import Metric, MetricLimit
 from speedlimits.recorder.mirrors import first_rank
 from speedlimits.recorder.path import Path
@@ -33,6 +34,7 @@ class Readings:
 
     _path: Path
     _metric: Metric | None
+    _halves: Halves
     _by_hand: bool
     _optimizers: Sequence[str]
     _live: "LiveFigure | None"
@@ -65,21 +67,36 @@ class Readings:
             notes.insert(0, str(self.own_metric()))
         return verdict(limit, self._noise_after(limit.time[-1]), findings.losses(self._path), notes)
 
-    def noise(self, momentum: float | None = None) -> Noise:
+    def noise(self, momentum: float | None = None, *, by: Literal["strides", "halves"] = "strides") -> Noise:
         """What mini-batch noise did to the number, and T/T_SL of the drift behind it.
 
         Args:
+            by: what noise is known from: the path at strides, or the gradients of half batches, if every step was given
+                them by `half_gradients`. These are for SGD: Adam makes noise larger in some weights than in others.
             momentum: β with which steps carry noise on; by default the optimizer's, and zero by hand.
 
         Returns:
-            The estimate with the curve over all strides; see `speedlimits.noise.drift`.
+            The estimate with the curve over all strides; see `speedlimits.noise.drift` and `drift_by_halves`.
 
         Raises:
-            ValueError: if no step was measured, or strides are switched off.
+            ValueError: if no step was measured, strides are switched off, or half batches are asked for where not every
+                step had them, or the optimizer is another than SGD.
         """
         curve = findings.curve(self._path)
         own, nesterov = self._memory
-        return drift(curve, own if momentum is None else momentum, nesterov=nesterov)
+        beta = own if momentum is None else momentum
+        if by == "strides":
+            return drift(curve, beta, nesterov=nesterov)
+        if by != "halves":
+            raise ValueError(f"`by` must be 'strides' or 'halves'; by = {by!r}.")
+        if list(self._optimizers) != ["SGD"]:
+            raise ValueError(f"`by` = 'halves' needs SGD; the optimizer is {' + '.join(self._optimizers)}.")
+        halves, end = self._halves.read(), self.speed_limit().final
+        if len(halves) != curve.steps:
+            raise ValueError(
+                f"`half_gradients` must be given before every step; {len(halves)} of {curve.steps} had them."
+            )
+        return drift_by_halves(curve, halves, float(end.dissipation), float(end.w2_squared), beta, nesterov=nesterov)
 
     def own_metric(self) -> MetricLimit:
         """The speed limit by the optimizer's own ruler, up to the last step; its ``ruler`` says which that is.

@@ -8,12 +8,14 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
+from speedlimits.recorder.halves import Halves
 from speedlimits.recorder.hooks import Attachment, Steps, TimeStep, measuring
 from speedlimits.recorder.metric import Metric
 from speedlimits.recorder.mirrors import Mirror, Mirrors
 from speedlimits.recorder.optimizers import momentum
 from speedlimits.recorder.path import Path
 from speedlimits.recorder.readings import Readings, names
+from speedlimits.recorder.shards import Shards
 from speedlimits.recorder.weights import Model
 
 SCHEMA = 1
@@ -94,6 +96,7 @@ class Recorder(Readings):
         if own_metric and every != 1:
             raise ValueError(f"`every` must be 1 with `own_metric`, whose clocks change in each step; every = {every}.")
         self._metric = Metric() if own_metric else None
+        self._halves = Halves()
         self._path = Path(**self._options, generator=np.random.default_rng(0) if generator is None else generator)
         self._steps: Steps | None = None
         self._momentum = (0.0, False)
@@ -186,6 +189,30 @@ class Recorder(Readings):
             )
             self._show()
 
+    def half_gradients(self, first: Iterable[Tensor], second: Iterable[Tensor]) -> None:
+        """Give two gradients, each of one half of the batch, before every step that uses their mean.
+
+        What they share is drift, what they do not is noise: `noise` with ``by="halves"`` uses that. Two halves cost
+        what the whole batch costs; where gradients are accumulated, take the means over half of the small batches.
+
+        Args:
+            first: a gradient for each weight.
+            second: of the same weights, by the other half.
+
+        Raises:
+            ValueError: if they do not fit each other, every step is not measured, the weights are sharded, or the
+                recorder is not attached.
+        """
+        if self._steps is None:
+            raise ValueError("`half_gradients` needs a recorder that is attached to an optimizer; this one is not.")
+        if self._path.every != 1:
+            raise ValueError(f"`every` must be 1 with `half_gradients`; every = {self._path.every}.")
+        if Shards(self._steps.weights).sharded:
+            raise ValueError("`half_gradients` needs weights that lie whole on this rank; some are sharded.")
+        with measuring():
+            self._steps.close()
+            self._halves.give(first, second)
+
     def finish(self, loss: float | Tensor = math.nan) -> "Recorder":
         """Write the last record, after the last step, take the hooks off, and close the mirrors.
 
@@ -234,6 +261,7 @@ class Recorder(Readings):
                 "nesterov": nesterov,
                 "by_hand": self._by_hand,
                 "optimizers": list(self._optimizers),
+                "halves": self._halves.state(),
                 "metric": None if self._metric is None else self._metric.state(),
             }
 
@@ -256,6 +284,7 @@ class Recorder(Readings):
             if self._steps is not None:
                 self._path.join(self._steps.weights)
             self._path.restore(state["path"], self._options)
+            self._halves = Halves.restore(state["halves"]) if "halves" in state else Halves()
             kept = state.get("metric")
             self._metric = None if kept is None else Metric.restore(kept, self._path.weights)
         self._momentum = (state["momentum"], state["nesterov"])
@@ -287,7 +316,11 @@ class Recorder(Readings):
 
     def _end(self, duration: float, stepped: Sequence[Attachment]) -> None:
         self._path.end(duration)
-        if self._metric is not None and len(self._path):
+        if not len(self._path):
+            self._halves.forget()
+            return
+        self._halves.step(duration)
+        if self._metric is not None:
             self._metric.add(self._path.weights, stepped)
 
     def _show(self) -> None:
