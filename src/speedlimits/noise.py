@@ -154,17 +154,18 @@ def drift_by_halves(
 ) -> Noise:
     r"""T/T_SL of the drift, from two gradients a and b in each step, each of one half of the batch.
 
-    The step uses their mean, whose noise has the expected square q = |a − b|²/4 in any one run, since
-    |(a + b)/2|² = a·b + q and a·b is |∇L|² on average. Of steps :math:`\delta_k = -\eta\sum_j w_j g_{k-j}`, noise is
+    The step uses their mean, whose noise has the square q = |a − b|²/4 on average: |(a + b)/2|² = a·b + q, and a·b is
+    |∇L|² on average. Of steps :math:`\delta_k = -\eta_k\sum_j w_j g_{k-j}`, noise is
 
-    .. math:: V = \sum_j w_j^2\sum_k\eta q_k, \qquad M = \Big(\sum_j w_j\Big)^2\sum_k\eta^2 q_k
+    .. math:: V = \sum_j w_j^2\sum_k\frac{\eta_k^2}{\Delta t_k} q_k, \qquad
+       M = \Big(\sum_j w_j\Big)^2\sum_k\eta_k^2 q_k
 
-    in Σ|δ|²/η and in |Δθ|². Nothing is assumed of neighbouring steps, so that an oscillation is not taken for noise.
+    in Σ|δ|²/Δt and in |Δθ|². Nothing is assumed of neighbouring steps, so that an oscillation is not taken for noise.
 
     Args:
         curve: all strides of the path; kept with the result.
-        halves: η, a·b and q of each step.
-        dissipation: D = Σ|δ|²/η [distance²/time].
+        halves: Δt, η and q of each step.
+        dissipation: D = Σ|δ|²/Δt [distance²/time].
         w2_squared: |Δθ|² [distance²].
         momentum: β.
         nesterov: whether the step looks ahead by Nesterov's rule.
@@ -178,16 +179,18 @@ def drift_by_halves(
     check_momentum("momentum", momentum)
     if len(halves) < FEWEST_CHUNKS:
         return _unknown(curve, f"a run of {len(halves)} steps is too short, it takes {FEWEST_CHUNKS}")
-    rates, _, squares = halves.T
+    durations, rates, squares = halves.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(rates > 0, rates**2 * squares / durations, 0.0)
     kernel = _kernel(momentum, nesterov)
-    noise = float(np.sum(kernel**2) * np.sum(rates * squares))
+    noise = float(np.sum(kernel**2) * each.sum())
     moved = float(kernel.sum() ** 2 * np.sum(rates**2 * squares)) / w2_squared if w2_squared > 0 else math.inf
     share = noise / dissipation if dissipation > 0 else math.nan
     if not dissipation > noise:
         return _unknown(curve, "noise is all that one run shows of the dissipation", share, moved)
     kept = w2_squared * (1 - moved)
     value = curve.time * (dissipation - noise) / kept
-    error = curve.time * _error_by_halves(curve, rates * squares, kernel) / abs(kept)
+    error = curve.time * _error_by_halves(curve, each, kernel) / abs(kept)
     return _told(curve, [(value, error, moved)], share)
 
 

@@ -23,12 +23,13 @@ def train(
     rate: float = RATE,
     curvatures: Tensor = CURVATURES,
     resume: int | None = None,
+    time_step: float | None = None,
     **options: Any,
 ) -> Recorder:
     """A quadratic loss whose gradients have noise of this size in each number, new in each half of each batch."""
     weights = nn.Parameter(torch.ones(NUMBERS, dtype=torch.float64))
     optimizer = torch.optim.SGD([weights], lr=rate, **options)
-    recorder, draws = Recorder().attach(optimizer), torch.Generator().manual_seed(seed)
+    recorder, draws = Recorder().attach(optimizer, time_step=time_step), torch.Generator().manual_seed(seed)
     for number in range(STEPS):
         if number == resume:
             state = recorder.state_dict()
@@ -90,6 +91,13 @@ def test_oscillation_is_not_taken_for_noise():
     )
 
 
+def test_another_clock_changes_nothing():
+    """Time in hours instead of seconds: T/T_SL, its error and the shares have no unit."""
+    found, other = (train(0.4, time_step=step).noise(by="halves") for step in (None, RATE / 3600))
+    for name in ("inefficiency", "standard_error", "share", "moved_by_noise"):
+        assert getattr(other, name) == pytest.approx(getattr(found, name), rel=1e-9), name
+
+
 def test_noise_alone_has_no_number():
     """Where the drift is nothing beside the noise, one run cannot tell."""
     found = train(30.0).noise(by="halves")
@@ -108,13 +116,13 @@ def test_refusals_are_one_line():
     weights = nn.Parameter(torch.ones(3))
     with pytest.raises(ValueError, match=r"^`half_gradients` needs a recorder that is attached to an optimizer; this"):
         Recorder().half_gradients([weights], [weights])
-    adam = Recorder().attach(torch.optim.Adam([weights]))
+    plain = Recorder().attach(torch.optim.SGD([weights], lr=0.1))
     words = r"^`first` and `second` must be gradients of the same weights; got 1 and 2 tensors\.$"
     with pytest.raises(ValueError, match=words):
-        adam.half_gradients([weights], [weights, weights])
+        plain.half_gradients([weights], [weights, weights])
     words = r"^`first` and `second` must be gradients of the same weights; got 1 and 1 tensors of other shapes\.$"
     with pytest.raises(ValueError, match=words):
-        adam.half_gradients([weights], [weights[:2]])
+        plain.half_gradients([weights], [weights[:2]])
     every = Recorder(every=2).attach(torch.optim.SGD([weights], lr=0.1))
     with pytest.raises(ValueError, match=r"^`every` must be 1 with `half_gradients`; every = 2\.$"):
         every.half_gradients([weights], [weights])
@@ -123,8 +131,15 @@ def test_refusals_are_one_line():
         some.noise(by="halves")
     with pytest.raises(ValueError, match=r"^`by` must be 'strides' or 'halves'; by = 'thirds'\.$"):
         some.noise(by="thirds")  # type: ignore[arg-type]
-    adam.record(loss=1.0)
-    weights.grad = torch.ones(3)
-    adam._steps.attachments[0].optimizer.step()  # type: ignore[union-attr]
-    with pytest.raises(ValueError, match=r"^`by` = 'halves' needs SGD; the optimizer is Adam\.$"):
-        adam.finish().noise(by="halves")
+    other = nn.Parameter(torch.ones(3))
+    groups = [{"params": [weights], "lr": 0.1}, {"params": [other], "lr": 0.2}]
+    for optimizer, words in (
+        (torch.optim.Adam([weights]), r"^`half_gradients` needs one optimizer, SGD; it is Adam\.$"),
+        (torch.optim.SGD(groups), r"^`half_gradients` needs one learning rate for all weights; lr = \[0\.1, 0\.2\]\.$"),
+        (
+            torch.optim.SGD([weights], lr=0.1, momentum=0.5, dampening=0.5),
+            r"^`half_gradients` needs SGD without dampening; dampening = 0\.5\.$",
+        ),
+    ):
+        with pytest.raises(ValueError, match=words):
+            Recorder().attach(optimizer).half_gradients([weights], [weights])

@@ -175,6 +175,36 @@ def test_muon_and_adam_each_by_its_own():
     assert found.least == pytest.approx(least, rel=1e-10)
 
 
+def test_another_optimizer_takes_over():
+    """Adam first, then Muon for the same matrices: each part has its own least, and both add up."""
+
+    def loop(first: bool, second: bool) -> Recorder:
+        model = mlp(torch.float64)
+        matrices = [weight for weight in model.parameters() if weight.ndim == 2]
+        recorder = Recorder(own_metric=True)
+        optimizer: Any = optim.Adam(matrices, lr=1e-2)
+        if first:
+            recorder.attach(optimizer)
+        for number, (inputs, labels) in enumerate(batches(30, torch.float64)):
+            if number == 15:
+                if first and not second:
+                    break
+                optimizer = optim.Muon(matrices, lr=1e-2)
+                recorder.attach(optimizer)
+            loss = cross_entropy(model(inputs), labels)
+            if first or number >= 15:
+                recorder.record(loss=loss)
+            model.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return recorder.finish()
+
+    whole, one, two = (loop(*parts).own_metric() for parts in ((True, True), (True, False), (False, True)))
+    assert whole.ruler == "clocks η/(√v̂ + ε), spectral norm of each matrix"
+    assert whole.dissipation == pytest.approx(one.dissipation + two.dissipation, rel=1e-12)
+    assert whole.least == pytest.approx(one.least + two.least, rel=1e-12)
+
+
 class SignSGD(optim.Optimizer):
     """Steps of one size."""
 

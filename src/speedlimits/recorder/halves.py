@@ -8,20 +8,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from speedlimits.recorder.meter import BATCH
+from speedlimits.recorder.stretches import flat
 
 
 class Halves:
-    """η, a·b and |a − b|²/4 of each step; they wait on the device like the steps themselves."""
+    """Δt, η and |a − b|²/4 of each step; they wait on the device like the steps themselves."""
 
     def __init__(self) -> None:
         self._host = np.empty((0, 3))
-        self._waiting: list[tuple[float, Tensor]] = []
-        self._next: Tensor | None = None
+        self._waiting: list[tuple[float, float, Tensor]] = []
+        self._next: tuple[float, Tensor] | None = None
 
-    def give(self, first: Iterable[Tensor], second: Iterable[Tensor]) -> None:
+    def give(self, rate: float, first: Iterable[Tensor], second: Iterable[Tensor]) -> None:
         """The halves of the coming step.
 
         Args:
+            rate: η, with which it uses their mean.
             first: a, a gradient for each weight.
             second: b, of the same weights.
 
@@ -35,18 +37,17 @@ class Halves:
                 f"got {len(ones)} and {len(others)} tensors"
                 + (" of other shapes." if len(ones) == len(others) else ".")
             )
-        shared = torch.stack([_product(one, other) for one, other in zip(ones, others, strict=True)]).sum()
-        apart = torch.stack([_product(gap, gap) for gap in torch._foreach_sub(ones, others)]).sum()
-        self._next = torch.stack([shared, apart / 4])
+        apart = torch.stack([_squared_distance(one, other) for one, other in zip(ones, others, strict=True)])
+        self._next = rate, apart.sum() / 4
 
     def step(self, duration: float) -> None:
         """The step that they were given for is over.
 
         Args:
-            duration: η.
+            duration: Δt.
         """
         if self._next is not None:
-            self._waiting.append((duration, self._next))
+            self._waiting.append((duration, *self._next))
             self._next = None
             if len(self._waiting) >= BATCH:
                 self.read()
@@ -58,9 +59,9 @@ class Halves:
     def read(self) -> Float[np.ndarray, "steps 3"]:
         """All of them, read to the host."""
         if self._waiting:
-            rates = np.array([rate for rate, _ in self._waiting])[:, None]
-            products = torch.stack([found for _, found in self._waiting]).cpu().numpy()
-            self._host = np.concatenate([self._host, np.concatenate([rates, products], 1)])
+            durations, rates, squares = zip(*self._waiting, strict=True)
+            columns = [durations, rates, torch.stack(squares).cpu().numpy()]
+            self._host = np.concatenate([self._host, np.stack(columns, 1)])
             self._waiting = []
         return self._host
 
@@ -80,9 +81,7 @@ class Halves:
         return halves
 
 
-def _product(one: Tensor, other: Tensor) -> Tensor:
+def _squared_distance(one: Tensor, other: Tensor) -> Tensor:
     # Without float64, as on Apple's GPUs, the host adds up.
     device = "cpu" if one.device.type == "mps" else one.device
-    return torch.dot(
-        one.detach().to(device, torch.float64).flatten(), other.detach().to(device, torch.float64).flatten()
-    )
+    return (flat(one).to(device, torch.float64) - flat(other).to(device, torch.float64)).square().sum()

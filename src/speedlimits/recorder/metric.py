@@ -11,6 +11,8 @@ from speedlimits.recorder.hooks import Attachment
 from speedlimits.recorder.shards import Shards
 from speedlimits.recorder.stretches import flat, local
 
+# What is kept of each weight.
+SUMS = ("first", "here", "clocks", "spent", "least")
 # Optimizers whose steps are signs: all weights of a tensor move alike.
 SIGNS = {"Lion", "SignSGD", "Signum"}
 RATES, ADAM, RMSPROP, ADAGRAD, ADAMAX, LARGEST, SPECTRAL = (
@@ -73,7 +75,9 @@ class Metric:
         self.here: list[Tensor] = []
         self.clocks: list[Tensor] = []
         self.spent: list[Tensor] = []
+        self.least: list[Tensor] = []
         self.rulers: list[str] = []
+        self.used: list[str] = []
 
     def join(self, weights: Sequence[Tensor]) -> None:
         """Let more weights in, which start where they are now.
@@ -87,6 +91,7 @@ class Metric:
             self.here.append(now)
             self.clocks.append(torch.zeros_like(now))
             self.spent.append(torch.zeros((), dtype=now.dtype, device=now.device))
+            self.least.append(self.spent[-1])
             self.rulers.append("")
 
     def add(self, weights: Sequence[Tensor], stepped: Iterable[Attachment]) -> None:
@@ -116,6 +121,12 @@ class Metric:
         else:
             clock = torch.as_tensor(rate, dtype=now.dtype, device=now.device)
             cost = norm(moved.view_as(local(weight))).square()
+        if self.rulers[place] not in {"", ruler}:
+            # Another optimizer took over. Each part of the path has its own least, and their sum holds for the whole.
+            self.least[place] = self._least(place, weight)
+            self.first[place], self.clocks[place] = self.here[place], torch.zeros_like(now)
+        if ruler not in self.used:
+            self.used = sorted([*self.used, ruler])
         # A weight that rests spends nothing, even in no time.
         self.spent[place] = self.spent[place] + torch.where(cost > 0, cost / clock, 0.0).sum()
         self.clocks[place] = self.clocks[place] + clock
@@ -129,22 +140,23 @@ class Metric:
             shards: which of them count on this rank.
             time: T.
         """
-        least = []
-        for place, weight in enumerate(weights):
-            away, clock, ruler = self.here[place] - self.first[place], self.clocks[place], self.rulers[place]
-            if ruler in NORMS:
-                # The clock of a norm is one number, kept for each weight.
-                squared, clock = NORMS[ruler](away.view_as(local(weight))).square(), clock[:1].sum()
-            else:
-                squared = away.square()
-            least.append(torch.where(squared > 0, squared / clock, 0.0).sum())
+        least = [self._least(place, weight) for place, weight in enumerate(weights)]
         sums = torch.stack([torch.stack([each.to(self.spent[0]) for each in sums]) for sums in (self.spent, least)])
         spent, minimum = shards.total(shards.own(sums).sum(1)).tolist()
-        return MetricLimit(", ".join(sorted({ruler for ruler in self.rulers if ruler})), time, spent, minimum)
+        return MetricLimit(", ".join(self.used), time, spent, minimum)
+
+    def _least(self, place: int, weight: Tensor) -> Tensor:
+        away, clock, ruler = self.here[place] - self.first[place], self.clocks[place], self.rulers[place]
+        if ruler in NORMS:
+            # The clock of a norm is one number, kept for each weight.
+            squared, clock = NORMS[ruler](away.view_as(local(weight))).square(), clock[:1].sum()
+        else:
+            squared = away.square()
+        return self.least[place] + torch.where(squared > 0, squared / clock, 0.0).sum()
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""
-        return {name: list(getattr(self, name)) for name in ("first", "here", "clocks", "spent", "rulers")}
+        return {name: list(getattr(self, name)) for name in (*SUMS, "rulers", "used")}
 
     @classmethod
     def restore(cls, state: Mapping[str, Any], weights: Sequence[Tensor]) -> "Metric":
@@ -155,8 +167,8 @@ class Metric:
             weights: of the path; only their devices are read.
         """
         metric = cls()
-        metric.rulers = list(state["rulers"])
-        for name in ("first", "here", "clocks", "spent"):
+        metric.rulers, metric.used = list(state["rulers"]), list(state["used"])
+        for name in SUMS:
             kept = [_at(tensor, weight) for tensor, weight in zip(state[name], weights, strict=False)]
             setattr(metric, name, kept)
         return metric

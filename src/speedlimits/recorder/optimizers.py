@@ -1,6 +1,6 @@
 """What an optimizer says of its steps: the time they take, the momentum they carry, the gradients they see."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -26,6 +26,31 @@ def learning_rate(optimizer: torch.optim.Optimizer) -> float:
             raise ValueError("`time_step` must be given where a parameter group has no learning rate; lr = None.")
         rates.append(float(group["lr"]))
     return max(rates)
+
+
+def single_rate(optimizers: Sequence[torch.optim.Optimizer]) -> float:
+    """The rate with which SGD uses a gradient, the same for all weights.
+
+    Args:
+        optimizers: of one recorder.
+
+    Returns:
+        η [time].
+
+    Raises:
+        ValueError: if it is not one SGD with one rate and without dampening. Adam makes noise larger in some weights
+            than in others.
+    """
+    kinds = [type(optimizer).__name__ for optimizer in optimizers]
+    if kinds != ["SGD"]:
+        raise ValueError(f"`half_gradients` needs one optimizer, SGD; it is {' + '.join(kinds)}.")
+    groups = optimizers[0].param_groups
+    rates = sorted({float(group["lr"]) for group in groups})
+    if len(rates) > 1:
+        raise ValueError(f"`half_gradients` needs one learning rate for all weights; lr = {rates}.")
+    if dampening := max(group.get("dampening", 0.0) for group in groups):
+        raise ValueError(f"`half_gradients` needs SGD without dampening; dampening = {dampening}.")
+    return rates[0]
 
 
 def momentum(optimizer: torch.optim.Optimizer) -> tuple[float, bool]:

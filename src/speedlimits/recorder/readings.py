@@ -72,7 +72,7 @@ class Readings:
 
         Args:
             by: what noise is known from: the path at strides, or the gradients of half batches, if every step was given
-                them by `half_gradients`. These are for SGD: Adam makes noise larger in some weights than in others.
+                them by `half_gradients`.
             momentum: β with which steps carry noise on; by default the optimizer's, and zero by hand.
 
         Returns:
@@ -80,7 +80,7 @@ class Readings:
 
         Raises:
             ValueError: if no step was measured, strides are switched off, or half batches are asked for where not every
-                step had them, or the optimizer is another than SGD.
+                step had them.
         """
         curve = findings.curve(self._path)
         own, nesterov = self._memory
@@ -89,8 +89,6 @@ class Readings:
             return drift(curve, beta, nesterov=nesterov)
         if by != "halves":
             raise ValueError(f"`by` must be 'strides' or 'halves'; by = {by!r}.")
-        if list(self._optimizers) != ["SGD"]:
-            raise ValueError(f"`by` = 'halves' needs SGD; the optimizer is {' + '.join(self._optimizers)}.")
         halves, end = self._halves.read(), self.speed_limit().final
         if len(halves) != curve.steps:
             raise ValueError(

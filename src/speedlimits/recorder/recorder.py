@@ -12,7 +12,7 @@ from speedlimits.recorder.halves import Halves
 from speedlimits.recorder.hooks import Attachment, Steps, TimeStep, measuring
 from speedlimits.recorder.metric import Metric
 from speedlimits.recorder.mirrors import Mirror, Mirrors
-from speedlimits.recorder.optimizers import momentum
+from speedlimits.recorder.optimizers import momentum, single_rate
 from speedlimits.recorder.path import Path
 from speedlimits.recorder.readings import Readings, names
 from speedlimits.recorder.shards import Shards
@@ -194,14 +194,15 @@ class Recorder(Readings):
 
         What they share is drift, what they do not is noise: `noise` with ``by="halves"`` uses that. Two halves cost
         what the whole batch costs; where gradients are accumulated, take the means over half of the small batches.
+        Where gradients are clipped, give the halves times the same factor.
 
         Args:
             first: a gradient for each weight.
             second: of the same weights, by the other half.
 
         Raises:
-            ValueError: if they do not fit each other, every step is not measured, the weights are sharded, or the
-                recorder is not attached.
+            ValueError: if they do not fit each other, every step is not measured, the weights are sharded or have
+                several rates, the optimizer is not SGD, or the recorder is not attached.
         """
         if self._steps is None:
             raise ValueError("`half_gradients` needs a recorder that is attached to an optimizer; this one is not.")
@@ -211,7 +212,7 @@ class Recorder(Readings):
             raise ValueError("`half_gradients` needs weights that lie whole on this rank; some are sharded.")
         with measuring():
             self._steps.close()
-            self._halves.give(first, second)
+            self._halves.give(single_rate([each.optimizer for each in self._steps.attachments]), first, second)
 
     def finish(self, loss: float | Tensor = math.nan) -> "Recorder":
         """Write the last record, after the last step, take the hooks off, and close the mirrors.
