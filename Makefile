@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
-# Python compiles what it imports; to compile all of torch and its neighbours at once takes minutes.
+# Compiled on all cores afterwards, which pip does on one. Where Python may not write what it compiles, each process would
+# compile torch anew. Some packages carry files that no Python reads: those are left as they are.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
+COMPILE := -m compileall -qq -j 0
 # Idle workers take tests from busy ones; tests of one file stay together, and share what they set up.
 PYTEST := -m pytest -n auto --dist worksteal
 
@@ -19,6 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("speedlimits needs Python 3.11 or newer; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python $(COMPILE) $(VENV)/lib || true
 	@touch $@
 
 install: $(STAMP)  ## .venv with speedlimits and its developer tools
@@ -50,6 +53,7 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt .ci/lowest.py
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(PYTHON) .ci/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python $(PIP_INSTALL) --constraint $(LOWEST)/constraints.txt --editable '.[test]'
+	@$(LOWEST)/bin/python $(COMPILE) $(LOWEST)/lib || true
 	@touch $@
 
 # A telling part: what reads, writes, draws and computes with the packages whose bounds these are. Torch has one version in
