@@ -177,11 +177,11 @@ def drift_by_halves(
         ValueError: if ``momentum`` is not in [0, 1).
     """
     check_momentum("momentum", momentum)
-    if len(halves) < FEWEST_CHUNKS:
-        return _unknown(curve, f"a run of {len(halves)} steps is too short, it takes {FEWEST_CHUNKS}")
-    durations, rates, squares = halves.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        each = np.where(rates > 0, rates**2 * squares / durations, 0.0)
+    # A step that takes no time moves nothing, and is no chunk of the curve.
+    durations, rates, squares = halves[halves[:, 0] > 0].T
+    if len(durations) < FEWEST_CHUNKS:
+        return _unknown(curve, f"a run of {len(durations)} steps is too short, it takes {FEWEST_CHUNKS}")
+    each = rates**2 * squares / durations
     kernel = _kernel(momentum, nesterov)
     noise = float(np.sum(kernel**2) * each.sum())
     moved = float(kernel.sum() ** 2 * np.sum(rates**2 * squares)) / w2_squared if w2_squared > 0 else math.inf
@@ -200,7 +200,8 @@ def _error_by_halves(
     """Standard error of D − V from their scatter in time."""
     # Halves of squares of neighbours, by equal stretches of pairs: what they share, and what they do not.
     dissipation = curve.scatter[0].sum(1)
-    length = (len(noise) - 1) // len(dissipation)
+    # The largest power of two that fits so often: the rest is shorter than a stretch.
+    length = 1 << (((len(noise) - 1) // len(dissipation)).bit_length() - 1)
     pairs = 0.5 * (noise[1:] + noise[:-1])[: length * len(dissipation)]
     left = dissipation - np.sum(kernel**2) * pairs.reshape(-1, length).sum(1)
     return _error(left, _carried(kernel, length))

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from speedlimits.noise import Noise
+from speedlimits.noise import Noise, _error_by_halves
 from speedlimits.recorder import Recorder
+from speedlimits.recorder.strides import StrideMeter
 
 pytestmark = pytest.mark.usefixtures("as_user")
 NUMBERS, STEPS, RATE = 100, 256, 0.01
@@ -24,13 +25,17 @@ def train(
     curvatures: Tensor = CURVATURES,
     resume: int | None = None,
     time_step: float | None = None,
+    idle: int = 0,
     **options: Any,
 ) -> Recorder:
     """A quadratic loss whose gradients have noise of this size in each number, new in each half of each batch."""
     weights = nn.Parameter(torch.ones(NUMBERS, dtype=torch.float64))
     optimizer = torch.optim.SGD([weights], lr=rate, **options)
-    recorder, draws = Recorder().attach(optimizer, time_step=time_step), torch.Generator().manual_seed(seed)
-    for number in range(STEPS):
+    recorder = Recorder().attach(optimizer, time_step=time_step)
+    draws = torch.Generator().manual_seed(seed)
+    kicks = noise * 2**0.5 * torch.randn(STEPS, 2, NUMBERS, generator=draws, dtype=torch.float64)
+    for number in range(-idle, STEPS + idle):
+        optimizer.param_groups[0]["lr"] = rate if 0 <= number < STEPS else 0.0
         if number == resume:
             state = recorder.state_dict()
             recorder.detach()
@@ -38,10 +43,8 @@ def train(
             recorder.load_state_dict(state)
         recorder.record(loss=0.5 * float(curvatures @ weights.detach().square()))
         drift = curvatures * weights.detach()
-        first, second = (
-            drift + noise * 2**0.5 * torch.randn(NUMBERS, generator=draws, dtype=torch.float64) for _ in range(2)
-        )
-        if number in range(STEPS)[halves]:
+        first, second = drift + kicks[number % STEPS]
+        if number in range(-idle, STEPS + idle)[halves]:
             recorder.half_gradients([first], [second])
         weights.grad = (first + second) / 2
         optimizer.step()
@@ -96,6 +99,24 @@ def test_another_clock_changes_nothing():
     found, other = (train(0.4, time_step=step).noise(by="halves") for step in (None, RATE / 3600))
     for name in ("inefficiency", "standard_error", "share", "moved_by_noise"):
         assert getattr(other, name) == pytest.approx(getattr(found, name), rel=1e-9), name
+
+
+@pytest.mark.parametrize("steps", [40, 64, 65, 130, 5120])
+def test_stretches_of_halves_are_those_of_the_curve(steps: int):
+    """If all of each step is noise, nothing is left of any stretch, however many steps there are."""
+    walk = torch.randn(steps, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    meter = StrideMeter(torch.zeros(3, dtype=torch.float64), exact=True)
+    for place in walk.cumsum(0):
+        meter.add(place, 1.0)
+    noise = walk.square().sum(1).numpy()
+    assert _error_by_halves(meter.curve(), noise, np.ones(1)) < 1e-10 * noise.sum()
+
+
+def test_steps_without_time_are_none():
+    """A rate that starts at zero and ends there: the error is that of the steps between."""
+    found = [train(0.4, idle=idle).noise(by="halves") for idle in (0, 20)]
+    assert found[1].inefficiency == pytest.approx(found[0].inefficiency, rel=1e-12)
+    assert found[1].standard_error == pytest.approx(found[0].standard_error, rel=1e-9)
 
 
 def test_noise_alone_has_no_number():
