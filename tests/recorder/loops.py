@@ -65,6 +65,20 @@ def mlp(dtype: torch.dtype = torch.float32, *, normalised: bool = False, seed: i
     return nn.Sequential(*layers).to(dtype)
 
 
+def convolutions() -> nn.Module:
+    """A classifier of the same inputs as pictures of two rows; large weights and small."""
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(1, 40, 3, padding=1), nn.Conv2d(40, 60, 3, padding=1)
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 2, 5)), first, nn.Tanh(), second, nn.Tanh(), nn.Flatten(), nn.Linear(600, 3)
+    )
+
+
+def channels_last() -> nn.Module:
+    """The same, whose weights lie in another order in memory."""
+    return convolutions().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 def batches(steps: int = 40, dtype: torch.dtype = torch.float32) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of 32 that never repeat.
 
@@ -111,6 +125,7 @@ class Loop:
 def plain(
     make: Callable[[Any], Any],
     *,
+    network: Callable[[], nn.Module] | None = None,
     dtype: torch.dtype = torch.float32,
     normalised: bool = False,
     scheduler: Callable[[Any], Any] | None = None,
@@ -124,6 +139,7 @@ def plain(
 
     Args:
         make: the optimizer from the weights.
+        network: the model; by default `mlp`.
         dtype: of the weights.
         normalised: with BatchNorm.
         scheduler: of the rate.
@@ -133,7 +149,7 @@ def plain(
         every: measured step.
         steps: of the loop.
     """
-    model = mlp(dtype, normalised=normalised)
+    model = network() if network else mlp(dtype, normalised=normalised)
     optimizer = make(model.parameters())
     recorder = Recorder(every=every).attach(prepare(model, optimizer) if prepare else optimizer)
     schedule = scheduler(optimizer) if scheduler else None
@@ -149,10 +165,8 @@ def plain(
         optimizer.step()
         if schedule is not None:
             schedule.step()
-        if change is None:
-            reference.step(used)
-        else:
-            reference.step(used)
+        reference.step(used)
+        if change is not None:
             change(number, model, optimizer)
     recorder.finish()
     return recorder, reference
@@ -275,28 +289,6 @@ def joined(how: str) -> Outcome:
         elif number == 20:
             optimizer.add_param_group({"params": list(head.parameters())})
         loss = cross_entropy(model(inputs), labels)
-        recorder.record(loss=loss)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        reference.step(0.1)
-    recorder.finish()
-    return recorder, reference
-
-
-def channels_last(step: int) -> Outcome:
-    """The weights of convolutions lie in another order in memory, from this step on."""
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 40, 3), nn.Tanh(), nn.Conv2d(40, 60, 3), nn.Flatten(), nn.LazyLinear(3))
-    with torch.no_grad():
-        model(torch.zeros(1, 1, 5, 5))
-    optimizer = optim.SGD(model.parameters(), lr=0.1)
-    recorder, reference = Recorder().attach(optimizer), Reference(model.parameters())
-    for number, (inputs, labels) in enumerate(batches(20)):
-        if number == step:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        images = torch.cat([inputs, inputs, inputs], 1)[:, :25].reshape(-1, 1, 5, 5)
-        loss = cross_entropy(model(images), labels)
         recorder.record(loss=loss)
         optimizer.zero_grad()
         loss.backward()
@@ -490,6 +482,12 @@ def sam(number: int, model: nn.Module, _: Any) -> None:
             weight.add_(0.05).sub_(0.05)
 
 
+def reordered(number: int, model: nn.Module, _: Any) -> None:
+    """The weights change their order in memory on the way."""
+    if number == 9:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 def _of(name: str, **options: Any) -> Callable[[Any], optim.Optimizer]:
     return functools.partial(getattr(optim, name), **options)
 
@@ -556,8 +554,12 @@ LOOPS = [
     Loop("several optimizers", "a second phase", phases),
     Loop("parameters", "a group joins", functools.partial(joined, "added")),
     Loop("parameters", "unfrozen", functools.partial(joined, "unfrozen")),
-    Loop("parameters", "channels last", functools.partial(channels_last, 0)),
-    Loop("parameters", "channels last from step 10", functools.partial(channels_last, 10)),
+    Loop("parameters", "channels last", _loop(_of("SGD", **STEEP), network=channels_last)),
+    Loop(
+        "parameters",
+        "channels last from step 10",
+        _loop(_of("SGD", **STEEP), network=convolutions, change=reordered),
+    ),
     Loop("gradients", "clipped", _loop(_of("SGD", **STEEP), clip=0.05)),
     Loop("gradients", "accumulated over four batches", accumulated),
     Loop("moved outside", "away and back again", _loop(_of("SGD", **STEEP), change=sam)),

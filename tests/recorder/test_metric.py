@@ -57,6 +57,23 @@ def adam(optimizer: Any, weight: Tensor, squares: Tensor, step: int) -> Tensor:
     return group["lr"] / ((squares / (1 - decay**step)).sqrt() + group["eps"])
 
 
+def amsgrad(optimizer: Any, weight: Tensor, squares: Tensor, step: int) -> Tensor:
+    """The largest second moment so far; `squares` is what its mean over time was, the largest is kept beside it."""
+    adam(optimizer, weight, squares, step)
+    largest = vars(squares).setdefault("largest", torch.zeros_like(squares))
+    largest.copy_(torch.maximum(largest, squares))
+    group = optimizer.param_groups[0]
+    return group["lr"] / ((largest / (1 - group["betas"][1] ** step)).sqrt() + group["eps"])
+
+
+def centred(optimizer: Any, weight: Tensor, squares: Tensor, step: int) -> Tensor:
+    """RMSprop by the variance of gradients; their mean is kept beside their squares."""
+    rmsprop(optimizer, weight, squares, step)
+    mean = vars(squares).setdefault("mean", torch.zeros_like(squares))
+    mean.mul_(0.99).add_(0.01 * weight.grad.double())  # type: ignore[union-attr]
+    return optimizer.param_groups[0]["lr"] / ((squares - mean.square()).sqrt() + 1e-8)
+
+
 def adagrad(optimizer: Any, weight: Tensor, squares: Tensor, step: int) -> Tensor:
     squares.add_(weight.grad.double().square())  # type: ignore[union-attr]
     return optimizer.param_groups[0]["lr"] / (squares.sqrt() + 1e-10)
@@ -78,12 +95,14 @@ def adamax(optimizer: Any, weight: Tensor, squares: Tensor, step: int) -> Tensor
         (lambda weights: optim.Adam(weights, lr=1e-2), adam, "clocks η/(√v̂ + ε)"),
         (lambda weights: optim.AdamW(weights, lr=1e-2, foreach=True), adam, "clocks η/(√v̂ + ε)"),
         (lambda weights: optim.Adam(weights, lr=1e-2, fused=True), adam, "clocks η/(√v̂ + ε)"),
+        (lambda weights: optim.Adam(weights, lr=1e-2, amsgrad=True), amsgrad, "clocks η/(√v̂ + ε)"),
         (lambda weights: optim.NAdam(weights, lr=1e-3), adam, "clocks η/(√v̂ + ε)"),
         (lambda weights: optim.Adagrad(weights, lr=1e-2), adagrad, "clocks η/(√Σg² + ε)"),
         (lambda weights: optim.RMSprop(weights, lr=1e-3), rmsprop, "clocks η/(√v + ε)"),
+        (lambda weights: optim.RMSprop(weights, lr=1e-3, centered=True), centred, "clocks η/(√v + ε)"),
         (lambda weights: optim.Adamax(weights, lr=1e-3), adamax, "clocks η/max|g|"),
     ],
-    ids=["Adam", "AdamW", "fused", "NAdam", "Adagrad", "RMSprop", "Adamax"],
+    ids=["Adam", "AdamW", "fused", "AMSGrad", "NAdam", "Adagrad", "RMSprop", "centred", "Adamax"],
 )
 def test_clocks_of_each_weight_are_the_optimizers(make: Make, clock: Callable[..., Tensor], ruler: str):
     """Clocks found again from the gradients, without the optimizer's state, give the same sums."""

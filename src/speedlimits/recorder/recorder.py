@@ -15,7 +15,6 @@ from speedlimits.recorder.mirrors import Mirror, Mirrors
 from speedlimits.recorder.optimizers import momentum, single_rate
 from speedlimits.recorder.path import Path
 from speedlimits.recorder.readings import Readings, names
-from speedlimits.recorder.shards import Shards
 from speedlimits.recorder.weights import Model
 
 SCHEMA = 1
@@ -208,7 +207,7 @@ class Recorder(Readings):
             raise ValueError("`half_gradients` needs a recorder that is attached to an optimizer; this one is not.")
         if self._path.every != 1:
             raise ValueError(f"`every` must be 1 with `half_gradients`; every = {self._path.every}.")
-        if Shards(self._steps.weights).sharded:
+        if len(self._path) and self._path.meter.shards.sharded:
             raise ValueError("`half_gradients` needs weights that lie whole on this rank; some are sharded.")
         with measuring():
             self._steps.close()
