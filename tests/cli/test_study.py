@@ -61,6 +61,7 @@ def test_figure1_is_drawn_and_judged(study, tmp_path, capsys):
     assert "not tested" in printed
 
 
+@pytest.mark.slow
 def test_kernel_is_found_once(study, tmp_path, capfd):
     """Panel (f) makes kernel.npz in the run with the most images; the next figure reads it; or no kernel."""
     for said in ("The tangent kernel of", ""):

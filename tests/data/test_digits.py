@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from speedlimits.data.digits import HELD_OUT, TRAINING, digits
+from speedlimits.data.digits import HELD_OUT, TRAINING, _all_digits, digits
 
 
 def test_first_images_in_original_order():
     """The first n labels are those of the source; the held-out ones are its last 500, whatever n."""
-    labels = load_digits().target
+    images, labels = load_digits(return_X_y=True)
+    assert all(np.array_equal(*pair) for pair in zip(_all_digits(), (images.reshape(-1, 1, 8, 8), labels), strict=True))
     small, large = digits(100), digits(TRAINING)
     assert small.labels.tolist() == labels[:100].tolist()
     assert large.labels.tolist() == labels[:TRAINING].tolist()

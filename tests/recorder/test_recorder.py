@@ -376,7 +376,8 @@ def test_groups_share_the_clock_of_the_largest_rate():
     limit = recorder.speed_limit()
     assert limit.certified
     assert limit.time[-1] <= 12 * max(rates)
-    assert (limit.inefficiency[1:] >= 1).all()
+    # One step alone is a straight path: its ratio is 1 to rounding.
+    assert (limit.inefficiency[1:] >= 1 - 1e-12).all()
 
 
 def test_records_before_any_gradient():

@@ -46,6 +46,7 @@ def study(source) -> Path:
     return source.parent / "study"
 
 
+@pytest.mark.slow
 def test_figure1_is_by_name(study, source, capfd):
     """A folder of figures for each problem; the kernel's panel where the code is named, and said where it is not."""
     assert main(["figure1", str(study)]) == 0

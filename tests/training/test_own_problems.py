@@ -59,6 +59,7 @@ def test_numbers_are_those_of_the_library(tmp_path):
     assert run.trajectories[3].losses[-1] == pytest.approx(expected.losses[-1], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_engines_and_ways_of_naming_agree(tmp_path):
     """A function, its name in a file, its name in a module, a closure in this process: the same bits."""
 

@@ -109,6 +109,7 @@ def test_myrtle_is_trained_to_the_same_bits(tmp_path):
     assert series(tmp_path / "one") == series(tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_killed_run_resumes_to_the_same_bits(tmp_path):
     """`kill -9` of the command in full flight, then --resume: series and weights of an undisturbed run."""
     config = RunConfig(samples=250, width=32, seeds=(0, 1), time=0.3, records=200, snapshots=10)

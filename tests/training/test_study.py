@@ -37,6 +37,7 @@ def test_every_row_is_there_once(finished):
     assert read_study(finished) == STUDIES
 
 
+@pytest.mark.slow
 def test_killed_sweep_resumes_to_the_same_bits(finished, tmp_path):
     """`kill -9` while the smaller run trains: resumed, every member is there once and equal bit for bit."""
     code = (
