@@ -52,9 +52,9 @@ NAMES = {
     "report": "write write_trajectories",
     "spectra": "PowerLawFit Quadrature fit_power_law quadrature",
     "theory": """
-        ConstantKernel FokkerPlanck FokkerPlanckSolution HeavyBall LeadingTerms LinearRegression OrnsteinUhlenbeck
-        PhaseDiagram PowerLaw PowerLawSums RegressionLimit asymptotic_geometric asymptotic_inefficiency
-        asymptotic_pace phase_diagram
+        ConstantKernel ExpectedStrides FokkerPlanck FokkerPlanckSolution HeavyBall LeadingTerms LinearRegression
+        MiniBatchLimit MiniBatchPath MiniBatches OrnsteinUhlenbeck PhaseDiagram PowerLaw PowerLawSums RegressionLimit
+        asymptotic_geometric asymptotic_inefficiency asymptotic_pace phase_diagram
     """,
     "transport": """
         LinearMap MonotoneMap OptimalProtocol action assignment_cost displacement fastest_map gelbrich max_sliced

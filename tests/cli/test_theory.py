@@ -18,6 +18,10 @@ REGRESSION = [
     *("linear-regression", "--weight-decay", "0.7", "--inverse-temperature", "3"),
     *("--aspect-ratio", "0.5", "--teacher-variance", "2"),
 ]
+MINI_BATCHES = [
+    *("mini-batches", "--aspect-ratio", "0.5", "--batch-share", "0.2", "--learning-rate", "0.05"),
+    *("--teacher-variance", "2", "--label-variance", "0.25"),
+]
 DOUBLE_WELL = ["fokker-planck", "--potential", "x**2 + 1.5*(x**2-1.2)**2", "--inverse-temperature", "2"]
 
 
@@ -173,6 +177,20 @@ def test_linear_regression_is_drawn(tmp_path, capsys, options):
     assert (tmp_path / "regression.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_mini_batches_scatter_about_their_limit(capsys):
+    """Draws of 30 × 60 about d, n → ∞ within 4 standard errors and 1/n; one number of steps gives numbers."""
+    found = answer(capsys, *MINI_BATCHES, "--steps", "3", "20", "--dimension", "30", "--samples", "60", "--draws", "20")
+    assert found["steps"] == [3, 20]
+    assert found["time"] == pytest.approx([0.15, 1.0])
+    sampled = found["finite_size"]
+    for name in ("loss", "w2_squared", "dissipation", "noise", "inefficiency", "drift"):
+        gap = np.abs(np.subtract(sampled["mean"][name], found[name]))
+        assert np.all(gap < 4 * np.array(sampled["standard_error"][name]) + np.array(found[name]) / 60), name
+    alone = answer(capsys, *MINI_BATCHES, "--steps", "20")
+    assert alone["inefficiency"] == found["inefficiency"][1]
+    assert alone["at_rest"]["loss"] < alone["loss"]
+
+
 def test_tables_show_the_same(spectrum, capsys):
     """Without --json a reader gets one row per time."""
     assert main(["theory", *spectrum, "--time", "0.7", "3"]) == 0
@@ -233,6 +251,9 @@ def test_densities_are_drawn(tmp_path, capsys):
         ),
         ([*POWER_LAW, "--time", "0"], 2, "`times` must be positive and finite; times[0] = 0."),
         ([*POWER_LAW, "--modes", "0", "--time", "1"], 2, "`modes` must be an integer of at least 1; modes = 0."),
+        ([*MINI_BATCHES, "--steps", "0"], 2, "`steps` must be an integer of at least 1; steps = 0."),
+        ([*MINI_BATCHES, "--steps"], 2, "`steps` must be one number or more; there is none."),
+        ([*MINI_BATCHES, "--steps", "1", "--samples", "5"], 2, "`dimension` must be an integer of at least 1;"),
         (["linear-regression", *REGRESSION[3:]], 2, "--weight-decay L"),
         ([*REGRESSION[:-1], "-1"], 2, "`teacher_variance` must be non-negative"),
         ([*REGRESSION, "--time", "nan"], 2, "`time` must be non-negative"),
@@ -293,6 +314,7 @@ def test_theory_needs_no_torch(tmp_path):
         [*DOUBLE_WELL, "--time", "1"],
         REGRESSION,
         [*POWER_LAW, "--time", "1"],
+        [*MINI_BATCHES, "--steps", "4"],
     ]
     code = (
         "import sys\n"

@@ -1,4 +1,4 @@
-"""Closed forms of the paper, independent of torch: the oracle the dynamics is tested against."""
+"""Closed forms, the paper's and ours, independent of torch: the oracle the dynamics is tested against."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from speedlimits.theory.fokker_planck import FokkerPlanckSolution as FokkerPlanckSolution
     from speedlimits.theory.heavy_ball import HeavyBall as HeavyBall
     from speedlimits.theory.linear_regression import LinearRegression as LinearRegression
+    from speedlimits.theory.mini_batch_limit import MiniBatchLimit as MiniBatchLimit
+    from speedlimits.theory.mini_batch_path import ExpectedStrides as ExpectedStrides
+    from speedlimits.theory.mini_batch_path import MiniBatchPath as MiniBatchPath
+    from speedlimits.theory.mini_batches import MiniBatches as MiniBatches
     from speedlimits.theory.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
     from speedlimits.theory.power_law import PhaseDiagram as PhaseDiagram
     from speedlimits.theory.power_law import PowerLaw as PowerLaw
@@ -28,6 +32,9 @@ else:
             "fokker_planck": "FokkerPlanck FokkerPlanckSolution",
             "heavy_ball": "HeavyBall",
             "linear_regression": "LinearRegression",
+            "mini_batch_limit": "MiniBatchLimit",
+            "mini_batch_path": "ExpectedStrides MiniBatchPath",
+            "mini_batches": "MiniBatches",
             "ornstein_uhlenbeck": "OrnsteinUhlenbeck",
             "power_law": "PhaseDiagram PowerLaw phase_diagram",
             "power_law_leading": "LeadingTerms asymptotic_geometric asymptotic_inefficiency asymptotic_pace",

@@ -8,6 +8,7 @@ import tyro
 from speedlimits.cli.theory.constant_kernel import ConstantKernelCommand
 from speedlimits.cli.theory.fokker_planck import FokkerPlanckCommand
 from speedlimits.cli.theory.linear_regression import LinearRegressionCommand
+from speedlimits.cli.theory.mini_batches import MiniBatchesCommand
 from speedlimits.cli.theory.power_law import PowerLawCommand
 
 
@@ -20,6 +21,7 @@ class TheoryCommand:
         | Annotated[ConstantKernelCommand, tyro.conf.subcommand("ntk")]
         | Annotated[PowerLawCommand, tyro.conf.subcommand("power-law")]
         | Annotated[FokkerPlanckCommand, tyro.conf.subcommand("fokker-planck")]
+        | Annotated[MiniBatchesCommand, tyro.conf.subcommand("mini-batches")]
     )
 
     def __call__(self) -> None:

@@ -56,7 +56,7 @@ class LinearRegressionCommand(Output):
         record["as_printed"] = self.as_printed
         sampled = None
         if self.dimension is not None and self.samples is not None:
-            _check_ratio(self.dimension, self.samples, self.aspect_ratio)
+            check_ratio(self.dimension, self.samples, self.aspect_ratio)
             sampled = self._sampled(self.dimension, self.samples, times)
             sizes = {name: getattr(self, name) for name in ("dimension", "samples", "draws", "rng_seed")}
             record["finite_size"] = sizes | {
@@ -126,7 +126,7 @@ class LinearRegressionCommand(Output):
         return theory.regression(curve, limit, sampled, title)
 
 
-def _check_ratio(dimension: int, samples: int, aspect_ratio: float) -> None:
+def check_ratio(dimension: int, samples: int, aspect_ratio: float) -> None:
     """Raise unless d/n is γ, as nearly as whole numbers can be."""
     if abs(dimension - aspect_ratio * samples) > 0.5 * max(1.0, aspect_ratio):
         raise ValueError(
