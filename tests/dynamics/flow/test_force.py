@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch.nn.functional import relu
 
-from speedlimits.dynamics.curvature import sharpness
+from speedlimits.data.digits import digits
+from speedlimits.dynamics.curvature import HessianProducts, sharpness
 from speedlimits.dynamics.flow.force import Force, spectral_radius
+from speedlimits.dynamics.loss import FlatLoss
+from speedlimits.models.myrtle import Myrtle5
 
 
 def on_a_kink(seed: int, dtype: torch.dtype):
@@ -35,6 +38,34 @@ def test_a_jump_of_the_force_is_no_curvature(seed, dtype):
         found, _ = spectral_radius(force, origin, start, start, last)
         # Close eigenvalues settle slowly; in float32 a value within a factor of 2 is let pass.
         assert found == pytest.approx(exact, rel=0.15 if dtype == torch.float64 else 0.5)
+
+
+def test_each_side_of_many_kinks_settles_by_itself():
+    """Myrtle-5 in float32: by turns a tenth apart on the two sides of θ, for ever; a handful of products, not fifty.
+
+    The radius is the steeper side's: that of the force's difference along the Hessian's own eigenvector, either way.
+    """
+    data = digits(40)
+    model = Myrtle5(1, 10, width=8, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+    loss = FlatLoss(model, torch.from_numpy(data.inputs).float(), torch.from_numpy(data.targets).float())
+    force, origin = Force(loss, loss.initial), loss.initial.double()
+    start = force(origin)
+    found, direction = spectral_radius(force, origin, start, start)
+    assert force.evaluations <= 1 + 6 + 3
+    before = force.evaluations
+    again, _ = spectral_radius(force, origin, start, direction, found)
+    assert force.evaluations - before <= 3
+    hessian, eigenvector = HessianProducts([loss], loss.initial.clone().requires_grad_()), start.float()
+    for _ in range(30):
+        eigenvector = hessian.product(eigenvector / eigenvector.norm())
+    reach = torch.finfo(torch.float32).eps ** 0.5 * origin.norm()
+    sides = [
+        float((force(origin + sign * reach * eigenvector / eigenvector.norm()) - start).norm() / reach)
+        for sign in (1, -1)
+    ]
+    assert max(sides) > 1.05 * min(sides)
+    assert found == pytest.approx(max(sides), rel=0.05)
+    assert again == pytest.approx(max(sides), rel=0.05)
 
 
 def test_smooth_radii_stay_with_differences():
