@@ -1,4 +1,4 @@
-"""Gradients per second of a study beside a minimal loop in PyTorch, by layout and chunk, and one process beside two.
+"""What a member of a study spends on gradients, accuracies and the rest, beside minimal loops, layouts and processes.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/study.py [--quick] [--out FILE]
 
@@ -16,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from environment import medians, write
 from torch import Tensor, nn
 
-from speedlimits.dynamics.loss import half_squared_error
+from speedlimits.dynamics.loss import half_squared_error, value_and_gradient
 from speedlimits.dynamics.samples import as_tuple
 from speedlimits.errors import DataError
 from speedlimits.runs.config import RunConfig
@@ -32,6 +33,7 @@ from speedlimits.training.presets import preset
 from speedlimits.training.problem import Problem
 from speedlimits.training.sources import Source
 from speedlimits.training.train import train_run
+from speedlimits.trajectory import Trajectory
 
 RESULTS = Path(__file__).parent / "results" / "study.json"
 # (width, images, chunks): the sizes of the preset small, and the paper's width.
@@ -132,56 +134,65 @@ def gradient(model: nn.Module, loss: Any, layout: str, onednn: bool, chunk: int)
 
 
 def by_member(config: RunConfig, repeats: int) -> dict[str, Any]:
-    """A member of a study, from building its problem to its finished folder, beside loops of as many gradients.
+    """A member of a study, from building its problem to its finished folder, beside what it is made of.
 
-    The loops take steps of gradient descent with the module's own weights and classify the held-out images as often;
-    they keep nothing. One of them takes all images at once, as such loops do, and one the study's chunks.
+    Its gradients alone, its accuracies alone, and loops of as many gradients as one writes them in PyTorch: steps of
+    gradient descent with the module's own weights, which keep nothing and classify nothing. One loop takes all images
+    at once, as such loops do, and one the study's chunks.
 
     Returns:
-        Gradients per second, and the share that the study's are fewer.
+        Seconds of each, the rest of the member's, and the share by which member and accuracies differ from the loops.
     """
     source = Source.of(config)
     plan = choose_plan(config, {0: measure_sharpness(config, 0, source)})
-    gradients = 0
+    problem = source.build(config, 0)
+    made: list[Trajectory] = []
 
-    def study() -> None:
-        nonlocal gradients
+    def member() -> None:
         with tempfile.TemporaryDirectory() as folder:
             deque(train_member(config, 0, plan, Path(folder), source), maxlen=0)
-            gradients = int(MemberStore(Path(folder)).trajectory().gradient_evaluations[-1])
+            made.append(MemberStore(Path(folder)).trajectory())
 
-    study()
+    member()
+    gradients = int(made[0].gradient_evaluations[-1])
+    accuracies = int(np.isfinite(made[0].test_accuracy).sum())
     seconds = medians(
         {
-            "study": study,
-            "loop": lambda: loop(source.build(config, 0), gradients, config.records, config.size),
-            "loop in chunks": lambda: loop(source.build(config, 0), gradients, config.records, CHUNKS["cpu"]),
+            "member": member,
+            "gradients": lambda: repeat(lambda: value_and_gradient(problem.flat_loss, problem.theta0), gradients),
+            "accuracies": lambda: repeat(lambda: problem.accuracy(problem.theta0), accuracies),
+            "loop": lambda: loop(source.build(config, 0), gradients, config.size),
+            "loop in chunks": lambda: loop(source.build(config, 0), gradients, CHUNKS["cpu"]),
         },
         repeats,
     )
-    rates = {name: gradients / value for name, value in seconds.items()}
+    spent = seconds["member"] - seconds["accuracies"]
     return {
         "width": config.width,
         "samples": config.samples,
         "gradients": gradients,
-        "accuracies": config.records,
-        "gradients_per_second": rates,
-        "overhead": {name: rate / rates["study"] - 1 for name, rate in rates.items() if name != "study"},
+        "accuracies": accuracies,
+        "seconds": seconds | {"rest": spent - seconds["gradients"]},
+        "overhead": {name: spent / seconds[name] - 1 for name in ("loop", "loop in chunks")},
     }
 
 
-def loop(problem: Problem, gradients: int, accuracies: int, chunk: int) -> None:
+def repeat(work: Callable[[], object], times: int) -> None:
+    """The same, so many times."""
+    for _ in range(times):
+        work()
+
+
+def loop(problem: Problem, gradients: int, chunk: int) -> None:
     """Gradient descent as one writes it."""
     model, inputs, targets = problem.model, as_tuple(problem.inputs)[0], problem.targets
     pieces = list(zip(inputs.split(chunk), targets.split(chunk), strict=True))
     optimizer = torch.optim.SGD(model.parameters(), lr=STEP)
-    for step in range(gradients):
+    for _ in range(gradients):
         optimizer.zero_grad()
         for images, wanted in pieces:
             half_squared_error(model(images), wanted).backward()
         optimizer.step()
-        if step * accuracies // gradients != (step - 1) * accuracies // gradients:
-            problem.accuracy(problem.theta0)
 
 
 def by_processes(config: RunConfig, repeats: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from speedlimits import Trajectory, speed_limit
-from speedlimits.report.curves import inefficiency_map, warm_start_time
+from speedlimits.report.curves import accuracy_band, inefficiency_map, warm_start_time
 from tests.report.members import RUNS
 
 
@@ -28,6 +28,14 @@ def test_a_lucky_initialisation_is_no_start():
     """An accuracy above the threshold at time zero is chance: the start is the first record after it."""
     runs = with_accuracy([0.3, 0.1, 0.12])
     assert warm_start_time(runs) == runs[0].times[2]
+
+
+def test_records_without_an_accuracy_are_passed_over():
+    """Accuracies have a schedule of their own: the first one that reaches 12 % decides, and curves have no gaps."""
+    runs = with_accuracy([0.1, np.nan, 0.11, np.nan, 0.2], [0.1, np.nan, 0.11, np.nan, 0.2])
+    assert warm_start_time(runs) == runs[0].times[4]
+    np.testing.assert_array_equal(accuracy_band(runs).times, runs[0].times[[2, 4]])
+    np.testing.assert_array_equal(accuracy_band(runs).mean, [0.11, 0.2])
 
 
 def test_never_reached_is_not_a_number():

@@ -75,8 +75,16 @@ def test_engines_and_ways_of_naming_agree(tmp_path):
     for name, (problem, engine) in ways.items():
         train_run(RunConfig(problem=problem, **SHORT), tmp_path / name, engine=engine)
     first, *others = [series(tmp_path / name) for name in ways]
-    # NaN where there is no accuracy would differ from itself; here there are accuracies.
     assert all(other == first for other in others)
+
+
+def test_held_out_samples_are_classified_in_chunks():
+    """Twenty held-out rows, seven at a time: no pass sees more, and the accuracy is the same."""
+    whole, sizes = own_problems.tabular(0), []
+    problem = dataclasses.replace(whole, chunk=7)
+    problem.model.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    assert problem.accuracy(problem.theta0) == whole.accuracy(whole.theta0)
+    assert sizes == [7, 7, 6, 20]
 
 
 def test_closures_need_this_process(tmp_path):

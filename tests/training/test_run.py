@@ -75,6 +75,19 @@ def test_summary_is_that_of_the_series(small):
     assert run.summary["reasons"] == []
 
 
+def test_accuracies_have_a_schedule_of_their_own(tmp_path):
+    """So many records, log-spaced, the first and the last among them, have an accuracy; the path is the same."""
+    few = train_run(dataclasses.replace(SMALL, accuracies=5), tmp_path / "few", engine="inline")
+    many = train_run(dataclasses.replace(SMALL, accuracies=100), tmp_path / "many", engine="inline")
+    for seed, run in few.trajectories.items():
+        measured = np.flatnonzero(np.isfinite(run.test_accuracy))
+        shares = run.times[measured] / run.time
+        np.testing.assert_allclose(shares, [0, 1e-4, 10 ** (-8 / 3), 10 ** (-4 / 3), 1], rtol=0.3)
+        other = many.trajectories[seed]
+        np.testing.assert_array_equal(run.test_accuracy[measured], other.test_accuracy[measured])
+        np.testing.assert_array_equal(run.losses, other.losses)
+
+
 def test_provenance_tells_how_to_run_again(small):
     """Versions, command, machine and times are kept beside the numbers."""
     found = load_run(small).provenance

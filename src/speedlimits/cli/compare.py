@@ -31,6 +31,7 @@ METHOD = (
     "device",
     "records",
     "snapshots",
+    "accuracies",
     "warm_start",
     "triples",
 )

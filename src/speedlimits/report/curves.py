@@ -35,6 +35,12 @@ class Band:
         spread = np.where(np.isnan(self.std), 0.0, self.std)
         return self.mean - spread, self.mean + spread
 
+    @property
+    def known(self) -> "Band":
+        """The times alone at which there is a mean: a line through them has no gaps."""
+        rows = np.isfinite(self.mean)
+        return Band(self.times[rows], self.mean[rows], self.std[rows])
+
     def thinned(self, points: int) -> "Band":
         """At most so many points, evenly by index, the last kept."""
         if self.times.size <= points:
@@ -111,6 +117,11 @@ def has_accuracy(trajectories: Sequence[Trajectory]) -> bool:
     return any(np.isfinite(run.test_accuracy).any() for run in trajectories)
 
 
+def accuracy_band(trajectories: Sequence[Trajectory]) -> Band:
+    """Held-out accuracy at the records where it was measured, which may be fewer than those of the path."""
+    return band(trajectories, lambda run: run.test_accuracy).known
+
+
 def warm_views(trajectories: Sequence[Trajectory], start_time: float) -> list[Trajectory]:
     """Every member seen from the snapshot nearest to a later start; none where no member has a later one.
 
@@ -134,14 +145,14 @@ def warm_start_time(trajectories: Sequence[Trajectory], threshold: float = THRES
         threshold: accuracy, between 0 and 1.
 
     Returns:
-        A record time later than the start, where a network has learnt nothing whatever it guesses [time]. NaN where
-        the threshold is never reached, or the accuracy was not measured.
+        The time of a record with an accuracy, later than the start, where a network has learnt nothing whatever it
+        guesses [time]. NaN where the threshold is never reached, or the accuracy was not measured.
 
     Raises:
         ValueError: if the threshold is no share, or the members have different times.
     """
     check_share("threshold", threshold)
-    accuracy = band(trajectories, lambda run: run.test_accuracy)
+    accuracy = accuracy_band(trajectories)
     reached = np.flatnonzero(accuracy.mean >= threshold)
     return float(accuracy.times[reached[0]]) if reached.size else float("nan")
 

@@ -34,6 +34,7 @@ MOST = {
     "depth": 1_000,
     "records": 1_000_000,
     "snapshots": 10_000,
+    "accuracies": 1_000_000,
     "triples": 1_000,
     "seeds": 10_000,
     "members": 1_000_000,
@@ -204,6 +205,8 @@ class RunConfig(Config):
     """Record times, about; two thirds of them log-spaced."""
     snapshots: int = 40
     """Kept weights, about, log-spaced: each a possible warm start."""
+    accuracies: int = 24
+    """Records at which held-out samples are classified, about, log-spaced; the first and the last are among them."""
     warm_start: float = 0.01
     """Start of the warm-start curves, as a share of T (any snapshot can be chosen later)."""
     triples: int = 6
@@ -213,7 +216,7 @@ class RunConfig(Config):
 
     def __post_init__(self) -> None:
         self._check_data()
-        for key, minimum in (("records", 2), ("snapshots", 2), ("triples", 0)):
+        for key, minimum in (("records", 2), ("snapshots", 2), ("accuracies", 2), ("triples", 0)):
             check_integer(key, getattr(self, key), minimum=minimum, maximum=MOST[key])
         check_positive("time", self.time)
         for key in ("rtol", "learning_rate"):

@@ -28,18 +28,18 @@ class Forecast:
         gradient_seconds: measured, for one full-batch gradient.
         accuracy_seconds: measured, for the held-out images once.
         gradients: expected.
-        records: at each of which the accuracy is measured.
+        accuracies: how often the held-out samples are classified.
     """
 
     gradient_seconds: float
     accuracy_seconds: float
     gradients: float
-    records: int
+    accuracies: int
 
     @property
     def seconds(self) -> float:
         """Expected for one member."""
-        return self.gradients * self.gradient_seconds + self.records * self.accuracy_seconds
+        return self.gradients * self.gradient_seconds + self.accuracies * self.accuracy_seconds
 
     def scaled(self, factor: float) -> "Forecast":
         """The same network on ``factor`` times as many images: gradients cost as much more, λ_max is so much larger."""
@@ -47,7 +47,7 @@ class Forecast:
             gradient_seconds=factor * self.gradient_seconds,
             accuracy_seconds=self.accuracy_seconds,
             gradients=math.sqrt(factor) * self.gradients,
-            records=self.records,
+            accuracies=self.accuracies,
         )
 
 
@@ -73,7 +73,7 @@ def forecast_member(config: RunConfig) -> Forecast:
         gradient_seconds = _seconds(lambda: float(value_and_gradient(problem.flat_loss, theta)[0]))
         accuracy_seconds = _seconds(lambda: problem.accuracy(theta))
     gradients = GRADIENTS_PER_ROOT * math.sqrt(steepest.value * config.time)
-    return Forecast(gradient_seconds, accuracy_seconds, gradients, config.records)
+    return Forecast(gradient_seconds, accuracy_seconds, gradients, min(config.accuracies, config.records))
 
 
 def _seconds(work: Callable[[], float]) -> float:

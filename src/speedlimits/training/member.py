@@ -1,6 +1,7 @@
 """Train one member from where its folder stands to the end, recording on the way."""
 
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from speedlimits.runs.folder import LOCK
 from speedlimits.runs.identity import Owner
 from speedlimits.runs.member import MemberStore
 from speedlimits.runs.run import Plan, RunFolder
-from speedlimits.training.methods import METHODS, snapshot_records
+from speedlimits.training.methods import METHODS, chosen_records
 from speedlimits.training.problem import Problem
 from speedlimits.training.sources import Source
 
@@ -47,6 +48,30 @@ class Report:
     share: float
     loss: float
     inefficiency: float | None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is recorded beside the path, and when.
+
+    Args:
+        kept: records that keep their weights.
+        classified: records at which the held-out samples are classified.
+        traced: indices of the weights to trace.
+    """
+
+    kept: set[int]
+    classified: set[int]
+    traced: np.ndarray
+
+    @classmethod
+    def of(cls, config: RunConfig, times: np.ndarray, problem: Problem) -> "Recorded":
+        """As a run asks for it, at these record times."""
+        return cls(
+            kept=chosen_records(times, config.snapshots),
+            classified=chosen_records(times, config.accuracies),
+            traced=np.random.default_rng(0).integers(problem.theta0.numel(), size=3 * config.triples),
+        )
 
 
 def serve(kind: str, run: RunFolder, seed: int, source: Source) -> Iterator[Report | dict[str, Any] | None]:
@@ -124,18 +149,17 @@ def train_member(
     method = METHODS[config.method]
     folder.mkdir(parents=True, exist_ok=True)
     problem, store = source.build(config, seed), MemberStore(folder, owner)
-    kept = snapshot_records(method.times(config, plan), config.snapshots)
-    traced = np.random.default_rng(0).integers(problem.theta0.numel(), size=3 * config.triples)
+    recorded = Recorded.of(config, method.times(config, plan), problem)
     state = start = method.start(problem, config)
     arrays = store.resume()
     if arrays is None:
-        _record(store, problem, start.point(), kept, traced)
+        _record(store, problem, start.point(), recorded)
     else:
         state = start = from_arrays(start, arrays)
     last_write = last_word = time.monotonic()
     for state, points in method.walk(problem, start, config, plan):
         for point in points:
-            _record(store, problem, point, kept, traced)
+            _record(store, problem, point, recorded)
         if store.full or time.monotonic() - last_write > CHECKPOINT_SECONDS:
             store.checkpoint(to_arrays(state))
             saved()
@@ -167,11 +191,12 @@ def _report(point: Point, end: float) -> Report:
     return Report(point.time / end, float(point.loss), inefficiency)
 
 
-def _record(store: MemberStore, problem: Problem, point: Point, kept: set[int], traced: np.ndarray) -> None:
+def _record(store: MemberStore, problem: Problem, point: Point, recorded: Recorded) -> None:
     theta = at(problem.theta0, point.displacement)
-    trace = theta[torch.from_numpy(traced).to(theta.device)]
+    trace = theta[torch.from_numpy(recorded.traced).to(theta.device)]
+    accuracy = problem.accuracy(theta) if store.records in recorded.classified else math.nan
     row: dict[str, Any] = point.record()
-    store.add(row | {"test_accuracy": problem.accuracy(theta), "weight_trace": trace.double().cpu().numpy()})
-    if store.records - 1 in kept:
+    store.add(row | {"test_accuracy": accuracy, "weight_trace": trace.double().cpu().numpy()})
+    if store.records - 1 in recorded.kept:
         weights = problem.flat_loss.named(theta)
         store.keep_weights({name: weight.cpu().contiguous().numpy() for name, weight in weights.items()}, point.time)

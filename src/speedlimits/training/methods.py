@@ -54,8 +54,8 @@ def record_times(config: RunConfig) -> np.ndarray:
     return np.unique(np.concatenate([even, spaced]))
 
 
-def snapshot_records(times: np.ndarray, wanted: int) -> set[int]:
-    """Which records keep their weights: the first, the last, and log-spaced ones between.
+def chosen_records(times: np.ndarray, wanted: int) -> set[int]:
+    """Which records keep their weights, or classify held-out samples: the first, the last, and log-spaced ones between.
 
     Args:
         times: the record times, the first 0.

@@ -21,7 +21,7 @@ from speedlimits.errors import last_line
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 LOSSES: dict[str, Criterion] = {"squared": half_squared_error, "cross_entropy": cross_entropy}
-# Held-out samples classified at once.
+# Held-out samples classified at once where the problem has no chunks.
 PIECE = 1000
 # Samples that are looked at to see what a model gives.
 PROBE = 4
@@ -49,6 +49,7 @@ class Problem:
         name: for titles and tables.
         held_out: what the held-out samples are, in words.
         chunk: samples whose part of the loss is computed at once, where the loss is a sum over samples; None is all.
+            As many held-out samples are classified at once.
 
     Raises:
         ValueError: if something does not fit, see `check`.
@@ -117,10 +118,10 @@ class Problem:
         """
         if self.test_inputs is None or self.test_labels is None:
             return float("nan")
-        hits = []
+        hits, size = [], self.chunk or PIECE
         with torch.no_grad():
-            # In pieces: without gradients to keep, memory is the only reason to.
-            for inputs, labels in zip(split(self.test_inputs, PIECE), self.test_labels.split(PIECE), strict=True):
+            # In the pieces that gradients are taken in: what a piece needs fits the caches then as well.
+            for inputs, labels in zip(split(self.test_inputs, size), self.test_labels.split(size), strict=True):
                 outputs = self.flat_loss.outputs(theta, inputs)
                 hits.append(classes_last(outputs, labels).argmax(-1) == labels)
         return float(torch.cat(hits).double().mean())

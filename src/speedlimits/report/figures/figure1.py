@@ -82,7 +82,7 @@ def _loss_and_accuracy(axes: Axes, table: Table) -> None:
         return
     axes.set_title("(a) Loss and held-out accuracy")
     right = axes.twinx()
-    sheet.draw_band(right, _curve(table, "accuracy"), sheet.ACCURACY, "accuracy")
+    sheet.draw_band(right, _curve(table, "accuracy").known, sheet.ACCURACY, "accuracy")
     right.set_ylim(bottom=0)
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     right.set_ylabel("held-out accuracy", color=sheet.ACCURACY)

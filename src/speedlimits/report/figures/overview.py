@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from speedlimits.noise import Noise
-from speedlimits.report.curves import band, has_accuracy, limit_band, seen_in_part
+from speedlimits.report.curves import accuracy_band, band, has_accuracy, limit_band, seen_in_part
 from speedlimits.report.figures.sheet import (
     ACCURACY,
     COLD_COLOUR,
@@ -69,7 +69,7 @@ def loss_and_accuracy(axes: Axes, cold: Sequence[Trajectory], loss: str) -> None
         return
     axes.set_title("Loss and held-out accuracy")
     right = axes.twinx()
-    draw_band(right, band(cold, lambda run: run.test_accuracy), ACCURACY, "accuracy")
+    draw_band(right, accuracy_band(cold), ACCURACY, "accuracy")
     right.set_ylim(0, 1)
     right.set_ylabel("accuracy", color=ACCURACY)
     right.spines["right"].set_visible(True)

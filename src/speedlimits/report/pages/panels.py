@@ -8,7 +8,15 @@ import numpy as np
 import plotly.graph_objects as go
 
 from speedlimits.noise import Noise
-from speedlimits.report.curves import Band, band, has_accuracy, inefficiency_map, limit_band, seen_in_part
+from speedlimits.report.curves import (
+    Band,
+    accuracy_band,
+    band,
+    has_accuracy,
+    inefficiency_map,
+    limit_band,
+    seen_in_part,
+)
 from speedlimits.report.figures.sheet import ACCURACY, COLD_COLOUR, GREY, TRIPLES, WARM_COLOUR
 from speedlimits.trajectory import Trajectory
 
@@ -33,7 +41,7 @@ def loss_and_accuracy(cold: Sequence[Trajectory], loss: str) -> go.Figure:
     figure = go.Figure()
     add_band(figure, band(cold, lambda run: run.losses), COLD_COLOUR, "training loss")
     if has_accuracy(cold):
-        add_band(figure, band(cold, lambda run: run.test_accuracy), ACCURACY, "held-out accuracy", yaxis="y2")
+        add_band(figure, accuracy_band(cold), ACCURACY, "held-out accuracy", yaxis="y2")
         figure.update_layout(
             yaxis2={
                 "title": {"text": "accuracy", "font": {"color": ACCURACY}},
