@@ -21,6 +21,7 @@ import torch
 from environment import medians, write
 from torch import Tensor, nn
 
+from speedlimits._machine import keep_freed_memory
 from speedlimits.dynamics.loss import half_squared_error, value_and_gradient
 from speedlimits.dynamics.samples import as_tuple
 from speedlimits.errors import DataError
@@ -48,6 +49,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    # As in a worker.
+    keep_freed_memory()
     base = preset("small")["myrtle-n00125"]
     if options.quick or not available(base):
         base = dataclasses.replace(base, dataset="digits")

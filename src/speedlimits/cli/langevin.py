@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from speedlimits import report
+from speedlimits._machine import keep_freed_memory
 from speedlimits.cli.text import say
 from speedlimits.cli.training import TrainingOptions
 from speedlimits.runs.noisy import NoisyConfig
@@ -26,6 +27,7 @@ class LangevinCommand(TrainingOptions):
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
         from speedlimits.training.noisy import train_noisy
 
+        keep_freed_memory()
         with Progress(console=Console(file=sys.stderr), disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("training", total=1.0)
 

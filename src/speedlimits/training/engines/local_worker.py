@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from speedlimits._machine import keep_freed_memory
 from speedlimits.runs.run import RunFolder
 from speedlimits.training.engines.engine import describe
 from speedlimits.training.member import Report, serve
@@ -23,6 +24,7 @@ def main() -> None:
     """Serve jobs until stdin ends."""
     # One thread each: reductions then have one order, whatever machine and however many workers.
     torch.set_num_threads(1)
+    keep_freed_memory()
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read, args=(jobs,), daemon=True).start()
     while True:

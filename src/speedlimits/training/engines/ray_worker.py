@@ -12,6 +12,7 @@ import torch
 from ray import cloudpickle
 
 import speedlimits
+from speedlimits._machine import keep_freed_memory
 from speedlimits.data.cifar10 import ENVIRONMENT
 from speedlimits.errors import RunFolderError, SpeedLimitsError
 from speedlimits.runs.config import RunConfig
@@ -83,6 +84,7 @@ def serve(task: Task, inbox: Any) -> dict[str, Any]:
     """
     # One thread, as in every worker of the local engine: reductions have one order.
     torch.set_num_threads(1)
+    keep_freed_memory()
     # A node that knows its own place keeps it.
     if task.data is not None:
         os.environ.setdefault(ENVIRONMENT, task.data)
