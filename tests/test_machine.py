@@ -20,7 +20,7 @@ for round in range(3):
 
 
 def test_freed_memory_is_used_again():
-    """40 MB written for the third time: nearly ten thousand page faults by default (4 KB each), none where it is kept."""
+    """40 MB written for the third time: nearly ten thousand page faults (4 KB each), none where they are kept."""
     if sys.platform != "linux":
         pytest.skip("there is nothing to set")
     counts = []

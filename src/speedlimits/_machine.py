@@ -4,7 +4,7 @@ import ctypes
 import os
 import sys
 
-# `mallopt` of the GNU C library: blocks from this size on are the system's own, and so much free memory goes back to it.
+# `mallopt` of the GNU C library: blocks from this size on are the system's own; so much free memory goes back to it.
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
 LARGEST_BLOCK, MOST_FREE = 2**30, 2**31 - 1
 
@@ -17,8 +17,8 @@ def cores() -> int:
 def keep_freed_memory() -> bool:
     """Keep what is freed for this process's next step, which asks for as much again; no number changes.
 
-    The system hands memory out page by page, each page by a fault: 15 % of the time of a gradient of the paper's network
-    at width 128, a fifth of a step of 1,000 noisy networks. For processes of our own alone: it holds for all of one.
+    The system hands memory out page by page, each page by a fault: 15 % of a gradient of the paper's network at width
+    128, a fifth of a step of 1,000 noisy networks. For processes of our own alone: it holds for all of one.
 
     Returns:
         Whether the C library can; others than GNU's are left as they are.
