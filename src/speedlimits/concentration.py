@@ -21,7 +21,6 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
 
 Numbers = Float[np.ndarray, " members"]
 
@@ -124,6 +123,9 @@ def mean_limit(numbers: Numbers, side: Literal["lower", "upper"], confidence: fl
     def pull(place: float) -> float:
         steps = steepness * (scaled - place)
         return float(np.sum(np.sign(steps) * np.log1p(np.abs(steps) + 0.5 * steps**2)))
+
+    # Late: a fifth of a second, which most commands need not wait for.
+    from scipy.optimize import brentq
 
     centre = float(brentq(pull, scaled.min(), scaled.max(), xtol=1e-12))  # type: ignore[arg-type]
     return middle + scale * (centre + away * reach)

@@ -187,6 +187,35 @@ def test_full_disk_is_one_line_and_leaves_no_halves(finished, tmp_path):
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
+# What takes longest to import, and what a command may need of it beside Python.
+SLOW = {"torch", "matplotlib", "plotly", "pandas", "scipy", "pyarrow", "rich", "tyro", "numpy"}
+POWER_LAW = "theory power-law --spectrum-exponent 1.5 --residual-exponent 0.5 --modes 1000 --time 1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed", "most"),
+    [
+        ("--version", set(), 100),
+        ("--help", {"numpy", "tyro"}, 600),
+        ("show RUN --json", {"numpy", "tyro", "pyarrow"}, 680),
+        ("show RUN", {"numpy", "tyro", "pyarrow", "rich"}, 700),
+        ("theory fokker-planck --help", {"numpy", "tyro"}, 600),
+        (POWER_LAW, {"numpy", "tyro", "rich", "scipy"}, 820),
+    ],
+)
+def test_commands_start_with_few_imports(finished, arguments, needed, most):
+    """What is read or computed alone waits for no plotting, and for no more modules than it needs: 0.4 s or so."""
+    code = (
+        "import sys; from speedlimits.cli.main import main; main(sys.argv[1:]); "
+        f"print(len(sys.modules), *({SLOW!r} & set(sys.modules)))"
+    )
+    words = [str(finished) if word == "RUN" else word for word in arguments.split()]
+    process = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    count, *loaded = process.stdout.splitlines()[-1].split()
+    assert set(loaded) == needed
+    assert int(count) < most
+
+
 def test_reading_needs_no_torch(finished):
     """`show` and `report` work where torch cannot be imported: figures redraw on any laptop."""
     code = (

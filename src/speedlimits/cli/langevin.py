@@ -4,9 +4,6 @@ import json
 import sys
 from dataclasses import dataclass, field
 
-from rich.console import Console
-from rich.progress import Progress
-
 from speedlimits import report
 from speedlimits._machine import keep_freed_memory
 from speedlimits.cli.text import say
@@ -25,6 +22,9 @@ class LangevinCommand(TrainingOptions):
     def __call__(self) -> None:
         """Train and report."""
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
+        from rich.console import Console
+        from rich.progress import Progress
+
         from speedlimits.training.noisy import train_noisy
 
         keep_freed_memory()

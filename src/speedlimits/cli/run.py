@@ -7,7 +7,6 @@ from typing import Annotated
 import tyro
 
 from speedlimits import report
-from speedlimits.cli.live import LiveTable
 from speedlimits.cli.show import print_summary
 from speedlimits.cli.text import say
 from speedlimits.cli.training import TrainingOptions
@@ -27,6 +26,7 @@ class RunCommand(TrainingOptions):
     def __call__(self) -> None:
         """Train and report."""
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
+        from speedlimits.cli.live import LiveTable
         from speedlimits.training.train import train_run
 
         config = self.with_problem(self.config)

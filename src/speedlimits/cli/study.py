@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from speedlimits.cli.live import LiveTable
 from speedlimits.cli.text import say
 from speedlimits.cli.training import TrainingOptions
 from speedlimits.runs.config import RunConfig
@@ -52,6 +51,7 @@ class StudyCommand(TrainingOptions):
     def __call__(self) -> None:
         """Say how long it will take, run it, and say what is next."""
         # Late: torch takes seconds to import, and a wrong option should be refused at once.
+        from speedlimits.cli.live import LiveTable
         from speedlimits.training.engines.choose import choose
         from speedlimits.training.train import train_study
 

@@ -1,12 +1,12 @@
 """Tables in the terminal: one console for all commands, and one way to print a table."""
 
 from collections.abc import Collection, Sequence
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from speedlimits.cli.text import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 def print_table(
@@ -26,6 +26,10 @@ def print_table(
         words: headings of the columns of words, which stand left and may be wrapped; numbers stand right.
         footer: rows below a line, the first in bold.
     """
+    # Late: help and JSON do without.
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title=_cell(title), title_justify="left")
     for heading in headings:
         wordy = heading in words
@@ -40,6 +44,8 @@ def print_table(
     (console if console.is_terminal else Console(width=200)).print(table)
 
 
-def _cell(text: str) -> Text:
+def _cell(text: str) -> "Text":
     """What is printed as it is: brackets are no markup."""
+    from rich.text import Text
+
     return Text(printable(text))

@@ -17,7 +17,6 @@ from speedlimits.bound import SpeedLimit, speed_limit
 from speedlimits.errors import RunFolderError
 from speedlimits.spectra.power_law import PowerLawFit, fit_power_law
 from speedlimits.theory.constant_kernel import ConstantKernel
-from speedlimits.theory.power_law import PowerLaw
 from speedlimits.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -163,6 +162,9 @@ class KernelRecord:
             return None
         law = None
         if fit.spectrum_exponent > 0:
+            # Late: its special functions take a third of a second to import.
+            from speedlimits.theory.power_law import PowerLaw
+
             law = PowerLaw(fit.spectrum_exponent, fit.residual_exponent, self.pairs, fit.scale, fit.residual_scale)
         return {
             "spectrum_exponent": fit.spectrum_exponent,

@@ -229,14 +229,13 @@ class MemberStore:
             if facts["held"][name] != total:
                 raise RunFolderError(f"{self.folder / name} is damaged: its SHA-256 is not the one in member.json.")
         columns: dict[str, Any] = {
-            field: table.column(key).combine_chunks().to_numpy(zero_copy_only=False)
+            field: parts.numbers(table.column(key).combine_chunks())
             for key, field in COLUMNS.items()
             if key in table.column_names and key != "weight_trace"
         }
         traces = np.empty((records, 0, 3))
         if "weight_trace" in table.column_names:
-            flat = table.column("weight_trace").combine_chunks().flatten()
-            traces = flat.to_numpy(zero_copy_only=False).reshape(records, -1, 3)
+            traces = parts.numbers(table.column("weight_trace").combine_chunks()).reshape(records, -1, 3)
         return Trajectory(
             **columns,
             weight_traces=traces,

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import BarycentricInterpolator
 from scipy.special import gamma, gammainc, gammaincc
 
 from speedlimits._shapes import Times
@@ -137,6 +136,9 @@ def _integral(
     nearest = float(max(np.rint(exponent), -1.0))
     if abs(exponent - nearest) > NEAR:
         return difference(exponent)
+    # Late: the rest is done without, and it takes a third of a second to import.
+    from scipy.interpolate import BarycentricInterpolator
+
     # An even number of Chebyshev nodes: none lies at the middle.
     nodes = nearest + REACH * np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
     return BarycentricInterpolator(nodes, np.stack([difference(node) for node in nodes]))(exponent)
