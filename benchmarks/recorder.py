@@ -26,9 +26,11 @@ RESULTS = Path(__file__).parent / "results" / "recorder.json"
 Data = tuple[Tensor, Tensor]
 VARIANTS: dict[str, dict[str, Any] | None] = {
     "plain": None,
-    "every step": {},
+    "every step": {"memory": "copy"},
     "every step, without strides": {"sketch": None},
-    "every tenth step": {"every": 10},
+    "every step, sketch alone": {"memory": "sketch"},
+    "every tenth step": {"memory": "copy", "every": 10},
+    "every tenth step, sketch alone": {"memory": "sketch", "every": 10},
 }
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from speedlimits import Trajectory, speed_limit
+from speedlimits._distances import distances_squared
 from speedlimits.errors import RunFolderError
-from speedlimits.trajectory import distances_squared
 
 POINTS = np.cumsum(np.random.default_rng(5).standard_normal((9, 4)), axis=0)
 

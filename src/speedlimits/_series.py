@@ -18,6 +18,7 @@ OTHERS = {
     "weight_traces": ("time", "triple", "axis"),
     "snapshot_records": ("snapshot",),
     "snapshot_distances_squared": ("snapshot", "other_snapshot"),
+    "snapshot_tolerances": ("snapshot", "other_snapshot"),
 }
 
 

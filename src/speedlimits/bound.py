@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from speedlimits._checks import check_non_negative, check_time
+from speedlimits._checks import check_non_negative, check_share, check_time
 from speedlimits._display import card, limit_picture
 from speedlimits.trajectory import Trajectory
 
@@ -46,6 +46,7 @@ class SpeedLimit:
             The path itself has no less of both, so T_SL is then an upper bound on its own limit, and `inefficiency` and
             `geometric` are lower bounds. NaN (the default) where every step counts.
         tolerance: relative error of the numbers; T_SL ≤ T and l² ≥ 𝒲₂ count as violated beyond it.
+        confidence: with which the tolerance holds, where the numbers are estimates.
         caveats: reasons why the limit is not certain, from whoever measured the numbers: a sentence for all times, or a
             pair of a sentence and a size for each time, NaN where it does not hold. A ``{}`` in the sentence is filled
             with the largest size.
@@ -61,6 +62,7 @@ class SpeedLimit:
     arc_length: Series
     points: Series
     tolerance: Series
+    confidence: float
     caveats: tuple[Caveat, ...]
 
     def __init__(
@@ -72,6 +74,7 @@ class SpeedLimit:
         arc_length: ArrayLike = np.nan,
         points: ArrayLike = np.nan,
         tolerance: ArrayLike = ROUNDING,
+        confidence: float = 1.0,
         caveats: tuple[Caveat, ...] = (),
     ) -> None:
         given = {
@@ -96,6 +99,8 @@ class SpeedLimit:
             raise ValueError(f"the fields of a SpeedLimit must broadcast; shapes are {shapes}.") from None
         for name, array in zip(given, arrays, strict=True):
             object.__setattr__(self, name, _frozen(array, arrays[0].shape))
+        check_share("confidence", confidence)
+        object.__setattr__(self, "confidence", confidence)
         sized = [each if isinstance(each, str) else (each[0], _frozen(each[1], arrays[0].shape)) for each in caveats]
         object.__setattr__(self, "caveats", tuple(sized))
 
@@ -157,6 +162,7 @@ class SpeedLimit:
             arc_length=self.arc_length[index],
             points=self.points[index],
             tolerance=self.tolerance[index],
+            confidence=self.confidence,
             caveats=tuple(
                 each if isinstance(each, str) else (each[0], np.asarray(each[1])[index]) for each in self.caveats
             ),
@@ -187,6 +193,8 @@ class SpeedLimit:
         if not last.certified:
             return f"{sentence}; not certified: {'; '.join(last.reasons)}."
         sentence += f", certified to {last.tolerance:.2g}"
+        if self.confidence < 1:
+            sentence += f" with {self.confidence:.0%} confidence"
         if not self.certified:
             sentence += f", but not on the way: {'; '.join(self.reasons)}"
         return sentence + "."
@@ -248,6 +256,8 @@ def speed_limit(
         # The length of the path is not that of the path through its midpoints.
         arc_length=np.nan if averaged else trajectory.arc_lengths,
         points=trajectory.points,
+        tolerance=np.maximum(ROUNDING, trajectory.tolerances),
+        confidence=trajectory.confidence,
     )
 
 
@@ -259,7 +269,8 @@ def _by_loss_drop(trajectory: Trajectory, tolerance: float) -> SpeedLimit:
         dissipation=np.where(trajectory.loss_drop >= 0, trajectory.loss_drop, np.nan),
         arc_length=trajectory.arc_lengths,
         # A dissipation too small by the share s makes T_SL too large by 1/(1 − s).
-        tolerance=max(ROUNDING, tolerance / (1 - tolerance)),
+        tolerance=np.maximum(ROUNDING, tolerance / (1 - tolerance) + trajectory.tolerances),
+        confidence=trajectory.confidence,
         caveats=(
             (
                 f"the loss drop misses the path dissipation by {{:.2%}}, more than the {tolerance:.2%} of a flow",

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import itertools
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from speedlimits._checks import (
-    check_finite,
-    check_increasing,
-    check_non_negative,
-    check_shape,
-)
+from speedlimits._checks import check_finite, check_increasing, check_non_negative, check_shape
 from speedlimits._files import read_file, write_atomically
 from speedlimits._series import Series
 from speedlimits._shapes import Records
@@ -32,6 +26,7 @@ COLUMNS = {
     "w2_squared": "w2_squared",
     "arc_length": "arc_lengths",
     "path_dissipation": "path_dissipation",
+    "tolerance": "tolerances",
     "averaged_dissipation": "averaged_dissipation",
     "gradient_norm_squared": "gradient_norms_squared",
     "step_gradient_squared": "step_gradients_squared",
@@ -68,8 +63,11 @@ class Trajectory(Series):
         gradient_evaluations: full-batch gradients spent so far, int64; zeros by default.
         test_accuracy: share of test inputs classified correctly; NaN where not measured (the default).
         weight_traces: values of fixed random weight triples, shape (records, triples, 3), Fig. 1(c).
+        tolerances: relative error of 𝒲₂, T_SL, T/T_SL and its factors, at `confidence`, where only a sketch of the
+            weights was known; zeros by default.
         snapshot_records: int64 indices of the records whose weights were kept; any of them can be a start.
         snapshot_distances_squared: |θ_i − θ_j|² between the kept weights, shape (snapshots, snapshots).
+        snapshot_tolerances: `tolerances` of the path from one to the other, of the same shape; zeros by default.
         start_time: time of the whole path at which this view starts [time].
 
     Raises:
@@ -84,6 +82,7 @@ class Trajectory(Series):
     path_dissipation: Records
     averaged_dissipation: Records = None  # type: ignore[assignment]
     points: Records = None  # type: ignore[assignment]
+    tolerances: Records = None  # type: ignore[assignment]
     gradient_norms_squared: Records = None  # type: ignore[assignment]
     step_gradients_squared: Records = None  # type: ignore[assignment]
     gradient_evaluations: Int64[np.ndarray, " records"] = None  # type: ignore[assignment]
@@ -91,15 +90,18 @@ class Trajectory(Series):
     weight_traces: Float64[np.ndarray, "records triples 3"] = None  # type: ignore[assignment]
     snapshot_records: Int64[np.ndarray, " snapshots"] = None  # type: ignore[assignment]
     snapshot_distances_squared: Float64[np.ndarray, "snapshots snapshots"] = None  # type: ignore[assignment]
+    snapshot_tolerances: Float64[np.ndarray, "snapshots snapshots"] = None  # type: ignore[assignment]
     start_time: float = 0.0
 
     def __post_init__(self) -> None:
-        records = np.size(self.times)
+        records, snapshots = np.size(self.times), len(() if self.snapshot_records is None else self.snapshot_records)
         defaults = dict.fromkeys(UNKNOWN, np.full(records, np.nan)) | {
             "gradient_evaluations": np.zeros(records, dtype=np.int64),
+            "tolerances": np.zeros(records),
             "weight_traces": np.empty((records, 0, 3)),
             "snapshot_records": np.empty(0, dtype=np.int64),
             "snapshot_distances_squared": np.empty((0, 0)),
+            "snapshot_tolerances": np.zeros((snapshots, snapshots)),
         }
         for field in _array_fields():
             given = getattr(self, field)
@@ -117,6 +119,7 @@ class Trajectory(Series):
                 "weight_traces": (records, None, 3),
                 "snapshot_records": (None,),
                 "snapshot_distances_squared": (snapshots, snapshots),
+                "snapshot_tolerances": (snapshots, snapshots),
             }.get(field, (records,))
             check_shape(field, getattr(self, field), shape)
         check_finite("start_time", self.start_time)
@@ -134,6 +137,8 @@ class Trajectory(Series):
             if drops.size:
                 after = int(drops[0]) + 1
                 raise ValueError(f"`{field}` must never decrease; it does at record {after}.")
+        check_non_negative("tolerances", self.tolerances)
+        check_non_negative("snapshot_tolerances", self.snapshot_tolerances)
         check_non_negative("snapshot_distances_squared", self.snapshot_distances_squared)
         if np.any(self.snapshot_distances_squared != self.snapshot_distances_squared.T):
             raise ValueError("`snapshot_distances_squared` must be symmetric; it is not.")
@@ -169,6 +174,11 @@ class Trajectory(Series):
         share = np.full(len(self), np.nan)
         np.divide(self.loss_drop, self.path_dissipation, out=share, where=self.path_dissipation > 0)
         return 1.0 - share
+
+    @property
+    def confidence(self) -> float:
+        """Share of all sketches in which the numbers lie within their tolerances; 1 where they are exact."""
+        return 0.95 if self.tolerances.any() else 1.0
 
     @property
     def interval_certificates(self) -> Float64[np.ndarray, " intervals"]:
@@ -219,10 +229,12 @@ class Trajectory(Series):
             # Its first half step would need the step after the new start, which is not kept.
             averaged_dissipation=np.full(rows.size, np.nan),
             points=self.points[rows] - self.points[start] + 1,
+            tolerances=self.snapshot_tolerances[first, first:],
             gradient_evaluations=self.gradient_evaluations[rows] - self.gradient_evaluations[start],
             **{name: getattr(self, name)[rows] for name in PLAIN},
             snapshot_records=np.arange(rows.size),
             snapshot_distances_squared=self.snapshot_distances_squared[first:, first:],
+            snapshot_tolerances=self.snapshot_tolerances[first:, first:],
             start_time=self.start_time + float(self.times[start]),
         )
 
@@ -232,6 +244,7 @@ class Trajectory(Series):
         records: Sequence[Mapping[str, Any]],
         snapshot_records: Sequence[int] = (),
         snapshot_distances_squared: np.ndarray | None = None,
+        snapshot_tolerances: np.ndarray | None = None,
         *,
         points: np.ndarray | None = None,
         start_time: float = 0.0,
@@ -242,6 +255,7 @@ class Trajectory(Series):
             records: rows with the keys of `COLUMNS`; those that have a default may be missing in all rows.
             snapshot_records: indices of the rows whose weights were kept.
             snapshot_distances_squared: distances between those, from `distances_squared`.
+            snapshot_tolerances: relative errors between those; exact by default.
             points: of the path that were seen so far, where steps between the records were not.
             start_time: when the path started, in the caller's time [time].
 
@@ -253,6 +267,8 @@ class Trajectory(Series):
         if snapshot_distances_squared is not None:
             columns["snapshot_records"] = np.asarray(snapshot_records, dtype=np.int64)
             columns["snapshot_distances_squared"] = snapshot_distances_squared
+        if snapshot_tolerances is not None:
+            columns["snapshot_tolerances"] = snapshot_tolerances
         if points is not None:
             columns["points"] = points
         return cls(**columns, start_time=start_time)
@@ -296,7 +312,7 @@ class Trajectory(Series):
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
             raise RunFolderError(f"`path` must be a saved trajectory; {path} is damaged ({error}).") from None
         # Files from before these were kept have none.
-        for late in ("points", "step_gradients_squared"):
+        for late in ("points", "step_gradients_squared", "tolerances", "snapshot_tolerances"):
             contents.setdefault(late, None)
         missing = {"schema", "start_time", *_array_fields()} - contents.keys()
         if missing:
@@ -304,22 +320,6 @@ class Trajectory(Series):
         if (schema := int(contents["schema"])) != SCHEMA:
             raise RunFolderError(f"`path` must be a trajectory of schema {SCHEMA}; {path} has schema {schema}.")
         return cls(**{field: contents[field] for field in _array_fields()}, start_time=float(contents["start_time"]))
-
-
-def distances_squared(points: Sequence[np.ndarray]) -> Float64[np.ndarray, "points points"]:
-    """|θ_i − θ_j|² between weight vectors, from differences: dot products would lose all digits.
-
-    Args:
-        points: flat weight vectors of one length; they are read pair by pair, so the sequence may be lazy.
-
-    Returns:
-        The symmetric matrix, zero on its diagonal.
-    """
-    matrix = np.zeros((len(points), len(points)))
-    for i, j in itertools.combinations(range(len(points)), 2):
-        difference = np.subtract(points[i], points[j], dtype=np.float64)
-        matrix[i, j] = matrix[j, i] = difference @ difference
-    return matrix
 
 
 def _array_fields() -> list[str]:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,14 @@ def train(way: str, rank: int, folder: Path) -> dict[str, float]:
         The recorder's error, the drift's number, and that of the whole model.
     """
     model, optimizer = WAYS[way](mlp())
-    recorder = Recorder().attach(optimizer)
+    recorder, sketched = Recorder().attach(optimizer), Recorder(memory="sketch", sketch=100).attach(optimizer)
     alone = mlp()
     step = optim.SGD(alone.parameters(), lr=0.1)
     reference, whole = Reference(alone.parameters()), Recorder().attach(step)
     for inputs, labels in batches(40):
         loss = cross_entropy(model(inputs.chunk(RANKS)[rank]), labels.chunk(RANKS)[rank])
         recorder.record(loss=loss)
+        sketched.record(loss=loss)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -77,8 +79,8 @@ def train(way: str, rank: int, folder: Path) -> dict[str, float]:
         loss.backward()
         step.step()
         reference.step(0.1)
-    recorder.finish()
-    whole.finish()
+    for each in (recorder, sketched, whole):
+        each.finish()
     one, other = recorder.trajectory(), whole.trajectory()
     recorder.save(folder / way)
     recorder.report(folder / f"{way}.html")
@@ -88,6 +90,10 @@ def train(way: str, rank: int, folder: Path) -> dict[str, float]:
         "snapshots": float(
             abs(one.snapshot_distances_squared[0, 1:] / other.snapshot_distances_squared[0, 1:] - 1).max()
         ),
+        "sketched": float(sketched.speed_limit().final.inefficiency),
+        "tolerance": float(sketched.speed_limit().final.tolerance),
+        "exact": float(recorder.speed_limit().final.inefficiency),
+        "starts": len(sketched.trajectory().snapshot_records),
         "drift": recorder.noise().inefficiency,
         "whole": whole.noise().inefficiency,
     }
@@ -97,7 +103,7 @@ def mixed() -> dict[str, Any]:
     """One layer is cut, the others lie whole on every rank; both ranks see the same batches.
 
     Returns:
-        The recorder's error, and what `noise` says.
+        The recorder's error, and what `noise` and a sketch say.
     """
     model, alone = mlp(), mlp()
     fully_shard(model[0])
@@ -111,11 +117,24 @@ def mixed() -> dict[str, Any]:
             its.step()
         reference.step(0.1)
     recorder.finish()
+    return {
+        "error": reference.error(recorder),
+        "words": refused(recorder.noise),
+        "sketched": refused(lambda: Recorder(memory="sketch", sketch=100).attach(optimizer).record(loss=math.nan)),
+    }
+
+
+def refused(call: Callable[[], Any]) -> str:
+    """The words of a refusal; none if there was none.
+
+    Args:
+        call: that should be refused.
+    """
     try:
-        recorder.noise()
+        call()
     except ValueError as error:
-        return {"error": reference.error(recorder), "words": str(error)}
-    return {"error": reference.error(recorder), "words": ""}
+        return str(error)
+    return ""
 
 
 def work(rank: int, port: int, folder: str) -> None:

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 def test_shards_together_are_the_whole(tmp_path):
     """DDP, ZeRO-1, FSDP and FSDP2 on gloo: path, gradients, snapshots to 1e-5, and the same drift.
 
-    Where some weights are cut and others whole, the path is exact, too, and all ranks refuse the drift, not one alone.
+    A sketch lies within its tolerance, alike on all ranks. Where some weights are cut and others whole, the path is
+    exact, too, and all ranks refuse drift and sketch, not one alone.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -29,14 +30,20 @@ def test_shards_together_are_the_whole(tmp_path):
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
     for found in (rank.pop("mixed") for rank in ranks):
         assert found["error"] < 1e-6
+        assert found["sketched"] == (
+            "`memory` must be 'copy' where some weights are sharded and others whole on every rank."
+        )
         assert found["words"] == "`noise` needs weights that are all sharded, or none; some lie whole on every rank."
     for way in ranks[0]:
         for found in (rank[way] for rank in ranks):
             assert found["error"] < 1e-6, way
             assert found["gradient"] < 1e-5, way
             assert found["snapshots"] < 1e-6, way
+            assert 0.05 < found["tolerance"] < 0.5, way
+            assert abs(found["sketched"] / found["exact"] - 1) < found["tolerance"], way
+            assert found["starts"] == 41, way
             assert found["drift"] == pytest.approx(found["whole"], rel=0.05), way
-        for name in ("error", "drift"):
+        for name in ("error", "drift", "sketched", "tolerance"):
             assert ranks[0][way][name] == ranks[1][way][name], way
         # Saved once, and of the whole model.
         saved = load_recording(tmp_path / way)

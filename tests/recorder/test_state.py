@@ -14,7 +14,7 @@ from speedlimits.recorder import Recorder
 from tests.recorder.loops import batches, mlp
 
 FIELDS = ("times", "losses", "w2_squared", "arc_lengths", "path_dissipation", "step_gradients_squared")
-FIELDS += ("weight_traces", "snapshot_records", "snapshot_distances_squared")
+FIELDS += ("weight_traces", "snapshot_records", "snapshot_distances_squared", "tolerances", "snapshot_tolerances")
 
 
 class Training:
@@ -63,7 +63,9 @@ def same(one: Recorder, other: Recorder) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"every": 4}, {"hidden": 700, "sketch": 500}], ids=["exact", "every fourth", "sketch"]
+    "options",
+    [{}, {"every": 4}, {"hidden": 700, "sketch": 500}, {"hidden": 700, "sketch": 500, "memory": "sketch"}],
+    ids=["exact", "every fourth", "sketch", "sketch alone"],
 )
 def test_resumed_recording_is_the_uninterrupted_one(options):
     """Stopped in the middle, written, read and gone on with: every number has the same bits."""
@@ -81,21 +83,23 @@ def test_resumed_recording_is_the_uninterrupted_one(options):
     assert "moved outside" not in after.recorder.verdict()
 
 
-def test_parameters_that_joined_are_resumed_too():
+@pytest.mark.parametrize("memory", ["copy", "sketch"])
+def test_parameters_that_joined_are_resumed_too(memory):
     """A group that joined before or after the stop makes no difference."""
+    options = {"late": True, "memory": memory, "sketch": 100}
     runs = []
     for stop in (None, 10, 30):
-        run = Training(late=True)
+        run = Training(**options)
         run.steps(0, 10 if stop == 10 else 20)
         if stop == 10:
-            again = Training(late=True)
+            again = Training(**options)
             again.load(copy.deepcopy(run.state()))
             run = again
             run.steps(10, 20)
         run.join()
         run.steps(20, 30)
         if stop == 30:
-            again = Training(late=True)
+            again = Training(**options)
             again.join()
             again.load(copy.deepcopy(run.state()))
             run = again

@@ -3,8 +3,8 @@
 import numpy as np
 
 from speedlimits import RunConfig, Trajectory
+from speedlimits._distances import distances_squared
 from speedlimits.runs.summary import summarise
-from speedlimits.trajectory import distances_squared
 
 
 def member(seed: int, records: int = 60) -> Trajectory:

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from speedlimits._distances import distances_squared
 from speedlimits.dynamics.loss import Flat
-from speedlimits.trajectory import Trajectory, distances_squared
+from speedlimits.trajectory import Trajectory
 
 Scalar = Float64[Tensor, ""]
 Displacement = Float64[Tensor, " parameters"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from speedlimits.bound import SpeedLimit
@@ -24,13 +25,15 @@ def trajectory(path: Path, *, by_hand: bool, with_snapshots: bool) -> Trajectory
     seen = np.array([row["points"] for row in rows], float) if by_hand or path.every > 1 else None
     if not with_snapshots:
         return Trajectory.from_records(rows, points=seen, start_time=path.origin)
-    here = path.meter.here if path.time == path.last_time and whole else None
-    kept, distances = path.snapshots.distances(len(rows) - 1, here, path.meter.shards)
+    here = path.meter.kept() if path.time == path.last_time and whole else None
+    kept, distances, errors = path.snapshots.distances(len(rows) - 1, here, path.meter.shards)
     inside = [place for place, record in enumerate(kept) if record < len(rows)]
+    pairs = np.ix_(inside, inside)
     return Trajectory.from_records(
         rows,
         [kept[place] for place in inside],
-        distances[np.ix_(inside, inside)],
+        distances[pairs],
+        errors[pairs],
         points=seen,
         start_time=path.origin,
     )
@@ -65,6 +68,12 @@ def notes(path: Path) -> list[str]:
         )
     elif path.time != path.last_time or path.pending:
         found.append("Steps after the last record are not in these numbers: call `finish()` first.")
+    if path.meter.sketched:
+        weights, kept = sum(map(torch.numel, path.weights)), path.meter.place().numel()
+        found.append(
+            f"Of {weights:,} weights a sketch of {kept:,} numbers was kept: the numbers here are estimates, and the "
+            "limit is certified to their error."
+        )
     if path.early:
         found.append(
             f"The first record came after {path.early} steps, which do not count. Where `record` stands behind "
@@ -102,8 +111,13 @@ def layers(path: Path, model: nn.Module | None) -> Mapping[str, SpeedLimit]:
 
     Returns:
         The limits by name. Distances squared and dissipations add up to those of all weights.
+
+    Raises:
+        ValueError: if only a sketch of all weights is kept.
     """
     path.read()
+    if path.meter.sketched:
+        raise ValueError("`memory` must be 'copy' for `layers`: a sketch of all weights does not tell them apart.")
     names = {id(weight): name for name, weight in model.named_parameters()} if model is not None else {}
     meter = path.meter
     w2_squared = meter.w2_squared_by_tensor()

@@ -10,6 +10,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from speedlimits.recorder.shards import Shards
+from speedlimits.recorder.sketch import Places
 from speedlimits.recorder.stretches import BLOCK, Stretches, flat, local, squared_distance
 
 Weights = Sequence[Tensor]
@@ -31,38 +32,47 @@ class PathMeter:
     Args:
         start: θ_0, as the list of tensors a model holds.
         traced: indices into the concatenation of those tensors, whose values `trace` gives.
+        sketch: size of the sketches that `place` gives; None where none are wanted.
 
     Attributes:
+        places: how weights become sketches; None where none are wanted.
         traced: places of the trace's values among the indices.
         arc_lengths: l of each tensor by itself.
         dissipations: β⁻¹R of each tensor by itself; their sum is that of all.
     """
 
-    def __init__(self, start: Weights, traced: np.ndarray) -> None:
+    sketched = False
+
+    def __init__(self, start: Weights, traced: np.ndarray, sketch: int | None = None) -> None:
         self._stretches = Stretches(start)
         self.device = self._stretches.device
         self._numbers = torch.empty(self._stretches.block, dtype=torch.float64, device=self.device)
         self.shards = Shards(start)
         self.first = self._copy(start)
         self.here = self._copy(start)
+        self.places = None if sketch is None else Places(self.here, sketch)
         self._waiting: list[list[Tensor]] = []
         self._durations: list[float] = []
         self._arc_length = self._dissipation = 0.0
         self.arc_lengths, self.dissipations = np.zeros(len(start)), np.zeros(len(start))
         self.steps = 0
         self._indices = traced
-        self._traced, self.traced = _places(traced, start, self._stretches)
+        self._traced, self.traced = offsets_of(traced, start, self._stretches)
         self._versions = [local(weight)._version for weight in start]
 
-    def join(self, weights: Weights) -> list[Tensor]:
+    def join(self, weights: Weights) -> tuple[list[Tensor], int]:
         """Let more tensors in; the path of each starts where it is now. No step may wait.
 
         Args:
             weights: all tensors, those that are known first.
 
         Returns:
-            The stretches of the new ones.
+            What is kept of the new ones, and by how many numbers a place grows.
         """
+        new = self._join(weights)
+        return new, 0 if self.places is None else self.places.join(new)
+
+    def _join(self, weights: Weights) -> list[Tensor]:
         known = len(self._stretches.groups)
         self._stretches.join(weights)
         self.shards = Shards(weights)
@@ -86,6 +96,19 @@ class PathMeter:
         torch._foreach_copy_(self.here, stretches)
         self._versions = [local(weight)._version for weight in weights]
         self.steps += 1
+
+    def place(self) -> Float64[Tensor, " numbers"]:
+        """Where the last weights added are, in few numbers; a tensor of its own. Only where a sketch is wanted."""
+        assert self.places is not None
+        return self.places(self.here)
+
+    def kept(self) -> list[Tensor]:
+        """What a later start needs of the last weights added; overwritten by the next."""
+        return self.here
+
+    def moments(self) -> Tensor | None:
+        """What the error of the numbers so far follows from; None where they are exact."""
+        return None
 
     def w2_squared(self) -> Float64[Tensor, ""]:
         """|θ − θ_0|² of the last weights added, of this rank's shards."""
@@ -167,18 +190,20 @@ class PathMeter:
             "arc_lengths": torch.from_numpy(self.arc_lengths),
             "dissipations": torch.from_numpy(self.dissipations),
             "steps": self.steps,
+            "places": None if self.places is None else self.places.state(),
         }
 
     @classmethod
-    def restore(cls, state: Mapping[str, Any], lots: Sequence[Weights]) -> "PathMeter":
+    def restore(cls, state: Mapping[str, Any], lots: Sequence[Weights], sketch: int | None) -> "PathMeter":
         """A meter that goes on where another stopped.
 
         Args:
             state: from `state`.
             lots: the weights as they were known at first, and after each time that more joined; only their shapes,
                 types and devices are read.
+            sketch: as it was.
         """
-        meter = cls(lots[0], state["traced"].numpy())
+        meter = cls(lots[0], state["traced"].numpy(), sketch)
         for weights in lots[1:]:
             meter.join(weights)
         for name in ("first", "here"):
@@ -187,6 +212,8 @@ class PathMeter:
         meter._arc_length, meter._dissipation = state["sums"]
         meter.arc_lengths, meter.dissipations = state["arc_lengths"].numpy(), state["dissipations"].numpy()
         meter.steps = state["steps"]
+        if meter.places is not None:
+            meter.places.restore(state["places"])
         # Where the weights are now, may not be where they were: the next look compares them all.
         meter._versions = []
         return meter
@@ -195,10 +222,16 @@ class PathMeter:
         return [stretch.clone() for stretch in self._stretches.of(weights)]
 
 
-def _places(
+def offsets_of(
     traced: np.ndarray, weights: Weights, stretches: Stretches
 ) -> tuple[list[tuple[int, Tensor]], Int64[np.ndarray, " traced"]]:
-    """The stretches that are traced, with offsets in each; and the place of each of these among the indices."""
+    """The stretches that are traced, with offsets in each; and the place of each of these among the indices.
+
+    Args:
+        traced: indices into the concatenation of all weights.
+        weights: tensors.
+        stretches: in which they lie.
+    """
     sizes = np.array([flat(weight).numel() for weight in weights])
     starts = np.cumsum(sizes) - sizes
     found: list[tuple[int, Tensor]] = []

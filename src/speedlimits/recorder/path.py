@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from speedlimits._checks import check_finite, check_integer, check_non_negative
@@ -12,10 +13,15 @@ from speedlimits.recorder.jumps import Jumps
 from speedlimits.recorder.meter import PathMeter
 from speedlimits.recorder.rows import Row, Rows
 from speedlimits.recorder.shards import Shards, numbers
-from speedlimits.recorder.sketch import Places
+from speedlimits.recorder.sketched import SketchMeter
 from speedlimits.recorder.snapshots import Snapshots
+from speedlimits.recorder.starts import Starts
 from speedlimits.recorder.strides import StrideMeter
 from speedlimits.recorder.weights import Model, check_alike, check_shapes, placeholder, shapes, weights_of
+
+# Above so many weights, a sketch of them is kept instead of copies.
+LARGE = 4_000_000
+MEMORIES = ("auto", "copy", "sketch")
 
 
 class Path:
@@ -32,6 +38,7 @@ class Path:
         triples: int,
         sketch: int | None,
         jumps: str,
+        memory: str,
         generator: np.random.Generator,
     ) -> None:
         check_integer("every", every, minimum=1)
@@ -42,14 +49,19 @@ class Path:
             check_integer("sketch", sketch, minimum=2)
         if jumps not in {"count", "raise"}:
             raise ValueError(f"`jumps` must be 'count' or 'raise'; jumps = {jumps!r}.")
-        self.every, self._triples, self.sketch = every, triples, sketch
+        if memory not in MEMORIES:
+            raise ValueError(f"`memory` must be one of {', '.join(map(repr, MEMORIES))}; memory = {memory!r}.")
+        if memory == "sketch" and sketch is None:
+            raise ValueError("`sketch` must be a number where `memory` is 'sketch'; sketch = None.")
+        self.every, self._triples, self.sketch, self._memory = every, triples, sketch, memory
+        self._growth = snapshot_growth
         self._generator = generator
         self.weights: list[Tensor] = []
         self._lots: list[int] = []
         self._placeholders = False
-        self.rows, self.snapshots = Rows(), Snapshots(snapshot_growth)
+        self.rows = Rows()
+        self.snapshots: Snapshots | Starts = Snapshots(snapshot_growth)
         self._meter: PathMeter | None = None
-        self._places: Places | None = None
         self.strides: StrideMeter | None = None
         self.origin = self.time = self.pending = self.last_time = 0.0
         self._steps = self._measured = self.early = 0
@@ -91,11 +103,11 @@ class Path:
         if self._meter is None:
             return
         self.read()
-        stretches = self._meter.join(self.weights)
+        kept, more = self._meter.join(self.weights)
         self._lots.append(len(self.weights))
-        self.snapshots.join(stretches)
-        if self._places is not None and self.strides is not None:
-            self.strides.grow(self._places.join(stretches))
+        self.snapshots.join(kept)
+        if self.strides is not None:
+            self.strides.grow(more)
 
     def begin(self) -> None:
         """A step begins: are the weights where the last one left them?
@@ -137,8 +149,8 @@ class Path:
             return
         meter = self.meter
         meter.add(self.weights, self.pending)
-        if self._places is not None and self.strides is not None:
-            self.strides.add(self._places(meter.here), self.pending)
+        if self.strides is not None:
+            self.strides.add(meter.place(), self.pending)
         self.time += self.pending
         self._measured, self.pending = self._steps, 0.0
         if meter.waits:
@@ -206,9 +218,9 @@ class Path:
         # The loss is copied: what becomes of it in the loop is not known.
         loss = loss.clone() if isinstance(loss, Tensor) else loss
         measured = [loss, meter.w2_squared(), gradient_norm_squared]
-        self.rows.write(Row(known, meter.steps, measured, meter.trace()))
+        self.rows.write(Row(known, meter.steps, measured, meter.trace(), meter.moments()))
         self.last_time = self.time
-        self.snapshots.offer(len(self.rows) - 1, self.time, meter.here)
+        self.snapshots.offer(len(self.rows) - 1, self.time, meter.kept())
         if self.rows.waits:
             self.read()
 
@@ -223,7 +235,7 @@ class Path:
             "meter": self._meter.state(),
             "rows": self.rows.state(),
             "snapshots": self.snapshots.state(),
-            "places": None if self._places is None else self._places.state(),
+            "sketched": self._meter.sketched,
             "strides": None if self.strides is None else self.strides.state(),
             "clock": [self.origin, self.time, self.pending, self.last_time],
             "steps": [self._steps, self._measured, self.early],
@@ -251,26 +263,35 @@ class Path:
             self.weights = [placeholder(*each) for each in state["weights"]]
             self._placeholders = True
         self._lots = list(state["lots"])
-        self._meter = PathMeter.restore(state["meter"], [self.weights[:count] for count in self._lots])
+        kind = SketchMeter if state["sketched"] else PathMeter
+        self._meter = kind.restore(state["meter"], [self.weights[:count] for count in self._lots], self.sketch)
         self.rows.restore(state["rows"])
+        self.snapshots = self._snapshots()
         self.snapshots.restore(state["snapshots"], self._meter.first)
         if state["strides"] is not None:
-            self._places = Places.restore(state["places"], self._meter.here, options["sketch"])
             self.strides = StrideMeter.restore(state["strides"], self._meter.device)
         self.origin, self.time, self.pending, self.last_time = state["clock"]
         self._steps, self._measured, self.early = state["steps"]
         self.jumps.restore(state["jumps"])
 
     def _start(self) -> None:
-        sharded = Shards(self.weights).sharded
-        size = numbers(self.weights)
-        traced = self._generator.integers(size, size=0 if sharded else 3 * self._triples)
-        self._meter = PathMeter(self.weights, traced)
+        shards, size = Shards(self.weights), numbers(self.weights)
+        traced = self._generator.integers(size, size=0 if shards.sharded else 3 * self._triples)
+        # Whole sizes, which all ranks know alike.
+        large = self.sketch is not None and not shards.mixed and sum(map(torch.numel, self.weights)) > LARGE
+        kind = SketchMeter if self._memory == "sketch" or (large and self._memory == "auto") else PathMeter
+        meter = self._meter = kind(self.weights, traced, self.sketch)
         self._lots = [len(self.weights)]
-        self.snapshots.start(self._meter.first)
-        if self.sketch is not None:
-            self._places = Places(self._meter.here, self.sketch)
-            self.strides = StrideMeter(self._places(self._meter.here), exact=self._places.exact)
+        self.snapshots = self._snapshots()
+        self.snapshots.start(meter.first if kind is PathMeter else meter.kept())
+        if meter.places is not None:
+            self.strides = StrideMeter(meter.place(), exact=meter.places.exact)
+
+    def _snapshots(self) -> Snapshots | Starts:
+        meter = self.meter
+        if meter.sketched and meter.places is not None:
+            return Starts(self._growth, meter.places)
+        return Snapshots(self._growth)
 
     def read(self) -> list[dict[str, Any]]:
         """All records, read to the host."""

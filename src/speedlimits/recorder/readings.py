@@ -137,7 +137,7 @@ class Readings:
             DivergenceError: if the weights were never finite, or moved in no time.
         """
         run = self.trajectory()
-        path, weights, places = self._path, self._path.weights, self._path._places
+        path, weights, places = self._path, self._path.weights, self._path.meter.places
         sizes = torch.tensor([flat(weight).numel() for weight in weights], dtype=torch.float64)
         shards = path.meter.shards
         config = RecordingConfig(
@@ -146,8 +146,9 @@ class Readings:
             weights=int(shards.total(shards.own(sizes).sum().to(path.meter.device))),
             precision=tuple(sorted({str(weight.dtype).removeprefix("torch.") for weight in weights})),
             device=str(path.meter.device),
-            sketch=0 if places is None else sum(sketch.size for sketch, _ in places._lots),
+            sketch=0 if places is None else sum(places.sizes),
             exact=places is not None and places.exact,
+            copied=not path.meter.sketched,
             loss_name=loss_name,
         )
         return Recording.of(config, run, self._noise_after(run.time), self.verdict().splitlines())

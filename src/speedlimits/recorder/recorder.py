@@ -23,7 +23,7 @@ SCHEMA = 1
 class Recorder(Readings):
     r"""Measures the path of the weights in any training loop, with any optimizer.
 
-    Attached to an optimizer, it adds up every single step; `record` may then be called as rarely as you like::
+    Attached to an optimizer, it adds up every step; `record` may be called as rarely as you like::
 
         recorder = Recorder().attach(optimizer)
         for x, y in batches:
@@ -33,27 +33,26 @@ class Recorder(Readings):
         recorder.finish()                       # the last step counts, too
         print(recorder.verdict())
 
-    By hand, for loops without a torch optimizer, it measures from record to record::
+    By hand, without a torch optimizer, it measures from record to record::
 
         recorder = Recorder()
         recorder.record(time=step * learning_rate, loss=loss, model=model)
 
-    What lies between two records is then unseen: length and dissipation are those of the polygon through the records,
-    at most those of the path, and the verdict says "at least 4.2 times slower than the limit, seen at 20 points".
+    What lies between two records is then unseen, and the verdict says "at least 4.2 times slower than the limit, seen
+    at 20 points": length and dissipation are those of the polygon.
 
     The first record is the start. Arc length Σ|δ| and path dissipation Σ|δ|²/Δt are summed in float64, from
-    differences taken on the weights' own device. Steps and records are read to the host a thousand at a time. By
-    Cauchy–Schwarz T ≥ |Δθ|²/(Σ|δ|²/Δt) for any optimizer and any steps.
+    differences on the weights' own device, and read to the host a thousand at a time. By Cauchy–Schwarz
+    T ≥ |Δθ|²/(Σ|δ|²/Δt) for any optimizer and any steps.
 
     A loss that is not finite is kept as NaN. Where the weights stop being finite, the path ends. Parameters that join
-    later, by `add_param_group` or with the optimizer of a second phase, count from where they are when they join.
+    later, in a new group or with the optimizer of a second phase, count from there.
 
-    Weights that lie on several ranks (FSDP) are measured where they lie, and their sums added up when they are read:
-    `record` needs no other rank, but every rank must call what reads (`trajectory`, `speed_limit`, `noise`,
-    `verdict`, `state_dict`, `finish`).
+    Weights that lie on several ranks (FSDP) are measured where they lie. `record` needs no other rank, but every rank
+    must call what reads (`trajectory`, `speed_limit`, `noise`, `verdict`, `state_dict`, `finish`).
 
-    Memory: the start, one copy of the weights, a few thousand numbers for each stride, and one more copy on the host
-    for each kept snapshot.
+    Memory: the start, one copy of the weights, a few thousand numbers for each stride, and one copy on the host for
+    each kept snapshot. Of large models a sketch takes the place of all copies.
 
     Args:
         every: measure each so many steps. What lies between is then seen as one straight chord, as between two records
@@ -63,18 +62,21 @@ class Recorder(Readings):
         triples: number of fixed random weight triples to trace, Fig. 1(c).
         sketch: how many numbers stand for the weights where the path is seen at strides, for `noise`; None switches
             that off, and saves a look at the weights in each step.
-        jumps: what to do where the weights were moved between two steps, by clipping, a projection or a checkpoint that
-            was read: ``"count"`` adds the move to the step that follows and says so in the verdict, ``"raise"`` stops.
-        own_metric: measure the path by the optimizer's own ruler, too, for the reading of the same name: groups by
-            their own rates, Adam and its kin by a clock for each weight, Muon and sign steps by a norm. It takes three
-            more copies of the weights in float64, and the spectral norm of each matrix that Muon moves, in each step.
-        mirrors: trackers that are shown each record at once, see `speedlimits.integrations`; with them `record` waits
-            for the device. They are closed by `finish`.
+        jumps: what to do where weights were moved between two steps, by clipping, a projection or an old checkpoint:
+            ``"count"`` adds the move to the step that follows and says so in the verdict, ``"raise"`` stops.
+        memory: ``"copy"`` keeps weights, and numbers are exact. ``"sketch"`` keeps ``sketch`` numbers of any model: the
+            limit's tolerance is then their error, and every record can be a later start. ``"auto"`` takes the sketch
+            above 4 million weights, and the verdict says so.
+        own_metric: measure the path by the optimizer's own ruler, too, for the reading of that name: groups by their
+            rates, Adam and its kin by a clock for each weight, Muon and sign steps by a norm. It takes three copies of
+            the weights in float64, and in each step the spectral norm of each matrix that Muon moves.
+        mirrors: trackers that are shown each record at once, see `speedlimits.integrations`; `record` then waits for
+            the device.
         generator: draws those triples; by default one of seed 0.
 
     Raises:
         ValueError: if ``every`` is below 1, or not 1 with ``own_metric``, ``snapshot_growth`` not above 1, ``triples``
-            negative or ``jumps`` unknown.
+            negative, ``jumps`` or ``memory`` unknown, or the sketch without a size.
     """
 
     def __init__(
@@ -85,12 +87,13 @@ class Recorder(Readings):
         triples: int = 6,
         sketch: int | None = 4096,
         jumps: Literal["count", "raise"] = "count",
+        memory: Literal["auto", "copy", "sketch"] = "auto",
         own_metric: bool = False,
         mirrors: Iterable[Mirror] = (),
         generator: np.random.Generator | None = None,
     ) -> None:
         self._options: dict[str, Any] = dict(
-            every=every, snapshot_growth=snapshot_growth, triples=triples, sketch=sketch, jumps=jumps
+            every=every, snapshot_growth=snapshot_growth, triples=triples, sketch=sketch, jumps=jumps, memory=memory
         )
         if own_metric and every != 1:
             raise ValueError(f"`every` must be 1 with `own_metric`, whose clocks change in each step; every = {every}.")
@@ -104,9 +107,7 @@ class Recorder(Readings):
         self._optimizers, self._live = [], None
 
     def attach(self, *optimizers: Any, time_step: TimeStep = None) -> "Recorder":
-        """Measure every step these optimizers take, through their step hooks.
-
-        A later call goes on with other optimizers, as in a second phase of training.
+        """Measure every step these optimizers take; a later call goes on with others, as in a second phase.
 
         Args:
             optimizers: any, also in wrappers; all weights they hold are measured. Several make one step together.
@@ -214,7 +215,7 @@ class Recorder(Readings):
             self._halves.give(single_rate([each.optimizer for each in self._steps.attachments]), first, second)
 
     def finish(self, loss: float | Tensor = math.nan) -> "Recorder":
-        """Write the last record, after the last step, take the hooks off, and close the mirrors.
+        """Write the last record, take the hooks off, and close the mirrors.
 
         Args:
             loss: of the last weights, if it is known [loss].
@@ -268,8 +269,7 @@ class Recorder(Readings):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another recorder stopped, with the same numbers as if it had gone on.
 
-        Attach first, to optimizers that hold the weights as they were then. A recorder that is not attached can be
-        read, and attached later.
+        Attach first, to optimizers that hold the weights as they were then; without that it can only be read.
 
         Args:
             state: from `state_dict`.

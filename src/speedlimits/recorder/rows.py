@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from speedlimits.recorder.meter import BATCH, PathMeter
+from speedlimits.recorder.sketched import tolerances
 
 # What is measured on the device at a record.
 MEASURED = ("loss", "w2_squared", "gradient_norm_squared")
@@ -17,7 +18,7 @@ MEASURED = ("loss", "w2_squared", "gradient_norm_squared")
 KNOWN = ("time", "gradient_evaluations", "test_accuracy", "points")
 # Those that are sums over shards.
 SHARDED = ("w2_squared", "step_gradient_squared")
-NUMBERS = (*KNOWN, *MEASURED, "step_gradient_squared", "arc_length", "path_dissipation")
+NUMBERS = (*KNOWN, *MEASURED, "step_gradient_squared", "arc_length", "path_dissipation", "tolerance")
 
 
 @dataclass
@@ -29,12 +30,14 @@ class Row:
         steps: measured so far.
         measured: loss, |Δθ|² and |∇L|²: numbers, or tensors of one.
         trace: traced values.
+        moments: what the error of the path follows from; None where it is exact.
     """
 
     known: dict[str, Any]
     steps: int
     measured: list[Any]
     trace: Tensor
+    moments: Tensor | None = None
     # Norms of gradients that a step used, with the scale that they were found at.
     gradients: list[tuple[list[Tensor], Any]] = field(default_factory=list)
 
@@ -97,6 +100,7 @@ class Rows:
         for name in SHARDED:
             columns[name] = meter.shards.total(columns[name].to(meter.device)).cpu()
         traces = torch.stack([row.trace for row in rows]).cpu().double().numpy()
+        errors = _errors(rows, meter)
         for place, row in enumerate(rows):
             arc_length, dissipation = sums[row.steps - first]
             read = row.known | {name: float(column[place]) for name, column in columns.items()}
@@ -105,6 +109,7 @@ class Rows:
             trace = np.empty(len(meter.traced))
             trace[meter.traced] = traces[place]
             read |= {"arc_length": float(arc_length), "path_dissipation": float(dissipation)}
+            read["tolerance"] = float(errors[place])
             self.host.append(read | {"weight_trace": trace.reshape(-1, 3)})
         if self._open is rows[-1]:
             self._early = self.host[-1], rows[-1]
@@ -128,6 +133,16 @@ class Rows:
             for name in ("gradient_evaluations", "points"):
                 row[name] = int(row[name])
             self.host.append(row | {"weight_trace": trace})
+
+
+def _errors(rows: Sequence[Row], meter: PathMeter) -> np.ndarray:
+    """The relative error of each record's numbers; zero where they are exact."""
+    errors = np.zeros(len(rows))
+    known = [place for place, row in enumerate(rows) if row.moments is not None]
+    if known:
+        moments = torch.stack([row.moments for row in rows if row.moments is not None])
+        errors[known] = tolerances(meter.shards.total(moments).cpu().numpy())
+    return errors
 
 
 def _column(values: Sequence[Any]) -> Tensor:

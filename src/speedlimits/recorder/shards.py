@@ -19,13 +19,14 @@ class Shards:
 
     Attributes:
         sharded: whether any tensor is. Where none is, nothing is sent between ranks.
+        mixed: whether some are, and others lie whole on every rank.
     """
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
         cut = [_cut(weight) for weight in weights]
         self.sharded = torch.distributed.is_available() and torch.distributed.is_initialized() and any(cut)
         # The same on every rank, so that all refuse, or none: one that waits for the others' sums would wait forever.
-        self._mixed = self.sharded and not all(cut)
+        self.mixed = self.sharded and not all(cut)
         self._mine = torch.tensor([_counts_here(weight) for weight in weights]) if self.sharded else None
 
     def own(self, squares: Tensor) -> Tensor:
@@ -47,6 +48,31 @@ class Shards:
             torch.distributed.all_reduce(sums)
         return sums
 
+    def of_lots(self, count: int) -> "Shards":
+        """The same for as many lots of tensors, of each of which one number is known on this rank.
+
+        Args:
+            count: lots.
+
+        Raises:
+            ValueError: if some tensors lie on one rank only and others on all.
+        """
+        if self._mine is not None:
+            if self.mixed:
+                raise ValueError(
+                    "`memory` must be 'copy' where some weights are sharded and others whole on every rank."
+                )
+            self._mine = self._mine[:1].expand(count)
+        return self
+
+    def own_place(self, sums: Tensor) -> Tensor:
+        """The same, or zeros where another rank counts all tensors.
+
+        Args:
+            sums: of what all tensors of this rank went into together.
+        """
+        return sums if self._mine is None else sums * self._mine[0]
+
     def total_of_alike(self, sums: Tensor) -> Tensor:
         """Sums over all ranks of what all tensors of this rank went into together.
 
@@ -56,11 +82,9 @@ class Shards:
         Raises:
             ValueError: if some tensors lie on one rank only and others on all.
         """
-        if self._mine is None:
-            return sums
-        if self._mixed:
+        if self.mixed:
             raise ValueError("`noise` needs weights that are all sharded, or none; some lie whole on every rank.")
-        return self.total(sums * self._mine[0])
+        return self.total(self.own_place(sums))
 
     def total_lengths(self, lengths: Tensor) -> Tensor:
         """Lengths of the whole tensors from those of their shards.

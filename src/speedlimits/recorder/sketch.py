@@ -133,32 +133,45 @@ class Places:
         Args:
             tensors: all lots, in the order in which they joined.
         """
+        found = self.of_lots(tensors)
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+    def of_lots(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The sketch of each lot, less where it started; nothing is read to the host.
+
+        Args:
+            tensors: all lots, in the order in which they joined.
+        """
         found, begin = [], 0
         for (sketch, count), start in zip(self._lots, self._starts, strict=True):
             place = sketch(tensors[begin : begin + count])
             found.append(place if start is None else place - start)
             begin += count
-        return found[0] if len(found) == 1 else torch.cat(found)
+        return found
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many numbers stand for each lot."""
+        return [sketch.size for sketch, _ in self._lots]
+
+    @property
+    def sketched(self) -> Float64[Tensor, " numbers"]:
+        """One for each number that is a bucket, zero for each that is a weight itself."""
+        device = self._lots[0][0].sums
+        kinds = [torch.full((sketch.size,), float(not sketch.exact), dtype=torch.float64) for sketch, _ in self._lots]
+        return torch.cat(kinds).to(device)
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs, besides the tensors themselves."""
-        return {"counts": [count for _, count in self._lots], "starts": self._starts[1:]}
+        """All that `restore` needs, when the same lots have joined."""
+        return {"starts": self._starts[1:]}
 
-    @classmethod
-    def restore(cls, state: Mapping[str, Any], tensors: Sequence[Tensor], size: int) -> "Places":
-        """The same sketches again.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Each lot starts where it did.
 
         Args:
             state: from `state`.
-            tensors: all lots.
-            size: as it was.
         """
-        places, begin = cls(tensors[: state["counts"][0]], size), state["counts"][0]
-        for count, start in zip(state["counts"][1:], state["starts"], strict=True):
-            places.join(tensors[begin : begin + count])
-            places._starts[-1] = start.clone()
-            begin += count
-        return places
+        self._starts[1:] = [start.to(self._lots[0][0].sums, copy=True) for start in state["starts"]]
 
 
 def _prime_up_to(number: int) -> int:

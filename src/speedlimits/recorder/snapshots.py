@@ -58,8 +58,8 @@ class Snapshots:
 
     def distances(
         self, last: int, stretches: Sequence[Tensor] | None, shards: Shards
-    ) -> tuple[list[int], Float64[np.ndarray, "snapshots snapshots"]]:
-        """The records whose weights are at hand, and |θ_i − θ_j|² between them.
+    ) -> tuple[list[int], Float64[np.ndarray, "snapshots snapshots"], Float64[np.ndarray, "snapshots snapshots"]]:
+        """The records whose weights are at hand, |θ_i − θ_j|² between them, and the relative error of that: none.
 
         Args:
             last: number of the last record.
@@ -78,7 +78,7 @@ class Snapshots:
             if second in self._kept:
                 self._between[first, second] = squared
             found[i, j] = found[j, i] = squared
-        return list(kept), shards.total(found).numpy()
+        return list(kept), shards.total(found).numpy(), np.zeros(found.shape)
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""

@@ -46,6 +46,7 @@ class RecordingConfig:
         device: where they lie.
         sketch: how many numbers stand for them where the path is seen at strides; 0 where it is not.
         exact: whether those numbers are the weights themselves, and not a sketch.
+        copied: whether lengths and distances are those of the weights, and not of their sketch.
         loss_name: what the axis of the loss says beside "loss".
 
     Raises:
@@ -59,6 +60,7 @@ class RecordingConfig:
     device: str = "cpu"
     sketch: int = 0
     exact: bool = False
+    copied: bool = True
     loss_name: str = ""
 
     def __post_init__(self) -> None:
