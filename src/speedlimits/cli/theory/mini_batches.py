@@ -81,7 +81,7 @@ class MiniBatchesCommand(Output):
 
     def _record(self, path: "MiniBatchPath") -> dict[str, Any]:
         """Every number at the steps asked for; one number of steps gives numbers."""
-        places = np.array(self.steps) if len(self.steps) > 1 else self.steps[0]
+        places = np.squeeze(np.array(self.steps))[()]
         raw, drift = path.raw[places], path.drift[places]
         return {
             "steps": path.steps[places],
