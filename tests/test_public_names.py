@@ -54,7 +54,7 @@ NAMES = {
     "theory": """
         ConstantKernel ExpectedStrides FokkerPlanck FokkerPlanckSolution HeavyBall LeadingTerms LinearRegression
         MiniBatchLimit MiniBatchPath MiniBatches OrnsteinUhlenbeck PhaseDiagram PowerLaw PowerLawSums RegressionLimit
-        asymptotic_geometric asymptotic_inefficiency asymptotic_pace phase_diagram
+        Uncertainty asymptotic_geometric asymptotic_inefficiency asymptotic_pace of_linear of_solution phase_diagram
     """,
     "transport": """
         LinearMap MonotoneMap OptimalProtocol action assignment_cost displacement fastest_map gelbrich max_sliced

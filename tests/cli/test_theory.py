@@ -92,6 +92,16 @@ def test_fokker_planck_known_answers(capsys):
     assert found["reasons"] == []
 
 
+def test_observables_bound_the_dissipation_from_below(capsys):
+    """The mean of x² in the double well: each limit below β⁻¹R, one rate for one time, and a name for a wrong text."""
+    found = answer(capsys, *DOUBLE_WELL, "--time", "0.2", "1", "--observable", "x**2")
+    for name in ("from_change", "from_rate"):
+        assert np.all(np.array(found["uncertainty"][name]) > 0)
+        assert np.all(np.array(found["uncertainty"][name]) < found["dissipation"])
+    alone = answer(capsys, *DOUBLE_WELL, "--time", "1", "--observable", "x**2")
+    assert alone["uncertainty"]["rate"] == pytest.approx(found["uncertainty"]["rate"][1], rel=1e-9)
+
+
 def test_coarse_cells_are_said(capsys):
     """A wall too steep for the cells: the answer says so and is not certified."""
     found = answer(capsys, "fokker-planck", "--potential", "exp(x**2)", "--inverse-temperature", "1", "--time", "0.1")
@@ -249,6 +259,8 @@ def test_densities_are_drawn(tmp_path, capsys):
             2,
             "`inverse_temperature` must be positive",
         ),
+        ([*DOUBLE_WELL, "--time", "1", "--observable", "y"], 2, "`observable` must use only numbers, x,"),
+        ([*DOUBLE_WELL, "--time", "1", "--observable", "3"], 2, "`range of observable` must be positive"),
         ([*POWER_LAW, "--time", "0"], 2, "`times` must be positive and finite; times[0] = 0."),
         ([*POWER_LAW, "--modes", "0", "--time", "1"], 2, "`modes` must be an integer of at least 1; modes = 0."),
         ([*MINI_BATCHES, "--steps", "0"], 2, "`steps` must be an integer of at least 1; steps = 0."),

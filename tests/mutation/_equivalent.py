@@ -36,8 +36,20 @@ EQUIVALENT = {
     },
     ("transport.points.w2_squared_densities", "_normalised(name, law, points.size)"): "normalised by its spline's mass",
     ("theory.fokker_planck.FokkerPlanck.solution", "np.argsort(times): times"): "in the same order when all are scaled",
+    **{
+        (
+            "theory.uncertainty.of_solution",
+            f"values - solution.start @ values: {what}",
+        ): "a constant has no rate or variance"
+        for what in ("right 1 % off", "right dropped", "+ for -")
+    },
+    ("theory.uncertainty.of_solution", "solution.start"): "a law is normalised when it has moved",
+    ("theory.uncertainty.of_solution", "solution.start @ values: 1 % off"): "a constant has no rate or variance",
+    ("theory.uncertainty.of_solution", "np.argsort(solution.times): solution.times"): "in the same order when scaled",
     ("theory._cells.states", "generator.advance(law, node - now): law"): "a law is normalised when it has moved",
     ("theory._cells.states", "generator.advance(law, end - now): law"): "a law is normalised when it has moved",
+    ("theory._cells._panels", "start: argument 1 % off"): PANELS,
+    ("theory._cells._panels", "end / first: left dropped"): PANELS,
     ("theory._cells._panels", "max(start, 1e-09 * end): value 1 % off"): PANELS,
     ("theory._cells._panels", "1e-09 * end: 1 % off"): PANELS,
     ("theory._cells._panels", "1e-09 * end: right dropped"): PANELS,

@@ -1,6 +1,6 @@
 """Probability on equally spaced cells: the generator of its motion, its exponential and its dissipation rate."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import factorial
 
 import numpy as np
@@ -50,27 +50,38 @@ class Generator:
         squares = (left**2 + left * right + right**2)[held] / law[held]
         return float(self.width**2 * np.sum(squares) / 3.0)
 
+    def speeds(self, law: np.ndarray) -> np.ndarray:
+        """The rates at which dissipation and path length grow, ⟨v²⟩ and its root."""
+        squared = self.speed_squared(law)
+        return np.array([squared, np.sqrt(squared)])
 
-def states(generator: Generator, law: np.ndarray, times: np.ndarray) -> Iterator[tuple[np.ndarray, float, float]]:
+
+def states(
+    generator: Generator, law: np.ndarray, times: np.ndarray, rates: Callable[[np.ndarray], np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Follow the law through increasing times.
 
+    Args:
+        generator: of its motion.
+        law: at time 0.
+        times: in order.
+        rates: of a law, to be integrated.
+
     Yields:
-        The law, its dissipation and its path length at each of them.
+        The law at each of them, and the integrals of its rates until then.
     """
     nodes, weights = np.polynomial.legendre.leggauss(8)
-    dissipation = length = now = 0.0
+    integrals, now = np.zeros_like(rates(law)), 0.0
     for time in times:
         for end in _panels(now, time):
             panel, begin = end - now, now
             for node, weight in zip(begin + 0.5 * panel * (1.0 + nodes), 0.5 * panel * weights, strict=True):
                 law = generator.advance(law, node - now)
                 now = node
-                rate = generator.speed_squared(law)
-                dissipation += weight * rate
-                length += weight * np.sqrt(rate)
+                integrals = integrals + weight * rates(law)
             law = generator.advance(law, end - now)
             now = end
-        yield law, dissipation, length
+        yield law, integrals
 
 
 def _panels(start: float, end: float) -> np.ndarray:

@@ -106,8 +106,8 @@ class FokkerPlanck:
         generator = Generator(values, self.inverse_temperature, self.edges[1] - self.edges[0])
         order = np.argsort(times)
         laws, (spent, lengths) = np.empty((times.size, self.cells)), np.empty((2, times.size))
-        for index, state in zip(order, states(generator, self._start, times[order]), strict=True):
-            laws[index], spent[index], lengths[index] = state
+        for index, state in zip(order, states(generator, self._start, times[order], generator.speeds), strict=True):
+            laws[index], (spent[index], lengths[index]) = state
             _check_edges(laws[index], self.edges[0], self.edges[-1], float(times[index]))
         return FokkerPlanckSolution(
             inverse_temperature=float(self.inverse_temperature),

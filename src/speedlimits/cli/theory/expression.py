@@ -24,6 +24,25 @@ OPERATORS = {
 }
 
 
+def from_expression(name: str, text: str) -> Potential:
+    """A function of x from arithmetic, as `potential_from_expression` reads it.
+
+    Args:
+        name: of the argument, for the error.
+        text: the expression.
+
+    Returns:
+        The function.
+
+    Raises:
+        ValueError: naming what was found, if the text is anything else.
+    """
+    try:
+        return potential_from_expression(text)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`potential`", f"`{name}`", 1)) from None
+
+
 def potential_from_expression(text: str) -> Potential:
     r"""Potential V(x) from arithmetic in x.
 
