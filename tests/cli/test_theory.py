@@ -22,6 +22,7 @@ MINI_BATCHES = [
     *("mini-batches", "--aspect-ratio", "0.5", "--batch-share", "0.2", "--learning-rate", "0.05"),
     *("--teacher-variance", "2", "--label-variance", "0.25"),
 ]
+SAMPLER = ["sampler", "--radius", "2", "--schedule", "cosine", "--steps", "5", "10", "--particles", "50"]
 DOUBLE_WELL = ["fokker-planck", "--potential", "x**2 + 1.5*(x**2-1.2)**2", "--inverse-temperature", "2"]
 
 
@@ -201,6 +202,18 @@ def test_mini_batches_scatter_about_their_limit(capsys):
     assert alone["at_rest"]["loss"] < alone["loss"]
 
 
+def test_samplers_show_every_cell(capsys):
+    """A ring of eight, by one schedule: the limit, the errors of three grids, and how often each is no worse."""
+    found = answer(capsys, *SAMPLER)
+    part = found["radius 2, cosine"]
+    errors = part["errors"]
+    assert errors["steps"] == [5, 10]
+    held = np.sum(np.array(errors["acceleration"]) <= errors["uniform"])
+    assert found["acceleration grid"] == f"no worse than the uniform one in {held} of 2 cells"
+    assert part["limit"]["distance"] == "from below"
+    assert answer(capsys, *SAMPLER, "--components", "1")["radius 2, cosine"]["limit"]["distance"] == "exact"
+
+
 def test_tables_show_the_same(spectrum, capsys):
     """Without --json a reader gets one row per time."""
     assert main(["theory", *spectrum, "--time", "0.7", "3"]) == 0
@@ -263,6 +276,9 @@ def test_densities_are_drawn(tmp_path, capsys):
         ([*DOUBLE_WELL, "--time", "1", "--observable", "3"], 2, "`range of observable` must be positive"),
         ([*POWER_LAW, "--time", "0"], 2, "`times` must be positive and finite; times[0] = 0."),
         ([*POWER_LAW, "--modes", "0", "--time", "1"], 2, "`modes` must be an integer of at least 1; modes = 0."),
+        ([*SAMPLER, "--radius"], 2, "`radius` must be one or more; there is none."),
+        ([*SAMPLER, "--schedule", "linear"], 2, "`schedule` must be one of"),
+        ([*SAMPLER, "--steps", "0"], 2, "`steps` must be an integer of at least 1; steps = 0."),
         ([*MINI_BATCHES, "--steps", "0"], 2, "`steps` must be an integer of at least 1; steps = 0."),
         ([*MINI_BATCHES, "--steps"], 2, "`steps` must be one number or more; there is none."),
         ([*MINI_BATCHES, "--steps", "1", "--samples", "5"], 2, "`dimension` must be an integer of at least 1;"),
@@ -327,6 +343,7 @@ def test_theory_needs_no_torch(tmp_path):
         REGRESSION,
         [*POWER_LAW, "--time", "1"],
         [*MINI_BATCHES, "--steps", "4"],
+        SAMPLER,
     ]
     code = (
         "import sys\n"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from speedlimits.theory.power_law_leading import asymptotic_pace as asymptotic_pace
     from speedlimits.theory.power_law_sums import PowerLawSums as PowerLawSums
     from speedlimits.theory.regression_limit import RegressionLimit as RegressionLimit
+    from speedlimits.theory.samplers import Sampler as Sampler
     from speedlimits.theory.uncertainty import Uncertainty as Uncertainty
     from speedlimits.theory.uncertainty import of_linear as of_linear
     from speedlimits.theory.uncertainty import of_solution as of_solution
@@ -43,6 +44,7 @@ else:
             "power_law_leading": "LeadingTerms asymptotic_geometric asymptotic_inefficiency asymptotic_pace",
             "power_law_sums": "PowerLawSums",
             "regression_limit": "RegressionLimit",
+            "samplers": "Sampler",
             "uncertainty": "Uncertainty of_linear of_solution",
         },
     )

@@ -10,6 +10,7 @@ from speedlimits.cli.theory.fokker_planck import FokkerPlanckCommand
 from speedlimits.cli.theory.linear_regression import LinearRegressionCommand
 from speedlimits.cli.theory.mini_batches import MiniBatchesCommand
 from speedlimits.cli.theory.power_law import PowerLawCommand
+from speedlimits.cli.theory.sampler import SamplerCommand
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class TheoryCommand:
         | Annotated[PowerLawCommand, tyro.conf.subcommand("power-law")]
         | Annotated[FokkerPlanckCommand, tyro.conf.subcommand("fokker-planck")]
         | Annotated[MiniBatchesCommand, tyro.conf.subcommand("mini-batches")]
+        | Annotated[SamplerCommand, tyro.conf.subcommand("sampler")]
     )
 
     def __call__(self) -> None:
