@@ -182,6 +182,8 @@ class SpeedLimit:
             named as such.
         """
         last, bounds = self.final, bool(np.isfinite(self.final.points))
+        if last.time == 0:
+            return "T = 0: no time has passed, and there is no limit yet."
         sentence = f"T = {last.time:.4g}, T_SL {'at most' if bounds else '='} {last.speed_limit:.4g}"
         if np.isfinite(last.inefficiency):
             sentence += f": {'at least ' * bounds}{last.inefficiency:.3g} times slower than the limit"

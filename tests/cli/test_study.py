@@ -95,3 +95,19 @@ def test_wrong_usage_is_one_line(study, tmp_path, capfd, arguments, code, messag
     assert message.replace("{tmp}", str(tmp_path)) in error
     assert error.startswith("speedlimits: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.usefixtures("as_user")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--resume"], "`study` must be a study folder; {} holds no study.toml."),
+        ([], "`out` must be a new or empty folder; {} holds something else."),
+    ],
+)
+def test_wrong_folder_is_refused_before_any_download(tmp_path, capsys, monkeypatch, arguments, message):
+    """A folder that holds something else costs no download of CIFAR-10, which would fail here."""
+    monkeypatch.setenv("SPEEDLIMITS_DATA", str(tmp_path / "none"))
+    (tmp_path / "foreign").write_text("")
+    assert main(["study", "--out", str(tmp_path), *arguments]) == 1
+    assert capsys.readouterr().err == f"speedlimits: {message.format(tmp_path)}\n"

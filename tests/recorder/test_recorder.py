@@ -113,6 +113,13 @@ def test_limit_holds_for_any_optimizer(name):
     assert (limit.pace[1:] >= 1 - 1e-12).all()
 
 
+def test_one_record_is_no_limit_yet():
+    """Where no time has passed, the verdict says so, and certifies nothing."""
+    recorder = Recorder()
+    recorder.record(time=0.0, loss=1.0, model=torch.zeros(3))
+    assert recorder.verdict().splitlines()[0] == "T = 0: no time has passed, and there is no limit yet."
+
+
 def test_records_by_hand_bound_the_path_from_below():
     """Two records of a descent show a straight line, all 1,001 its oscillation: 1,500 times slower than the limit.
 

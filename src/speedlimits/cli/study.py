@@ -8,6 +8,7 @@ from typing import Literal
 from speedlimits.cli.text import say
 from speedlimits.cli.training import TrainingOptions
 from speedlimits.runs.config import RunConfig
+from speedlimits.runs.study import check_folder
 from speedlimits.training.presets import PRESET, own_study, preset
 
 
@@ -57,6 +58,8 @@ class StudyCommand(TrainingOptions):
 
         engine = choose(self.engine, self.workers, address=self.address, gpus=self.gpus, storage=self.storage)
         runs = self._runs()
+        # A wrong folder should be refused before data is downloaded for it.
+        check_folder(self.out, resume=self.resume)
         # What a cluster can do is not to be found out here.
         if not self.resume and self.engine == "local":
             say(_forecast(runs, self.workers), file=sys.stderr)

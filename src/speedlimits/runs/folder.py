@@ -123,6 +123,26 @@ class Folder:
         return {"path": self.path, "summary": summary, "provenance": self.read_json("provenance.json")}
 
 
+def check_own(path: Path, kind: Kind, *, resume: bool, check: Callable[[], object], beside: bool = False) -> None:
+    """Refuse a folder that holds something foreign; nothing is written, and nothing held.
+
+    Args:
+        path: the folder.
+        kind: that it should be of.
+        resume: go on with what is there.
+        check: raises if what is there is not to be gone on with.
+        beside: a new one may lie beside what is foreign.
+
+    Raises:
+        RunFolderError: if it is.
+    """
+    if _may_be_ours(path, kind, new=not resume, beside=beside):
+        return
+    if resume:
+        check()
+    raise RunFolderError(f"`out` must be a new or empty folder; {path} holds something else.")
+
+
 @contextlib.contextmanager
 def holding(
     path: Path,
@@ -159,10 +179,7 @@ def holding(
     if resume and force:
         raise ValueError("`resume` must not be given with `force`: one goes on, the other starts anew.")
     # Only to leave alone what is foreign, lock and all; what is there is decided on once it is held.
-    if not _may_be_ours(path, kind, new=not resume, beside=beside):
-        if resume:
-            check()
-        raise RunFolderError(f"`out` must be a new or empty folder; {path} holds something else.")
+    check_own(path, kind, resume=resume, check=check, beside=beside)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

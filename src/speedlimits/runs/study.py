@@ -8,7 +8,7 @@ import tomli_w
 
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.config import RunConfig
-from speedlimits.runs.folder import holding
+from speedlimits.runs.folder import check_own, holding
 from speedlimits.runs.identity import MARKS, read_identity
 from speedlimits.runs.noisy import NoisyRun
 from speedlimits.runs.run import Run, load_run
@@ -61,6 +61,21 @@ def read_study(folder: Path) -> dict[str, RunConfig]:
         raise RunFolderError(f"`study` must be a study folder; {error}") from None
     except (TypeError, AttributeError, ValueError) as error:
         raise RunFolderError(f"`study` must be a study folder; {folder / FILE} is damaged ({error}).") from None
+
+
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that no study can be written to, before anything is downloaded or computed for it.
+
+    Args:
+        folder: where.
+        resume: go on with what is there.
+
+    Raises:
+        RunFolderError: if it holds something foreign, or no study to go on with.
+    """
+    if resume:
+        read_study(folder)
+    check_own(folder, "study", resume=resume, check=lambda: read_study(folder))
 
 
 @contextlib.contextmanager

@@ -117,6 +117,7 @@ def train_study(
         OSError: what the disk reports.
     """
     chosen, folder = choose(engine, workers), Path(out)
+    study.check_folder(folder, resume=resume)
     sources = _sources(runs, chosen)
     with study.writing(folder, runs, resume=resume, force=force), contextlib.ExitStack() as held:
         folders: dict[str, RunFolder] = {}
