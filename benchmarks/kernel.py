@@ -63,6 +63,7 @@ def main() -> None:
         jobs |= {f"{model}:{size}": _dense_job(model, size, repeats) for size in sizes}
         jobs |= {f"{model} products": _products_job(model, large, repeats)}
         jobs |= {f"{model} curve": _curve_job(model, large[-1])}
+        jobs |= {f"{model} curve float32": _curve_job(model, large[-1], torch.float32)}
     results: dict[str, Any] = {"outputs": OUTPUTS, "dense": {}, "matrix_free": {}, "measured_in": {}}
     if options.only and options.out.exists():
         results = {key: value for key, value in json.loads(options.out.read_text()).items() if key != "environment"}
@@ -110,10 +111,10 @@ def _products_job(model: str, sizes: tuple[int, ...], repeats: int) -> Callable[
     return job
 
 
-def _curve_job(model: str, size: int) -> Callable[[dict[str, Any]], None]:
+def _curve_job(model: str, size: int, dtype: torch.dtype = torch.float64) -> Callable[[dict[str, Any]], None]:
     def job(results: dict[str, Any]) -> None:
-        curve = alone(curve_once, model, size)
-        results["matrix_free"].setdefault(model, {})["curve"] = curve
+        curve = alone(curve_once, model, size, dtype)
+        results["matrix_free"].setdefault(model, {})["curve" if dtype == torch.float64 else "curve_float32"] = curve
         print(model, json.dumps(curve), flush=True)
 
     return job
@@ -202,11 +203,11 @@ def product_once(model: str, size: int) -> dict[str, Any]:
     return {name: seconds / repeats for name, seconds in clocks(start).items()}
 
 
-def curve_once(model: str, size: int) -> dict[str, Any]:
+def curve_once(model: str, size: int, dtype: torch.dtype) -> dict[str, Any]:
     """Distance, dissipation, length and inefficiency at 100 times, and the largest eigenvalue on the way."""
     network, inputs = build(model), images(size)
     before, start = settled(), clocks()
-    operator = KernelOperator(network, inputs)
+    operator = KernelOperator(network, inputs, dtype=dtype)
     residual = operator.residual(np.random.default_rng(0).standard_normal((size, OUTPUTS)))
     vector, top = residual / np.linalg.norm(residual), 0.0
     for _ in range(5):
@@ -214,7 +215,7 @@ def curve_once(model: str, size: int) -> dict[str, Any]:
         top = float(np.linalg.norm(vector))
         vector /= top
     times = np.geomspace(1e-2, LONGEST[model], 100) / top
-    measure = residual_measure(operator, residual, times, tolerance=1e-8)
+    measure = residual_measure(operator, residual, times, tolerance=1e-8 if dtype == torch.float64 else 1e-6)
     measure.speed_limit(times)
     return {
         "samples": size,
@@ -225,6 +226,7 @@ def curve_once(model: str, size: int) -> dict[str, Any]:
         "dense_kernel_bytes": 8 * (size * OUTPUTS) ** 2,
         "products": measure.products,
         "error": measure.error,
+        "rounding": operator.rounding,
     }
 
 

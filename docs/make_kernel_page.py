@@ -58,8 +58,10 @@ def matrix_free(models: dict[str, Any]) -> list[str]:
     Returns:
         Lines of Markdown.
     """
-    lines = ["| network | one product | slope in n | curve | products | error | peak memory | dense kernel |"]
-    lines.append("|---" * 8 + "|")
+    lines = [
+        "| network | one product | slope in n | curve | products | error | peak memory | dense kernel | in float32 |"
+    ]
+    lines.append("|---" * 9 + "|")
     for model, found in models.items():
         products = ", ".join(f"{float(s):.2g} s at {int(n):,}" for n, s in found.get("product_cpu_seconds", {}).items())
         slope = f"{found['slope']:.2f}" if "slope" in found else "not measured"
@@ -72,7 +74,14 @@ def matrix_free(models: dict[str, Any]) -> list[str]:
                 f"{curve['peak_bytes'] / 1e9:.2g} GB",
                 f"{curve['dense_kernel_bytes'] / 1e9:.0f} GB",
             ]
-        lines.append(f"| {NAMES[model]} | {products or 'not measured'} | {slope} | {' | '.join(cells)} |")
+        single = "not measured"
+        if curve := found.get("curve_float32"):
+            single = (
+                f"{curve['cpu_seconds']:.0f} s of a core to λ_max·t = {curve['longest']:.0e}, {curve['products']} "
+                f"products, error {curve['error']:.0e}, rounding {curve['rounding']:.0e}, "
+                f"{curve['peak_bytes'] / 1e9:.2g} GB"
+            )
+        lines.append(f"| {NAMES[model]} | {products or 'not measured'} | {slope} | {' | '.join(cells)} | {single} |")
     return lines
 
 

@@ -46,6 +46,35 @@ def test_products_in_chunks_found_by_itself_are_the_same():
     assert 2 < len(found._chunks[0][0]) < 40
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_products_in_float32_know_their_rounding(case):
+    """Passes in float32, however the model is differentiated: off by 1e-6 at most, as one float64 product tells."""
+    build, shape = CASES[case]
+    model, x = seeded(build()), inputs(*shape)
+    exact, single = KernelOperator(model, x, chunk=3), KernelOperator(model, x, chunk=3, dtype=torch.float32)
+    assert exact.rounding == 0.0
+    assert 0.0 < single.rounding < 1e-6
+    vector = np.random.default_rng(1).standard_normal(exact.size)
+    off = np.linalg.norm(single(vector) - exact(vector)) / np.linalg.norm(exact(vector))
+    assert single.rounding / 10 < off < 10 * single.rounding
+    np.testing.assert_array_equal(single.outputs, exact.outputs)
+
+
+def test_curve_by_float32_products_is_the_dense_one():
+    """Distance, loss drop and length up to 1,000/λ_max: those of the kernel's eigenvalues to 1e-5."""
+    model = FCN(8, 4, width=16, depth=2, generator=torch.Generator().manual_seed(0))
+    x, targets = inputs(40, 8), inputs(40, 4, seed=2).numpy()
+    operator = KernelOperator(model, x, dtype=torch.float32)
+    eigenvalues, vectors = eigenmodes(empirical_kernel(model, x))
+    times = np.geomspace(1e-2, 1e3, 30) / eigenvalues[0]
+    exact = ConstantKernel(eigenvalues=eigenvalues, residual=vectors.T @ operator.residual(targets))
+    measure = residual_measure(operator, operator.residual(targets), times, tolerance=1e-6)
+    for name in ("w2_squared", "dissipation", "arc_length", "inefficiency"):
+        found, expected = (getattr(each.speed_limit(times), name) for each in (measure, exact))
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert measure.error < 1e-6
+
+
 def test_residual_is_outputs_less_targets():
     """The residual is f − y over (sample, output) pairs, the sample first."""
     model, x = seeded(CASES["dense with bias"][0]()), inputs(7, 6)

@@ -1,10 +1,10 @@
-"""A model as a float64 function of its trainable weights: what a Jacobian is taken of."""
+"""A model as a function of its trainable weights, in float64 unless asked: what a Jacobian is taken of."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -13,7 +13,7 @@ from speedlimits.dynamics.passes import check_rows, one_tensor, plain_layers, tw
 from speedlimits.dynamics.purity import check_pure
 from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, count, like, split
 
-Outputs = Float64[Tensor, "samples outputs"]
+Outputs = Float[Tensor, "samples outputs"]
 Weights = Mapping[str, Tensor]
 
 # A sample among others and beside itself is computed by the same sums, maybe in another order.
@@ -24,20 +24,27 @@ class WeightFunction:
     """f(x; θ) of any module in evaluation mode, in float64, each sample's outputs in one row.
 
     Single precision would leave the smallest tenth of a kernel's eigenvalues to chance, so weights, buffers and
-    inputs are taken to float64 whatever the model's own precision. The model is not written to.
+    inputs are taken to float64 whatever the model's own precision, unless another is asked for. The model is not
+    written to.
 
     Args:
         model: any module whose outputs for one sample depend on that sample and the weights alone.
         weights: values to put in the place of the model's own, by name, as a run's snapshot has them.
+        dtype: of all that is computed.
 
     Raises:
         ValueError: if the model holds batch normalisation or dropout in training mode or no trainable weights, or
             ``weights`` names something that is none of them or has another shape.
     """
 
-    def __init__(self, model: nn.Module, weights: Mapping[str, Tensor | np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        weights: Mapping[str, Tensor | np.ndarray] | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
         check_pure(model)
-        self._model = model
+        self._model, self.dtype = model, dtype
         self._plain = plain_layers(model)
         parameters = dict(model.named_parameters())
         names = [name for name, weight in parameters.items() if weight.requires_grad]
@@ -56,11 +63,10 @@ class WeightFunction:
                 )
         self.device = parameters[names[0]].device
         self.weights = {
-            name: torch.as_tensor(given.get(name, parameters[name].detach())).to(self.device, torch.float64)
-            for name in names
+            name: torch.as_tensor(given.get(name, parameters[name].detach())).to(self.device, dtype) for name in names
         }
         rest = {**parameters, **dict(model.named_buffers())}
-        self._rest = {name: _double(value) for name, value in rest.items() if name not in self.weights}
+        self._rest = {name: self._cast(value) for name, value in rest.items() if name not in self.weights}
 
     def __call__(self, weights: Weights, inputs: Inputs) -> Outputs:
         """The outputs for these weights, those not named taken from the model."""
@@ -71,7 +77,7 @@ class WeightFunction:
         return outputs.flatten(1) if outputs.ndim > 1 else outputs[:, None]
 
     def inputs(self, inputs: Inputs) -> tuple[Tensor, ...]:
-        """Inputs on the model's device, floating-point numbers in float64, integers (tokens) and masks as they are.
+        """Inputs on the model's device, floating-point numbers in ``dtype``, integers (tokens) and masks as they are.
 
         Args:
             inputs: samples in the first dimension; a tuple for a model of several inputs.
@@ -86,7 +92,7 @@ class WeightFunction:
             if isinstance(part, Tensor) and part.ndim and not len(part):
                 raise ValueError(f"`inputs` must hold at least one sample; inputs.shape = {tuple(part.shape)}.")
         check_lengths(inputs=inputs)
-        return tuple(_double(part).to(self.device) for part in as_tuple(inputs))
+        return tuple(self._cast(part).to(self.device) for part in as_tuple(inputs))
 
     def check_apart(self, probe: Inputs) -> None:
         """Raise unless each sample's outputs are the same among others as beside itself: pairs have no kernel else.
@@ -125,6 +131,9 @@ class WeightFunction:
             pieces = [self(self.weights, part) for part in split(self.inputs(inputs), chunk)]
         return check_outputs(torch.cat(pieces))
 
+    def _cast(self, value: Tensor) -> Tensor:
+        return value.detach().to(self.dtype) if value.is_floating_point() else value.detach()
+
 
 def check_outputs(outputs: Tensor) -> Tensor:
     """Give the outputs back, once they are known to be finite.
@@ -145,7 +154,3 @@ def check_outputs(outputs: Tensor) -> Tensor:
             f"`model` must have finite outputs; output {output} of sample {sample} is {outputs[sample, output].item()}."
         )
     return outputs
-
-
-def _double(value: Tensor) -> Tensor:
-    return value.detach().double() if value.is_floating_point() else value.detach()
