@@ -214,6 +214,18 @@ def test_samplers_show_every_cell(capsys):
     assert answer(capsys, *SAMPLER, "--components", "1")["radius 2, cosine"]["limit"]["distance"] == "exact"
 
 
+def test_finite_steps_are_told_from_the_ends(spectrum, capsys):
+    """The loss drop misses η, the first order η², the second η³; at the edge the averaged path is the calm one."""
+    finite = ["finite-steps", *spectrum[1:], "--learning-rate", "0.05", "--steps", "40"]
+    found = answer(capsys, *finite, "--sharpness", "50", "--softening", "1")
+    missed = [abs(found[name] / found["dissipation"] - 1) for name in ("loss_drop", "first_order", "second_order")]
+    assert missed[2] < 0.1 * missed[1] < 0.01 * missed[0]
+    averaged, raw = found["edge"]["averaged"], found["edge"]["raw"]
+    assert averaged["inefficiency"] == pytest.approx(found["inefficiency"], rel=0.05)
+    assert raw["inefficiency"] > 10 * found["inefficiency"]
+    assert "second_order" not in answer(capsys, *finite, "--momentum", "0.5")
+
+
 def test_tables_show_the_same(spectrum, capsys):
     """Without --json a reader gets one row per time."""
     assert main(["theory", *spectrum, "--time", "0.7", "3"]) == 0
@@ -276,6 +288,28 @@ def test_densities_are_drawn(tmp_path, capsys):
         ([*DOUBLE_WELL, "--time", "1", "--observable", "3"], 2, "`range of observable` must be positive"),
         ([*POWER_LAW, "--time", "0"], 2, "`times` must be positive and finite; times[0] = 0."),
         ([*POWER_LAW, "--modes", "0", "--time", "1"], 2, "`modes` must be an integer of at least 1; modes = 0."),
+        (
+            ["finite-steps", "{one}", "{one}", "--learning-rate", "1", "--steps", "3", "--sharpness", "2.5"],
+            2,
+            "`sharpness` and `softening` must be given together",
+        ),
+        (
+            [
+                "finite-steps",
+                "{one}",
+                "{one}",
+                "--learning-rate",
+                "1",
+                "--steps",
+                "3",
+                "--sharpness",
+                "2.5",
+                "--momentum",
+                "0.5",
+            ],
+            2,
+            "`momentum` must be 0 with sharpness",
+        ),
         ([*SAMPLER, "--radius"], 2, "`radius` must be one or more; there is none."),
         ([*SAMPLER, "--schedule", "linear"], 2, "`schedule` must be one of"),
         ([*SAMPLER, "--steps", "0"], 2, "`steps` must be an integer of at least 1; steps = 0."),
@@ -344,6 +378,7 @@ def test_theory_needs_no_torch(tmp_path):
         [*POWER_LAW, "--time", "1"],
         [*MINI_BATCHES, "--steps", "4"],
         SAMPLER,
+        ["finite-steps", "--eigenvalues", file, "--residual", file, "--learning-rate", "0.1", "--steps", "5"],
     ]
     code = (
         "import sys\n"

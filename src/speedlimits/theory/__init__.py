@@ -6,6 +6,9 @@ from speedlimits._lazy import lazy
 
 if TYPE_CHECKING:
     from speedlimits.theory.constant_kernel import ConstantKernel as ConstantKernel
+    from speedlimits.theory.discretisation import TwoCycle as TwoCycle
+    from speedlimits.theory.discretisation import first_order as first_order
+    from speedlimits.theory.discretisation import second_order as second_order
     from speedlimits.theory.fokker_planck import FokkerPlanck as FokkerPlanck
     from speedlimits.theory.fokker_planck import FokkerPlanckSolution as FokkerPlanckSolution
     from speedlimits.theory.heavy_ball import HeavyBall as HeavyBall
@@ -33,6 +36,7 @@ else:
         __name__,
         {
             "constant_kernel": "ConstantKernel",
+            "discretisation": "TwoCycle first_order second_order",
             "fokker_planck": "FokkerPlanck FokkerPlanckSolution",
             "heavy_ball": "HeavyBall",
             "linear_regression": "LinearRegression",

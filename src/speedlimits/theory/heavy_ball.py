@@ -81,6 +81,14 @@ class HeavyBall(QuadraticLoss):
 
         return self._weighted(steps, mirrored, squares, weights)
 
+    def moments(self, steps: Times, power: int) -> Times:
+        r"""Σλ^pΔ² of the error that N steps have left: twice the loss, |∇L|², ∇LᵀH∇L for p = 0, 1, 2.
+
+        .. math:: \sum_k\lambda_k^p\Delta_k^2\Bigl(1-x_k\sum_{n=1}^NS_n(x_k)\Bigr)^2
+        """
+        weights = self.eigenvalues**power * self.residual**2
+        return self._weighted(steps, self._scaled, lambda last, total, lag: (1.0 - self._scaled * total) ** 2, weights)
+
     def arc_length(self, steps: Times) -> Times:
         r"""Length Σ|δ| of the polygon of N steps, the discrete Eq. (66). It takes all of them: cost N × modes."""
         steps = _checked(steps)

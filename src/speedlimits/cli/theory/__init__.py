@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from speedlimits.cli.theory.constant_kernel import ConstantKernelCommand
+from speedlimits.cli.theory.finite_steps import FiniteStepsCommand
 from speedlimits.cli.theory.fokker_planck import FokkerPlanckCommand
 from speedlimits.cli.theory.linear_regression import LinearRegressionCommand
 from speedlimits.cli.theory.mini_batches import MiniBatchesCommand
@@ -24,6 +25,7 @@ class TheoryCommand:
         | Annotated[FokkerPlanckCommand, tyro.conf.subcommand("fokker-planck")]
         | Annotated[MiniBatchesCommand, tyro.conf.subcommand("mini-batches")]
         | Annotated[SamplerCommand, tyro.conf.subcommand("sampler")]
+        | Annotated[FiniteStepsCommand, tyro.conf.subcommand("finite-steps")]
     )
 
     def __call__(self) -> None:
