@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import softmax
 
 from speedlimits._checks import check_finite, check_integer, check_one_of, check_positive, check_shape
 from speedlimits._shapes import Ensemble, Times
@@ -30,10 +31,14 @@ BETAS = (0.1, 20.0)
 END = 1e-3
 # Nodes of the quadrature along each of one, two or three dimensions; more dimensions take too many.
 NODES = (96, 24, 12)
-# Panels of time and nodes in each.
-PANELS, PER_PANEL = 12, 5
 # How well the integrals are known with these, checked against finer ones.
 ACCURACY = 1e-3
+# Panels of time: even where components part, and finer towards the data, where they are narrow.
+PANELS = np.append(np.linspace(1.0, 0.1, 13), np.geomspace(0.1, END, 7)[1:])
+# The nodes and weights of a quadrature over it, from noise to data.
+_NODE, _WEIGHT = np.polynomial.legendre.leggauss(5)
+_HALVES = 0.5 * -np.diff(PANELS)[:, None]
+TIMES, WEIGHTS = (PANELS[:-1, None] - _HALVES * (1.0 + _NODE)).ravel(), (_HALVES * _WEIGHT).ravel()
 # Steps of the path that errors are compared with.
 REFERENCE = 400
 # Accelerations are differences over this time, both ways.
@@ -118,9 +123,7 @@ class Sampler:
         growth = (signal * signal_rate * self.deviations**2 + noise * noise_rate) / variance
         # Of −|x − αμ|²/2V what depends on the component.
         logs = points @ (signal * self.means / variance).T - 0.5 * np.sum((signal * self.means) ** 2 / variance, axis=1)
-        weights = np.exp(logs - logs.max(axis=1, keepdims=True))
-        weights /= weights.sum(axis=1, keepdims=True)
-        return growth * points + (signal_rate - signal * growth) * (weights @ self.means)
+        return growth * points + (signal_rate - signal * growth) * (softmax(logs, axis=1) @ self.means)
 
     def law(self, time: float) -> tuple[Float[np.ndarray, " dims"], Float[np.ndarray, "dims dims"]]:
         """Mean and covariance of x_t."""
@@ -152,12 +155,11 @@ class Sampler:
         For one component 𝒲₂ is exact. For more it is the limit from below by means and covariances: T ≥ T_SL holds all
         the same, and T/T_SL and its geometric factor are at most what is given.
         """
-        _, weights, speeds, _ = self._profile
         return SpeedLimit(
             time=1.0 - END,
             w2_squared=gaussian_w2_squared(*self.law(1.0), *self.law(END)),
-            dissipation=float(weights @ speeds),
-            arc_length=float(weights @ np.sqrt(speeds)),
+            dissipation=float(WEIGHTS @ self._speeds),
+            arc_length=float(WEIGHTS @ np.sqrt(self._speeds)),
             tolerance=ACCURACY,
         )
 
@@ -180,9 +182,11 @@ class Sampler:
         """
         check_integer("steps", steps, minimum=1)
         check_one_of("kind", kind, GRIDS)
-        nodes, weights, speeds, accelerations = self._profile
-        density = {"uniform": speeds**0, "speed": speeds**0.5, "acceleration": accelerations**0.25}[kind]
-        return shared_equally(nodes, weights * density, np.linspace(0.0, 1.0, steps + 1))
+        shares = np.linspace(0.0, 1.0, steps + 1)
+        if kind == "uniform":
+            return 1.0 - shares * (1.0 - END)
+        density = np.sqrt(self._speeds) if kind == "speed" else self._accelerations**0.25
+        return shared_equally(TIMES, WEIGHTS * density, shares)
 
     def errors(self, points: Ensemble, grids: list[Times]) -> list[float]:
         """Of each grid: Euler's distance from where the flow ends, over that of the latter from 0, in mean squares."""
@@ -216,21 +220,17 @@ class Sampler:
         offsets = np.stack([axis.ravel() for axis in np.meshgrid(*[node] * dims, indexing="ij")], axis=1)
         weights = np.prod([axis.ravel() for axis in np.meshgrid(*[weight] * dims, indexing="ij")], axis=0)
         points = (signal * self.means[:, None] + width * offsets).reshape(-1, dims)
-        return points, np.tile(weights / weights.sum() / len(self.means), len(self.means))
+        return points, np.tile(weights / (np.sqrt(2.0 * np.pi) ** dims * len(self.means)), len(self.means))
 
     @cached_property
-    def _profile(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Times from 1 to ε, weights of a quadrature over them, ⟨|v|²⟩ and ⟨|a|²⟩ at each."""
-        node, weight = np.polynomial.legendre.leggauss(PER_PANEL)
-        # Even where components part, and finer towards the data, where they are narrow.
-        ends = np.append(np.linspace(1.0, 0.1, PANELS + 1), np.geomspace(0.1, END, PANELS // 2 + 1)[1:])
-        halves = 0.5 * (ends[:-1] - ends[1:])
-        times = (ends[:-1, None] - halves[:, None] * (1.0 + node)).ravel()
-        speeds, accelerations = (
-            np.array([moment(time) for time in times.tolist()])
-            for moment in (self.speed_squared, self.acceleration_squared)
-        )
-        return times, (halves[:, None] * weight).ravel(), speeds, accelerations
+    def _speeds(self) -> Times:
+        """⟨|v|²⟩ at each of `TIMES`."""
+        return np.array([self.speed_squared(time) for time in TIMES.tolist()])
+
+    @cached_property
+    def _accelerations(self) -> Times:
+        """⟨|a|²⟩ at each of `TIMES`."""
+        return np.array([self.acceleration_squared(time) for time in TIMES.tolist()])
 
 
 def shared_equally(nodes: Times, masses: Times, shares: Float[np.ndarray, " shares"]) -> Float[np.ndarray, " shares"]:
