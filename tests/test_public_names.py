@@ -54,8 +54,8 @@ NAMES = {
     "theory": """
         ConstantKernel ExpectedStrides FokkerPlanck FokkerPlanckSolution HeavyBall LeadingTerms LinearRegression
         MiniBatchLimit MiniBatchPath MiniBatches OrnsteinUhlenbeck PhaseDiagram PowerLaw PowerLawSums RegressionLimit
-        Sampler TwoCycle Uncertainty asymptotic_geometric asymptotic_inefficiency asymptotic_pace first_order of_linear
-        of_solution phase_diagram second_order
+        Sampler Surrogate SurrogateTimes TwoCycle Uncertainty asymptotic_geometric asymptotic_inefficiency
+        asymptotic_pace first_order of_linear of_solution phase_diagram second_order
     """,
     "transport": """
         LinearMap MonotoneMap OptimalProtocol action assignment_cost displacement fastest_map gelbrich max_sliced

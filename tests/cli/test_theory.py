@@ -226,6 +226,17 @@ def test_finite_steps_are_told_from_the_ends(spectrum, capsys):
     assert "second_order" not in answer(capsys, *finite, "--momentum", "0.5")
 
 
+def test_surrogates_lie_between_this_loss_and_the_limit(spectrum, capsys):
+    """From one start the best loss meets the limit, which is that of the kernel; from many it stays behind."""
+    one = answer(capsys, "surrogate", *spectrum[1:], "--start-variance", "0", "--time", "0.7", "3")
+    flow = answer(capsys, *spectrum, "--time", "0.7", "3")
+    assert one["inefficiency"] == pytest.approx(flow["inefficiency"], rel=1e-12)
+    assert one["gain_of_best"] == pytest.approx(flow["inefficiency"], rel=1e-12)
+    assert one["drop"] == pytest.approx(flow["dissipation"], rel=1e-12)
+    many = answer(capsys, "surrogate", *spectrum[1:], "--start-variance", "2", "--time", "3")
+    assert 1 < many["gain_of_best"] < many["inefficiency"]
+
+
 def test_tables_show_the_same(spectrum, capsys):
     """Without --json a reader gets one row per time."""
     assert main(["theory", *spectrum, "--time", "0.7", "3"]) == 0
@@ -310,6 +321,12 @@ def test_densities_are_drawn(tmp_path, capsys):
             2,
             "`momentum` must be 0 with sharpness",
         ),
+        (["surrogate", "{one}", "{one}", "--start-variance", "1", "--time", "0"], 2, "`time` must be positive"),
+        (
+            ["surrogate", "{one}", "{one}", "--start-variance", "-1", "--time", "1"],
+            2,
+            "`variances` must be non-negative",
+        ),
         ([*SAMPLER, "--radius"], 2, "`radius` must be one or more; there is none."),
         ([*SAMPLER, "--schedule", "linear"], 2, "`schedule` must be one of"),
         ([*SAMPLER, "--steps", "0"], 2, "`steps` must be an integer of at least 1; steps = 0."),
@@ -378,6 +395,7 @@ def test_theory_needs_no_torch(tmp_path):
         [*POWER_LAW, "--time", "1"],
         [*MINI_BATCHES, "--steps", "4"],
         SAMPLER,
+        ["surrogate", "--eigenvalues", file, "--residual", file, "--start-variance", "1", "--time", "1"],
         ["finite-steps", "--eigenvalues", file, "--residual", file, "--learning-rate", "0.1", "--steps", "5"],
     ]
     code = (

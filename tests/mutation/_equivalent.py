@@ -46,6 +46,18 @@ EQUIVALENT = {
     ("theory.uncertainty.of_solution", "solution.start"): "a law is normalised when it has moved",
     ("theory.uncertainty.of_solution", "solution.start @ values: 1 % off"): "a constant has no rate or variance",
     ("theory.uncertainty.of_solution", "np.argsort(solution.times): solution.times"): "in the same order when scaled",
+    ("theory.samplers.Sampler.acceleration_squared", "APART * time: 1 % off"): "a difference over nearly the same time",
+    ("theory.samplers.Sampler.acceleration_squared", "APART * time: right dropped"): "a difference over a short time",
+    **{
+        (f"theory.samplers.Sampler.{where}", f"{term} 1 % off"): "only shares of the density count"
+        for where, term in (
+            ("grid", "np.sqrt(self._speeds): element"),
+            ("grid", "self._speeds: argument"),
+            ("grid", "WEIGHTS * density:"),
+            ("_accelerations", "np.array([self.acceleration_squared(time) for time in TIMES.tolist()]): value"),
+            ("_accelerations", "self.acceleration_squared(time): element"),
+        )
+    },
     ("theory._cells.states", "generator.advance(law, node - now): law"): "a law is normalised when it has moved",
     ("theory._cells.states", "generator.advance(law, end - now): law"): "a law is normalised when it has moved",
     ("theory._cells._panels", "start: argument 1 % off"): PANELS,

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from speedlimits.theory.samplers import ACCURACY, BETAS, END, GRIDS, SCHEDULES, Sampler, coefficients, shared_equally
+from speedlimits.theory.samplers import (
+    ACCURACY,
+    BETAS,
+    END,
+    GRIDS,
+    SCHEDULES,
+    TIMES,
+    WEIGHTS,
+    Sampler,
+    coefficients,
+    shared_equally,
+)
 
 EACH = pytest.mark.parametrize("schedule", SCHEDULES)
 
@@ -154,10 +165,14 @@ def test_grids_share_out_equally(schedule):
     }
     for kind, density in densities.items():
         grid = sampler.grid(4, kind)
+        assert grid.size == 5
         assert grid[0] == 1.0
         assert grid[-1] == pytest.approx(END)
         parts = [quad(density, after, time, epsrel=1e-4)[0] for time, after in itertools.pairwise(grid)]
         np.testing.assert_allclose(parts, np.mean(parts), rtol=0.02)
+        if kind != "uniform":
+            masses = WEIGHTS * np.array([density(time) for time in TIMES.tolist()])
+            np.testing.assert_allclose(grid, shared_equally(TIMES, masses, np.arange(5) / 4), rtol=1e-12)
 
 
 def test_equal_shares_of_a_constant_are_equal_steps():

@@ -67,6 +67,7 @@ THEORY = {
         "fokker-planck": "--potential x**2 --time 1 --inverse-temperature 1 --cells 50",
         "mini-batches": "--aspect-ratio 1 --batch-share 0.5 --learning-rate 0.1 --teacher-variance 1 --steps 5",
         "finite-steps": "--eigenvalues numbers.txt --residual numbers.txt --learning-rate 0.1 --steps 5",
+        "surrogate": "--eigenvalues numbers.txt --residual numbers.txt --start-variance 1 --time 1",
         "sampler": "--radius 2 --components 2 --schedule cosine --steps 2 --particles 5",
     }.items()
 }

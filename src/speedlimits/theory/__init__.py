@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from speedlimits.theory.power_law_sums import PowerLawSums as PowerLawSums
     from speedlimits.theory.regression_limit import RegressionLimit as RegressionLimit
     from speedlimits.theory.samplers import Sampler as Sampler
+    from speedlimits.theory.surrogate import Surrogate as Surrogate
+    from speedlimits.theory.surrogate import SurrogateTimes as SurrogateTimes
     from speedlimits.theory.uncertainty import Uncertainty as Uncertainty
     from speedlimits.theory.uncertainty import of_linear as of_linear
     from speedlimits.theory.uncertainty import of_solution as of_solution
@@ -49,6 +51,7 @@ else:
             "power_law_sums": "PowerLawSums",
             "regression_limit": "RegressionLimit",
             "samplers": "Sampler",
+            "surrogate": "Surrogate SurrogateTimes",
             "uncertainty": "Uncertainty of_linear of_solution",
         },
     )

@@ -12,6 +12,7 @@ from speedlimits.cli.theory.linear_regression import LinearRegressionCommand
 from speedlimits.cli.theory.mini_batches import MiniBatchesCommand
 from speedlimits.cli.theory.power_law import PowerLawCommand
 from speedlimits.cli.theory.sampler import SamplerCommand
+from speedlimits.cli.theory.surrogate import SurrogateCommand
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class TheoryCommand:
         | Annotated[MiniBatchesCommand, tyro.conf.subcommand("mini-batches")]
         | Annotated[SamplerCommand, tyro.conf.subcommand("sampler")]
         | Annotated[FiniteStepsCommand, tyro.conf.subcommand("finite-steps")]
+        | Annotated[SurrogateCommand, tyro.conf.subcommand("surrogate")]
     )
 
     def __call__(self) -> None:
