@@ -55,7 +55,12 @@ OPTIONS = {
         "samples rng-seed plot",
         "ntk": "eigenvalues residual time plot",
         "power-law": "spectrum-exponent residual-exponent modes time plot",
-        "fokker-planck": "potential start-potential time inverse-temperature cells domain",
+        "fokker-planck": "potential start-potential time inverse-temperature cells domain observable",
+        "mini-batches": "aspect-ratio batch-share learning-rate teacher-variance steps label-variance start-variance "
+        "dimension samples draws rng-seed plot",
+        "finite-steps": "eigenvalues residual learning-rate steps momentum sharpness softening plot",
+        "surrogate": "eigenvalues residual start-variance time plot",
+        "sampler": "radius components deviation schedule steps particles rng-seed plot",
     }.items()
 }
 THEORY = {

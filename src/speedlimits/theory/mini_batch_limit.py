@@ -12,7 +12,7 @@ import numpy as np
 
 from speedlimits._checks import check_integer, check_non_negative, check_positive, check_share
 from speedlimits.spectra.marchenko_pastur import quadrature
-from speedlimits.theory.mini_batch_path import MiniBatchPath
+from speedlimits.theory.mini_batch_path import LONGEST, MiniBatchPath
 
 # (1 − ηs)ᵏ varies faster with s than the powers that remain at rest.
 SPACING = 0.05
@@ -67,9 +67,9 @@ class MiniBatchLimit:
             All steps, at the nodes of a quadrature over ρ.
 
         Raises:
-            ValueError: if N is not a whole number of at least 1.
+            ValueError: if N is not a whole number from 1 to 100,000.
         """
-        check_integer("steps", steps, minimum=1)
+        check_integer("steps", steps, minimum=1, maximum=LONGEST)
         nodes, weights, _ = quadrature(np.array(self.aspect_ratio), spacing=SPACING)
         start = self.teacher_variance + self.start_variance + self.aspect_ratio * self.label_variance / nodes
         carried = (1.0 - self.learning_rate * nodes) ** 2

@@ -22,6 +22,8 @@ from speedlimits.bound import SpeedLimit
 from speedlimits.theory.heavy_ball import HeavyBall
 
 Steps = Float[np.ndarray, " steps"]
+# Every step of every mode is held: half a gigabyte for the modes of the limit.
+LONGEST = 100_000
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -17,7 +17,7 @@ from scipy.linalg import svd
 
 from speedlimits._checks import check_finite, check_integer, check_non_negative, check_positive, check_shape
 from speedlimits._shapes import Matrix, Vector
-from speedlimits.theory.mini_batch_path import MiniBatchPath
+from speedlimits.theory.mini_batch_path import LONGEST, MiniBatchPath
 
 # Singular values below this share of the largest are rounding.
 ROUNDING = 1e-12
@@ -98,9 +98,9 @@ class MiniBatches:
             All steps along the eigenvectors of S with eigenvalues above 0; along the others nothing moves.
 
         Raises:
-            ValueError: if N is not a whole number of at least 1.
+            ValueError: if N is not a whole number from 1 to 100,000.
         """
-        check_integer("steps", steps, minimum=1)
+        check_integer("steps", steps, minimum=1, maximum=LONGEST)
         scatter, gradient_noise = zip(
             *((state.scatter, state.gradient_noise) for state in self._states(steps)), strict=True
         )

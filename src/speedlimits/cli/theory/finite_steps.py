@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from speedlimits.theory.heavy_ball import HeavyBall
 
+# The length of the path takes every step: seconds for so many.
+LONGEST = 1_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class FiniteStepsCommand(Output):
@@ -48,7 +51,7 @@ class FiniteStepsCommand(Output):
         if not self.steps:
             raise ValueError("`steps` must be one number or more; there is none.")
         for steps in self.steps:
-            check_integer("steps", steps, minimum=1)
+            check_integer("steps", steps, minimum=1, maximum=LONGEST)
         if self.momentum and self.sharpness is not None:
             raise ValueError(
                 f"`momentum` must be 0 with sharpness, at the edge of plain steps; momentum = {self.momentum}."

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from speedlimits.theory.samplers import Sampler
 
+# Beyond these a sampler takes minutes, or does not fit into memory.
+MOST = {"steps": 10_000, "components": 1000, "particles": 100_000}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerCommand(Output):
@@ -71,9 +74,10 @@ class SamplerCommand(Output):
         for schedule in self.schedule:
             check_one_of("schedule", schedule, SCHEDULES)
         for steps in self.steps:
-            check_integer("steps", steps, minimum=1)
-        for name, least in (("components", 1), ("particles", 1), ("rng_seed", 0)):
-            check_integer(name, getattr(self, name), minimum=least)
+            check_integer("steps", steps, minimum=1, maximum=MOST["steps"])
+        for name in ("components", "particles"):
+            check_integer(name, getattr(self, name), minimum=1, maximum=MOST[name])
+        check_integer("rng_seed", self.rng_seed, minimum=0)
 
     def _cells(self, sampler: "Sampler", noise: np.ndarray) -> dict[str, Any]:
         """The limit of one flow, and the errors of all grids."""

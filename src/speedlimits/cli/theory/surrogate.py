@@ -13,6 +13,9 @@ from speedlimits.cli.theory.series_file import read_numbers
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# e^−this is the smallest share of a start that numbers can hold.
+FARTHEST = 700.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class SurrogateCommand(Output):
@@ -47,6 +50,11 @@ class SurrogateCommand(Output):
         kernel = ConstantKernel(
             eigenvalues=read_numbers("eigenvalues", self.eigenvalues), residual=read_numbers("residual", self.residual)
         )
+        farthest = times.max() * kernel.eigenvalues.max(initial=0.0)
+        if farthest > FARTHEST:
+            raise ValueError(
+                f"`time` × the largest eigenvalue must be at most {FARTHEST:g}, as e^−that scales; it is {farthest:g}."
+            )
         rows = []
         for time, shifts in zip(times.tolist(), kernel.displacement(times), strict=True):
             surrogate = Surrogate(
