@@ -71,7 +71,9 @@ class StrideCurve:
     @property
     def noise_share(self) -> Strides:
         """V/D: above 1 the chunks turn back, as at the edge of stability."""
-        return self.noise.sum(0) / self.dissipation.sum(0)
+        # NaN where nothing moved, or moved without bounds.
+        with np.errstate(invalid="ignore"):
+            return self.noise.sum(0) / self.dissipation.sum(0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -124,6 +124,42 @@ def mixed() -> dict[str, Any]:
     }
 
 
+def ranks(rank: int, *, clip: float) -> dict[str, float]:
+    """DDP, whose ranks' gradients are compared; beside it one model that is given both halves.
+
+    Args:
+        rank: of this process.
+        clip: largest norm of the gradient.
+
+    Returns:
+        Noise and drift by both.
+    """
+    model, alone = nn.parallel.DistributedDataParallel(mlp()), mlp()
+    optimizer, step = optim.SGD(model.parameters(), lr=0.1), optim.SGD(alone.parameters(), lr=0.1)
+    recorder, whole = Recorder().attach(optimizer), Recorder().attach(step)
+    recorder.rank_gradients(model)
+    weights = list(alone.parameters())
+    for inputs, labels in batches(100):
+        pairs = list(zip(inputs.chunk(RANKS), labels.chunk(RANKS), strict=True))
+        for each in (recorder, whole):
+            each.record(loss=math.nan)
+        optimizer.zero_grad()
+        cross_entropy(model(pairs[rank][0]), pairs[rank][1]).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        halves = [torch.autograd.grad(cross_entropy(alone(x), y), weights) for x, y in pairs]
+        for weight, one, other in zip(weights, *halves, strict=True):
+            weight.grad = (one + other) / 2
+        factor = min(1.0, clip / float(nn.utils.clip_grad_norm_(weights, clip)))
+        whole.half_gradients(*([factor * each for each in half] for half in halves))
+        step.step()
+    found = {"factor": factor}
+    for name, each in (("ranks", recorder), ("halves", whole)):
+        noise = each.finish().noise(by="halves")
+        found |= {name: noise.inefficiency, f"{name}, share": noise.share, f"{name}, error": noise.standard_error}
+    return found
+
+
 def refused(call: Callable[[], Any]) -> str:
     """The words of a refusal; none if there was none.
 
@@ -150,6 +186,7 @@ def work(rank: int, port: int, folder: str) -> None:
     distributed.init_process_group("gloo", rank=rank, world_size=RANKS)
     found: dict[str, Any] = {way: train(way, rank, Path(folder)) for way in WAYS}
     found["mixed"] = mixed()
+    found["ranks"] = [ranks(rank, clip=clip) for clip in (math.inf, 0.1)]
     Path(folder, f"{rank}.json").write_text(json.dumps(found))
     distributed.barrier()
     distributed.destroy_process_group()

@@ -331,3 +331,20 @@ def test_refusals_are_one_line():
         Recorder().own_metric()
     with pytest.raises(ValueError, match=r"^`own_metric` needs steps that were measured; there are none\.$"):
         Recorder(own_metric=True).own_metric()
+
+
+def test_no_number_where_weights_stop_being_finite():
+    """The verdict says so, and no NaN."""
+    weights = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([weights], lr=0.1)
+    recorder = Recorder(own_metric=True).attach(optimizer)
+    for step in range(4):
+        recorder.record(loss=1.0)
+        weights.grad = torch.full((3,), math.inf if step == 2 else 1.0)
+        optimizer.step()
+    recorder.finish()
+    said = recorder.verdict()
+    assert (
+        "By the optimizer's own ruler (each group's own rate) there is no number: weights stopped being finite." in said
+    )
+    assert "nan" not in said

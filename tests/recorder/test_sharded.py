@@ -20,7 +20,8 @@ def test_shards_together_are_the_whole(tmp_path):
     """DDP, ZeRO-1, FSDP and FSDP2 on gloo: path, gradients, snapshots to 1e-5, and the same drift.
 
     A sketch lies within its tolerance, alike on all ranks. Where some weights are cut and others whole, the path is
-    exact, too, and all ranks refuse drift and sketch, not one alone.
+    exact, too, and all ranks refuse drift and sketch, not one alone. Gradients of ranks tell what half batches tell,
+    clipped or not.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -28,6 +29,11 @@ def test_shards_together_are_the_whole(tmp_path):
     command = [sys.executable, "-W", "ignore", "-m", "tests.recorder.sharded", str(port), str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=300, capture_output=True)
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert ranks[0]["ranks"] == ranks[1].pop("ranks")
+    for found in ranks[0].pop("ranks"):
+        for name in ("", ", share", ", error"):
+            assert found[f"ranks{name}"] == pytest.approx(found[f"halves{name}"], rel=1e-4), name
+        assert 0.1 < found["ranks, share"] < 0.9
     for found in (rank.pop("mixed") for rank in ranks):
         assert found["error"] < 1e-6
         assert found["sketched"] == (

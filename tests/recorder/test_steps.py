@@ -264,6 +264,15 @@ def test_layers_add_up_to_the_whole():
     assert sum(float(layer.w2_squared) for layer in layers.values()) == pytest.approx(float(whole.w2_squared))
     assert sum(float(layer.dissipation) for layer in layers.values()) == pytest.approx(float(whole.dissipation))
     assert all(layer.certified for layer in layers.values())
+    modules = recorder.layers(model, depth=1)
+    assert list(modules) == list(dict.fromkeys(name.split(".")[0] for name in layers))
+    for name, module in modules.items():
+        inside = [layer for each, layer in layers.items() if each.startswith(f"{name}.")]
+        assert module.w2_squared == pytest.approx(sum(float(layer.w2_squared) for layer in inside), rel=1e-14)
+        assert module.dissipation == pytest.approx(sum(float(layer.dissipation) for layer in inside), rel=1e-14)
+        assert np.isnan(module.geometric)
+    with pytest.raises(ValueError, match="`model` must be given with `depth`: its names tell the modules"):
+        recorder.layers(depth=1)
     alone, _, other = train(Recorder(), model=nn.Sequential(nn.Linear(10, 3, bias=False)))
     alone.finish()
     assert str(alone.layers(other)["0.weight"]) == str(alone.speed_limit().final)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from speedlimits._checks import check_integer
 from speedlimits.bound import SpeedLimit
 from speedlimits.errors import DivergenceError
 from speedlimits.noise import StrideCurve
@@ -102,12 +103,13 @@ def finite(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def layers(path: Path, model: nn.Module | None) -> Mapping[str, SpeedLimit]:
-    """The speed limit of each tensor by itself, up to the last step that was measured.
+def layers(path: Path, model: nn.Module | None, depth: int | None) -> Mapping[str, SpeedLimit]:
+    """The speed limit of each tensor or module by itself, up to the last step that was measured.
 
     Args:
         path: of the weights.
         model: that knows their names.
+        depth: how many parts of the names tell modules apart; None tells all tensors apart.
 
     Returns:
         The limits by name. Distances squared and dissipations add up to those of all weights.
@@ -118,16 +120,25 @@ def layers(path: Path, model: nn.Module | None) -> Mapping[str, SpeedLimit]:
     path.read()
     if path.meter.sketched:
         raise ValueError("`memory` must be 'copy' for `layers`: a sketch of all weights does not tell them apart.")
+    if depth is not None:
+        check_integer("depth", depth, minimum=1)
+        if model is None:
+            raise ValueError("`model` must be given with `depth`: its names tell the modules.")
     names = {id(weight): name for name, weight in model.named_parameters()} if model is not None else {}
+    groups: dict[str, list[int]] = {}
+    for place, weight in enumerate(path.weights):
+        name = names.get(id(weight), f"tensor {place}")
+        groups.setdefault(".".join(name.split(".")[:depth]), []).append(place)
     meter = path.meter
     w2_squared = meter.w2_squared_by_tensor()
     return {
-        names.get(id(weight), f"tensor {place}"): SpeedLimit(
+        name: SpeedLimit(
             time=path.time,
-            w2_squared=w2_squared[place],
-            dissipation=meter.dissipations[place],
-            arc_length=meter.arc_lengths[place],
+            w2_squared=w2_squared[places].sum(),
+            dissipation=meter.dissipations[places].sum(),
+            # Of several tensors together the length is no sum of theirs.
+            arc_length=meter.arc_lengths[places[0]] if len(places) == 1 else np.nan,
             points=meter.steps + 1 if path.every > 1 else np.nan,
         )
-        for place, weight in enumerate(path.weights)
+        for name, places in groups.items()
     }

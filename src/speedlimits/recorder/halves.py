@@ -1,6 +1,7 @@
-"""Two gradients in each step, each of one half of the batch: what they share is drift."""
+"""Two gradients in each step, each of one half of the batch, or one of each rank: what they share is drift."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +13,48 @@ from speedlimits.recorder.stretches import flat
 
 
 class Halves:
-    """Δt, η and |a − b|²/4 of each step; they wait on the device like the steps themselves."""
+    """Δt, η and q of each step, |a − b|²/4 of two halves; they wait on the device like the steps themselves."""
 
     def __init__(self) -> None:
         self._host = np.empty((0, 3))
         self._waiting: list[tuple[float, float, Tensor]] = []
         self._next: tuple[float, Tensor] | None = None
+        self._ranks: Any = None
+
+    @property
+    def watching(self) -> bool:
+        """Whether the gradients of the ranks are compared."""
+        return self._ranks is not None
+
+    def watch(self, model: Any) -> None:
+        """Compare the gradients of the ranks from now on.
+
+        Args:
+            model: see `Ranks`.
+
+        Raises:
+            ValueError: as `Ranks`.
+        """
+        # Late: builds of torch without processes that talk have none of it.
+        from speedlimits.recorder.ranks import Ranks
+
+        self._ranks = Ranks(model)
+
+    def used(self, rate: float, norms: Sequence[Tensor], scale: Any) -> None:
+        """The gradient of a step that comes, a multiple of the ranks' mean where it was clipped or scaled.
+
+        Args:
+            rate: η.
+            norms: of the gradients that the step uses.
+            scale: by which they are too large.
+        """
+        found = self._ranks.take()
+        if found is None:
+            self._next = None
+            return
+        noise, mean = found
+        square = torch.stack([norm.to(mean) for norm in norms]).square().sum() / float(scale) ** 2
+        self._next = rate, noise * torch.where(mean > 0, square / mean, 1.0)
 
     def give(self, rate: float, first: Iterable[Tensor], second: Iterable[Tensor]) -> None:
         """The halves of the coming step.
@@ -28,8 +65,10 @@ class Halves:
             second: b, of the same weights.
 
         Raises:
-            ValueError: if they do not fit each other.
+            ValueError: if they do not fit each other, or the ranks' gradients are compared already.
         """
+        if self.watching:
+            raise ValueError("`half_gradients` must not be given with `rank_gradients`: one of them tells the noise.")
         ones, others = list(first), list(second)
         if not ones or [one.shape for one in ones] != [other.shape for other in others]:
             raise ValueError(
@@ -60,7 +99,10 @@ class Halves:
         """All of them, read to the host."""
         if self._waiting:
             durations, rates, squares = zip(*self._waiting, strict=True)
-            columns = [durations, rates, torch.stack(squares).cpu().numpy()]
+            sums = torch.stack(squares)
+            if self._ranks is not None:
+                torch.distributed.all_reduce(sums, group=self._ranks.group)
+            columns = [durations, rates, sums.cpu().numpy()]
             self._host = np.concatenate([self._host, np.stack(columns, 1)])
             self._waiting = []
         return self._host

@@ -105,6 +105,11 @@ class Steps:
         return list(found.values())
 
     @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Without wrappers."""
+        return [attachment.optimizer for attachment in self.attachments]
+
+    @property
     def within(self) -> bool:
         """Whether some have stepped and others have not."""
         return bool(self._stepped)

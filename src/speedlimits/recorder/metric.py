@@ -1,5 +1,6 @@
 """The path measured by the optimizer's own ruler: a clock for each weight, or a norm for each matrix."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,8 @@ class MetricLimit:
         return self.time / self.inefficiency
 
     def __str__(self) -> str:
+        if not math.isfinite(self.dissipation):
+            return f"By the optimizer's own ruler ({self.ruler}) there is no number: weights stopped being finite."
         times = f"{self.inefficiency:.3g} times slower than the limit"
         return f"By the optimizer's own ruler ({self.ruler}), noise and all: {times}."
 

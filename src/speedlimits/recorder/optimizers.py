@@ -28,11 +28,12 @@ def learning_rate(optimizer: torch.optim.Optimizer) -> float:
     return max(rates)
 
 
-def single_rate(optimizers: Sequence[torch.optim.Optimizer]) -> float:
+def single_rate(optimizers: Sequence[torch.optim.Optimizer], name: str) -> float:
     """The rate with which SGD uses a gradient, the same for all weights.
 
     Args:
         optimizers: of one recorder.
+        name: of what needs it, for errors.
 
     Returns:
         η [time].
@@ -43,13 +44,13 @@ def single_rate(optimizers: Sequence[torch.optim.Optimizer]) -> float:
     """
     kinds = [type(optimizer).__name__ for optimizer in optimizers]
     if kinds != ["SGD"]:
-        raise ValueError(f"`half_gradients` needs one optimizer, SGD; it is {' + '.join(kinds)}.")
+        raise ValueError(f"`{name}` needs one optimizer, SGD; it is {' + '.join(kinds)}.")
     groups = optimizers[0].param_groups
     rates = sorted({float(group["lr"]) for group in groups})
     if len(rates) > 1:
-        raise ValueError(f"`half_gradients` needs one learning rate for all weights; lr = {rates}.")
+        raise ValueError(f"`{name}` needs one learning rate for all weights; lr = {rates}.")
     if dampening := max(group.get("dampening", 0.0) for group in groups):
-        raise ValueError(f"`half_gradients` needs SGD without dampening; dampening = {dampening}.")
+        raise ValueError(f"`{name}` needs SGD without dampening; dampening = {dampening}.")
     return rates[0]
 
 

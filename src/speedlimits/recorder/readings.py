@@ -108,11 +108,13 @@ class Readings:
             raise ValueError("`own_metric` needs steps that were measured; there are none.")
         return self._metric.limit(self._path.weights, self._path.meter.shards, self._path.time)
 
-    def layers(self, model: nn.Module | None = None) -> Mapping[str, SpeedLimit]:
-        """The speed limit of each tensor by itself, up to the last step: which layers move, how far, how straight.
+    def layers(self, model: nn.Module | None = None, *, depth: int | None = None) -> Mapping[str, SpeedLimit]:
+        """The speed limit of each tensor or module by itself, up to the last step: which move, how far, how straight.
 
         Args:
             model: that knows the tensors' names; without it they are numbered.
+            depth: puts together the tensors whose names share so many parts, as ``encoder.0`` with 2; by default none.
+                The length of several tensors together is not known, so that geometric and pace are NaN.
 
         Returns:
             The limits by name; their 𝒲₂ and their dissipations add up to those of all weights.
@@ -120,7 +122,7 @@ class Readings:
         Raises:
             ValueError: if nothing was recorded.
         """
-        return findings.layers(self._path, model)
+        return findings.layers(self._path, model, depth)
 
     def recording(self, *, name: str = "", loss_name: str = "") -> Recording:
         """All of it, free of torch: what `save` writes and `report` draws.

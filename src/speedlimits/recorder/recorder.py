@@ -8,11 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
+from speedlimits.recorder.batches import Batches
 from speedlimits.recorder.halves import Halves
 from speedlimits.recorder.hooks import Attachment, Steps, TimeStep, measuring
 from speedlimits.recorder.metric import Metric
 from speedlimits.recorder.mirrors import Mirror, Mirrors
-from speedlimits.recorder.optimizers import momentum, single_rate
+from speedlimits.recorder.optimizers import momentum
 from speedlimits.recorder.path import Path
 from speedlimits.recorder.readings import Readings, names
 from speedlimits.recorder.weights import Model
@@ -20,7 +21,7 @@ from speedlimits.recorder.weights import Model
 SCHEMA = 1
 
 
-class Recorder(Readings):
+class Recorder(Batches, Readings):
     r"""Measures the path of the weights in any training loop, with any optimizer.
 
     Attached to an optimizer, it adds up every step; `record` may be called as rarely as you like::
@@ -126,14 +127,14 @@ class Recorder(Readings):
         if not optimizers:
             raise ValueError("`optimizers` must be one or several; none is given.")
         self.detach()
-        steps = Steps(optimizers, time_step, begin=self._begin, gradient=self._path.gradient, end=self._end)
+        steps = Steps(optimizers, time_step, begin=self._begin, gradient=self._gradient, end=self._end)
         try:
             self._path.join(steps.weights)
         except ValueError:
             steps.detach()
             raise
         self._steps = steps
-        self._optimizers = names([each.optimizer for each in steps.attachments], self._optimizers)
+        self._optimizers = names(steps.optimizers, self._optimizers)
         return self
 
     def detach(self) -> None:
@@ -188,31 +189,6 @@ class Recorder(Readings):
                 gradient_evaluations=gradient_evaluations,
             )
             self._show()
-
-    def half_gradients(self, first: Iterable[Tensor], second: Iterable[Tensor]) -> None:
-        """Give two gradients, each of one half of the batch, before every step that uses their mean.
-
-        What they share is drift, what they do not is noise: `noise` with ``by="halves"`` uses that. Two halves cost
-        what the whole batch costs; where gradients are accumulated, take the means over half of the small batches.
-        Where gradients are clipped, give the halves times the same factor.
-
-        Args:
-            first: a gradient for each weight.
-            second: of the same weights, by the other half.
-
-        Raises:
-            ValueError: if they do not fit each other, every step is not measured, the weights are sharded or have
-                several rates, the optimizer is not SGD, or the recorder is not attached.
-        """
-        if self._steps is None:
-            raise ValueError("`half_gradients` needs a recorder that is attached to an optimizer; this one is not.")
-        if self._path.every != 1:
-            raise ValueError(f"`every` must be 1 with `half_gradients`; every = {self._path.every}.")
-        if len(self._path) and self._path.meter.shards.sharded:
-            raise ValueError("`half_gradients` needs weights that lie whole on this rank; some are sharded.")
-        with measuring():
-            self._steps.close()
-            self._halves.give(single_rate([each.optimizer for each in self._steps.attachments]), first, second)
 
     def finish(self, loss: float | Tensor = math.nan) -> "Recorder":
         """Write the last record, take the hooks off, and close the mirrors.
