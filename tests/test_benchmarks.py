@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = sorted(path for path in (ROOT / "benchmarks").glob("*.py") if path.name != "environment.py")
 # Even in small, these take ten seconds to most of a minute.
-LONG = {"coverage.py", "ensemble.py", "gradient_flow.py", "kernel.py", "recorder.py", "study.py"}
+LONG = {"coverage.py", "ensemble.py", "gradient_flow.py", "kernel.py", "kinks.py", "recorder.py", "study.py"}
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,9 @@ class CNN(nn.Module):
         return x.flatten(1) @ readout.T / math.sqrt(readout.shape[1])
 
 
-def build(name: str) -> FlatLoss:
-    """One of the `PROBLEMS`."""
-    generator = torch.Generator().manual_seed(PROBLEMS[name])
+def build(name: str, seed: int | None = None) -> FlatLoss:
+    """One of the `PROBLEMS`, of its own seed or another."""
+    generator = torch.Generator().manual_seed(PROBLEMS[name] if seed is None else seed)
     data = digits(SAMPLES)
     if name == "tanh FCN":
         model: nn.Module = FCN(64, 10, width=24, depth=2, activation="tanh", generator=generator)
@@ -84,9 +84,9 @@ class Problem:
     stiffness: float
 
     @classmethod
-    def of(cls, name: str, product: float) -> "Problem":
+    def of(cls, name: str, product: float, seed: int | None = None) -> "Problem":
         """λ_max on the way is what `rkc2` finds every 25 steps."""
-        loss = build(name)
+        loss = build(name, seed)
         start = sharpness(loss, loss.initial, generator=torch.Generator().manual_seed(0)).value
         end = product / start
         path = [state := init(loss, loss.initial, rtol=1e-3)]
