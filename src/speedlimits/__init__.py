@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from speedlimits import training as training
     from speedlimits import transport as transport
     from speedlimits.bound import SpeedLimit as SpeedLimit
-    from speedlimits.bound import speed_limit as speed_limit
     from speedlimits.dynamics.descent import gradient_descent as gradient_descent
     from speedlimits.dynamics.flow.gradient_flow import gradient_flow as gradient_flow
     from speedlimits.dynamics.loss import FlatLoss as FlatLoss
+    from speedlimits.measured import speed_limit as speed_limit
     from speedlimits.recorder.recorder import Recorder as Recorder
     from speedlimits.runs.config import RunConfig as RunConfig
     from speedlimits.runs.run import load_run as load_run
@@ -35,7 +35,8 @@ else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,
         {
-            "bound": "SpeedLimit speed_limit",
+            "bound": "SpeedLimit",
+            "measured": "speed_limit",
             "dynamics.flow.gradient_flow": "gradient_flow",
             "dynamics.descent": "gradient_descent",
             "dynamics.loss": "FlatLoss",

@@ -1,10 +1,9 @@
 r"""The thermodynamic speed limit: T ≥ T_SL = W₂²/dissipation, Eqs. (7), (12), (26), (78).
 
-Everything here takes one time or a whole series of times.
+Everything here takes one time or a whole series of times; `speedlimits.measured` has the limits of trajectories.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -12,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from speedlimits._checks import check_non_negative, check_share, check_time
 from speedlimits._display import card, limit_picture
-from speedlimits.trajectory import Trajectory
 
 # Sums in float64 hold their inequalities to this relative precision: nine million steps lose no more, 2⁻⁵³ each.
 ROUNDING = 1e-9
@@ -22,7 +20,6 @@ Series = Float64[np.ndarray, "*times"]
 Values = Series | np.float64
 # A reason that holds at all times; or one with a size for each time, NaN where it does not hold.
 Caveat = str | tuple[str, ArrayLike]
-KINDS = ("path", "loss_drop", "averaged")
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -47,6 +44,7 @@ class SpeedLimit:
             `geometric` are lower bounds. NaN (the default) where every step counts.
         tolerance: relative error of the numbers; T_SL ≤ T and l² ≥ 𝒲₂ count as violated beyond it.
         confidence: with which the tolerance holds, where the numbers are estimates.
+        unit: of the times in the verdict; none for flow time.
         caveats: reasons why the limit is not certain, from whoever measured the numbers: a sentence for all times, or a
             pair of a sentence and a size for each time, NaN where it does not hold. A ``{}`` in the sentence is filled
             with the largest size.
@@ -63,6 +61,7 @@ class SpeedLimit:
     points: Series
     tolerance: Series
     confidence: float
+    unit: str
     caveats: tuple[Caveat, ...]
 
     def __init__(
@@ -75,6 +74,7 @@ class SpeedLimit:
         points: ArrayLike = np.nan,
         tolerance: ArrayLike = ROUNDING,
         confidence: float = 1.0,
+        unit: str = "",
         caveats: tuple[Caveat, ...] = (),
     ) -> None:
         given = {
@@ -101,6 +101,7 @@ class SpeedLimit:
             object.__setattr__(self, name, _frozen(array, arrays[0].shape))
         check_share("confidence", confidence)
         object.__setattr__(self, "confidence", confidence)
+        object.__setattr__(self, "unit", unit)
         sized = [each if isinstance(each, str) else (each[0], _frozen(each[1], arrays[0].shape)) for each in caveats]
         object.__setattr__(self, "caveats", tuple(sized))
 
@@ -163,6 +164,7 @@ class SpeedLimit:
             points=self.points[index],
             tolerance=self.tolerance[index],
             confidence=self.confidence,
+            unit=self.unit,
             caveats=tuple(
                 each if isinstance(each, str) else (each[0], np.asarray(each[1])[index]) for each in self.caveats
             ),
@@ -184,7 +186,8 @@ class SpeedLimit:
         last, bounds = self.final, bool(np.isfinite(self.final.points))
         if last.time == 0:
             return "T = 0: no time has passed, and there is no limit yet."
-        sentence = f"T = {last.time:.4g}, T_SL {'at most' if bounds else '='} {last.speed_limit:.4g}"
+        unit = f" {self.unit}" * bool(self.unit)
+        sentence = f"T = {last.time:.4g}{unit}, T_SL {'at most' if bounds else '='} {last.speed_limit:.4g}{unit}"
         if np.isfinite(last.inefficiency):
             sentence += f": {'at least ' * bounds}{last.inefficiency:.3g} times slower than the limit"
         if bounds:
@@ -216,74 +219,6 @@ class SpeedLimit:
         if self.time.ndim > 1 or not self.time.size:
             return card(repr(self))
         return card(self.verdict(), [limit_picture(self.time, self.speed_limit)] if self.time.ndim else [])
-
-
-def speed_limit(
-    trajectory: Trajectory, *, dissipation: Literal["path", "loss_drop", "averaged"] = "path", tolerance: float = 0.05
-) -> SpeedLimit:
-    r"""The speed limit of a trajectory, at each of its records.
-
-    Args:
-        trajectory: of a member, from its start; `Trajectory.from_start` gives later starts.
-        dissipation: how to measure what was spent.
-            ``"path"``: Σ|δ|²/Δt. By Cauchy–Schwarz (ΣΔt)(Σ|δ|²/Δt) ≥ l² ≥ |θ_T − θ_0|² for any optimizer and
-            any step sizes, so this limit always holds.
-            ``"loss_drop"``: ΔL, Eqs. (6), (12), as the paper does. It is the dissipation of a gradient flow;
-            a run with finite steps spends more, by the discretisation share.
-            ``"averaged"``: Σ|δ̄|²/Δt of the path through the midpoints of the steps, which runs from the same start to
-            the same end in the same time. Its limit holds too, is never below that of the path itself, and is much
-            closer to T at the edge of stability, where the weights oscillate with period two.
-        tolerance: largest discretisation share, in size, at which the run still counts as a flow and its
-            loss-drop limit as certified. The default, 5 %, is ηλ_max/2 at the learning rate 0.1/λ_max.
-
-    Returns:
-        The limit as a series over the records. With ``"loss_drop"``, NaN where the loss is above its start.
-
-    Raises:
-        ValueError: if ``dissipation`` is none of the three or ``tolerance`` not in [0, 1).
-    """
-    check_non_negative("tolerance", tolerance)
-    if tolerance >= 1:
-        raise ValueError(f"`tolerance` must be below 1; tolerance = {tolerance}.")
-    if dissipation not in KINDS:
-        choices = ", ".join(map(repr, KINDS))
-        raise ValueError(f"`dissipation` must be one of {choices}; dissipation = {dissipation!r}.")
-    if dissipation == "loss_drop":
-        return _by_loss_drop(trajectory, tolerance)
-    averaged = dissipation == "averaged"
-    return SpeedLimit(
-        time=trajectory.times,
-        w2_squared=trajectory.w2_squared,
-        dissipation=trajectory.averaged_dissipation if averaged else trajectory.path_dissipation,
-        # The length of the path is not that of the path through its midpoints.
-        arc_length=np.nan if averaged else trajectory.arc_lengths,
-        points=trajectory.points,
-        tolerance=np.maximum(ROUNDING, trajectory.tolerances),
-        confidence=trajectory.confidence,
-    )
-
-
-def _by_loss_drop(trajectory: Trajectory, tolerance: float) -> SpeedLimit:
-    share, seen = trajectory.discretisation_share, trajectory.points
-    return SpeedLimit(
-        time=trajectory.times,
-        w2_squared=trajectory.w2_squared,
-        dissipation=np.where(trajectory.loss_drop >= 0, trajectory.loss_drop, np.nan),
-        arc_length=trajectory.arc_lengths,
-        # A dissipation too small by the share s makes T_SL too large by 1/(1 − s).
-        tolerance=np.maximum(ROUNDING, tolerance / (1 - tolerance) + trajectory.tolerances),
-        confidence=trajectory.confidence,
-        caveats=(
-            (
-                f"the loss drop misses the path dissipation by {{:.2%}}, more than the {tolerance:.2%} of a flow",
-                np.where(np.abs(share) > tolerance, share, np.nan),
-            ),
-            (
-                "the path dissipation, seen at {:.0f} points only, cannot tell whether this is a flow",
-                np.where(trajectory.times > 0, seen, np.nan),
-            ),
-        ),
-    )
 
 
 def _ratio(numerator: Values, denominator: Values, *, zero_over_zero: float) -> Values:

@@ -1,8 +1,6 @@
 """What one member leaves behind: everything the speed limit needs, as NumPy arrays over its records."""
 
 import dataclasses
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from speedlimits._archive import read_arrays, write_arrays
 from speedlimits._checks import check_finite, check_increasing, check_non_negative, check_shape
-from speedlimits._files import read_file, write_atomically
 from speedlimits._series import Series
 from speedlimits._shapes import Records
-from speedlimits.errors import RunFolderError
 
 SCHEMA = 1
 
@@ -28,6 +25,10 @@ COLUMNS = {
     "path_dissipation": "path_dissipation",
     "tolerance": "tolerances",
     "averaged_dissipation": "averaged_dissipation",
+    "steps": "steps",
+    "step_dissipation": "step_dissipation",
+    "seconds": "seconds",
+    "second_dissipation": "second_dissipation",
     "gradient_norm_squared": "gradient_norms_squared",
     "step_gradient_squared": "step_gradients_squared",
     "gradient_evaluations": "gradient_evaluations",
@@ -36,7 +37,12 @@ COLUMNS = {
 }
 
 # Series that need not be measured, and those that a later start does not change.
-UNKNOWN = ("averaged_dissipation", "points", "gradient_norms_squared", "step_gradients_squared", "test_accuracy")
+CLOCKS = ("steps", "step_dissipation", "seconds", "second_dissipation")
+UNKNOWN = (
+    "averaged_dissipation", "points", "gradient_norms_squared", "step_gradients_squared", "test_accuracy", *CLOCKS
+)  # fmt: skip
+# What files from before it was kept do not have.
+LATE = ("points", "step_gradients_squared", "tolerances", "snapshot_tolerances", *CLOCKS)
 PLAIN = ("losses", "gradient_norms_squared", "step_gradients_squared", "test_accuracy", "weight_traces")
 
 
@@ -63,6 +69,10 @@ class Trajectory(Series):
         gradient_evaluations: full-batch gradients spent so far, int64; zeros by default.
         test_accuracy: share of test inputs classified correctly; NaN where not measured (the default).
         weight_traces: values of fixed random weight triples, shape (records, triples, 3), Fig. 1(c).
+        steps: the optimizer's, so far; NaN where not known (the default), as for its dissipation and the next two.
+        step_dissipation: Σ|δ|², of moves of m steps Σ|δ|²/m: the dissipation by the clock of steps [distance²].
+        seconds: of the wall clock, so far [s].
+        second_dissipation: Σ|δ|²/Δs by that clock [distance²/s].
         tolerances: relative error of 𝒲₂, T_SL, T/T_SL and its factors, at `confidence`, where only a sketch of the
             weights was known; zeros by default.
         snapshot_records: int64 indices of the records whose weights were kept; any of them can be a start.
@@ -82,6 +92,10 @@ class Trajectory(Series):
     path_dissipation: Records
     averaged_dissipation: Records = None  # type: ignore[assignment]
     points: Records = None  # type: ignore[assignment]
+    steps: Records = None  # type: ignore[assignment]
+    step_dissipation: Records = None  # type: ignore[assignment]
+    seconds: Records = None  # type: ignore[assignment]
+    second_dissipation: Records = None  # type: ignore[assignment]
     tolerances: Records = None  # type: ignore[assignment]
     gradient_norms_squared: Records = None  # type: ignore[assignment]
     step_gradients_squared: Records = None  # type: ignore[assignment]
@@ -230,6 +244,7 @@ class Trajectory(Series):
             averaged_dissipation=np.full(rows.size, np.nan),
             points=self.points[rows] - self.points[start] + 1,
             tolerances=self.snapshot_tolerances[first, first:],
+            **{name: getattr(self, name)[rows] - getattr(self, name)[start] for name in CLOCKS},
             gradient_evaluations=self.gradient_evaluations[rows] - self.gradient_evaluations[start],
             **{name: getattr(self, name)[rows] for name in PLAIN},
             snapshot_records=np.arange(rows.size),
@@ -283,12 +298,7 @@ class Trajectory(Series):
             OSError: what the disk reports.
         """
         arrays = {field: getattr(self, field) for field in _array_fields()}
-        write_atomically(
-            Path(path),
-            lambda file: np.savez_compressed(
-                file, allow_pickle=False, schema=SCHEMA, start_time=self.start_time, **arrays
-            ),
-        )
+        write_arrays(Path(path), SCHEMA, arrays | {"start_time": self.start_time})
 
     @classmethod
     def load(cls, path: str | Path) -> "Trajectory":
@@ -303,23 +313,9 @@ class Trajectory(Series):
         Raises:
             RunFolderError: if the file is missing, truncated or not a trajectory.
         """
-        path = Path(path)
-        try:
-            with np.load(io.BytesIO(read_file(path)), allow_pickle=False) as archive:
-                contents = {name: archive[name] for name in archive.files}
-        except FileNotFoundError:
-            raise RunFolderError(f"`path` must be a saved trajectory; {path} does not exist.") from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-            raise RunFolderError(f"`path` must be a saved trajectory; {path} is damaged ({error}).") from None
-        # Files from before these were kept have none.
-        for late in ("points", "step_gradients_squared", "tolerances", "snapshot_tolerances"):
-            contents.setdefault(late, None)
-        missing = {"schema", "start_time", *_array_fields()} - contents.keys()
-        if missing:
-            raise RunFolderError(f"`path` must be a saved trajectory; {path} lacks {sorted(missing)[0]!r}.")
-        if (schema := int(contents["schema"])) != SCHEMA:
-            raise RunFolderError(f"`path` must be a trajectory of schema {SCHEMA}; {path} has schema {schema}.")
-        return cls(**{field: contents[field] for field in _array_fields()}, start_time=float(contents["start_time"]))
+        contents = read_arrays(Path(path), SCHEMA, [*_array_fields(), "start_time"], LATE)
+        start_time = float(contents.pop("start_time"))
+        return cls(**contents, start_time=start_time)
 
 
 def _array_fields() -> list[str]:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from speedlimits.bound import speed_limit
 from speedlimits.dynamics.descent import (
     gradient_descent,
     init,
@@ -16,6 +15,7 @@ from speedlimits.dynamics.descent import (
 )
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.errors import DivergenceError
+from speedlimits.measured import speed_limit
 from speedlimits.theory.constant_kernel import ConstantKernel
 from speedlimits.theory.heavy_ball import HeavyBall
 from tests.cases import LinearProblem

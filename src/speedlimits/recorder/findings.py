@@ -17,12 +17,16 @@ from speedlimits.trajectory import Trajectory
 
 # What a trajectory can be made of.
 PATH = ("w2_squared", "arc_length", "path_dissipation")
+OF_STEPS = ("steps", "seconds", "step_dissipation", "second_dissipation")
 
 
 def trajectory(path: Path, *, by_hand: bool, with_snapshots: bool) -> Trajectory:
     """See `Recorder.trajectory`."""
     rows = finite(path)
     whole = len(rows) == len(path.rows)
+    if by_hand:
+        # Between records by hand, steps are not counted.
+        rows = [{name: row[name] for name in row if name not in OF_STEPS} for row in rows]
     seen = np.array([row["points"] for row in rows], float) if by_hand or path.every > 1 else None
     if not with_snapshots:
         return Trajectory.from_records(rows, points=seen, start_time=path.origin)

@@ -1,6 +1,7 @@
 """Adds up a path through weight space, point by point, on the weights' own device in float64."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,13 +53,15 @@ class PathMeter:
         self.here = self._copy(start)
         self.places = None if sketch is None else Places(self.here, sketch)
         self._waiting: list[list[Tensor]] = []
-        self._durations: list[float] = []
-        self._arc_length = self._dissipation = 0.0
+        # Δt, steps and seconds of each.
+        self._durations: list[tuple[float, float, float]] = []
+        self._arc_length, self._clocks = 0.0, np.zeros(5)
         self.arc_lengths, self.dissipations = np.zeros(len(start)), np.zeros(len(start))
         self.steps = 0
         self._indices = traced
         self._traced, self.traced = offsets_of(traced, start, self._stretches)
         self._versions = [local(weight)._version for weight in start]
+        self._seen = time.perf_counter()
 
     def join(self, weights: Weights) -> tuple[list[Tensor], int]:
         """Let more tensors in; the path of each starts where it is now. No step may wait.
@@ -85,14 +88,16 @@ class PathMeter:
         self._versions = [local(weight)._version for weight in weights]
         return new
 
-    def add(self, weights: Weights, step_size: float) -> None:
-        """Add the step to these weights, taken in the time Δt = ``step_size``.
+    def add(self, weights: Weights, step_size: float, steps: int = 1) -> None:
+        """Add the move to these weights, taken in the time Δt = ``step_size`` by so many steps.
 
         With Δt = 0 the dissipation is zero if nothing moves, and infinite if something does.
         """
         stretches = self._stretches.of(weights)
         self._waiting.append(self._stretches.distances(stretches, self.here, self._numbers))
-        self._durations.append(step_size)
+        now = time.perf_counter()
+        self._durations.append((step_size, steps, now - self._seen))
+        self._seen = now
         torch._foreach_copy_(self.here, stretches)
         self._versions = [local(weight)._version for weight in weights]
         self.steps += 1
@@ -132,29 +137,31 @@ class PathMeter:
         """Whether so many steps wait that they should be read."""
         return len(self._waiting) >= BATCH
 
-    def read(self) -> Float64[np.ndarray, "steps 2"]:
+    def read(self) -> Float64[np.ndarray, "steps 6"]:
         """Read the steps that wait.
 
         Returns:
-            l and β⁻¹R before them, and after each.
+            l, Σ|δ|²/Δt by flow time, steps and seconds, and the last two clocks themselves, before them and after each.
         """
-        sums = [[self._arc_length, self._dissipation]]
+        sums = [[self._arc_length, *self._clocks]]
         if not self._waiting:
             return np.array(sums)
         table = torch.stack([length for lengths in self._waiting for length in lengths])
         table = table.reshape(len(self._waiting), -1)[:, torch.from_numpy(self._stretches.order).to(self.device)]
         lengths = self.shards.total_lengths(table).cpu().numpy()
-        squares, durations = lengths**2, np.array(self._durations)[:, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            costs = np.where(durations > 0, squares / durations, np.where(squares > 0, math.inf, squares))
+        durations = np.array(self._durations)
         self._waiting, self._durations = [], []
+        squares = lengths**2
+        costs = _per(squares, durations[:, :1])
+        whole = np.cumsum(squares, 1)[:, -1]
+        clocks = np.column_stack([np.cumsum(costs, 1)[:, -1], _per(whole[:, None], durations[:, 1:]), durations[:, 1:]])
         # Added one after the other: a sum in another order would have other bits.
         self.arc_lengths = np.cumsum([self.arc_lengths, *lengths], 0)[-1]
         self.dissipations = np.cumsum([self.dissipations, *costs], 0)[-1]
-        for square, cost in zip(np.cumsum(squares, 1)[:, -1], np.cumsum(costs, 1)[:, -1], strict=True):
+        for square, clock in zip(whole, clocks, strict=True):
             self._arc_length += math.sqrt(square) if square >= 0 else math.nan
-            self._dissipation += float(cost)
-            sums.append([self._arc_length, self._dissipation])
+            self._clocks = self._clocks + clock
+            sums.append([self._arc_length, *self._clocks])
         return np.array(sums)
 
     def untouched(self, weights: Weights) -> bool:
@@ -186,7 +193,7 @@ class PathMeter:
             "traced": torch.from_numpy(self._indices),
             "first": self.first,
             "here": self.here,
-            "sums": [self._arc_length, self._dissipation],
+            "sums": [self._arc_length, *self._clocks.tolist()],
             "arc_lengths": torch.from_numpy(self.arc_lengths),
             "dissipations": torch.from_numpy(self.dissipations),
             "steps": self.steps,
@@ -209,7 +216,7 @@ class PathMeter:
         for name in ("first", "here"):
             copies = [kept.to(like.device, copy=True) for kept, like in zip(state[name], meter.here, strict=True)]
             setattr(meter, name, copies)
-        meter._arc_length, meter._dissipation = state["sums"]
+        meter._arc_length, meter._clocks = state["sums"][0], np.array(state["sums"][1:])
         meter.arc_lengths, meter.dissipations = state["arc_lengths"].numpy(), state["dissipations"].numpy()
         meter.steps = state["steps"]
         if meter.places is not None:
@@ -220,6 +227,12 @@ class PathMeter:
 
     def _copy(self, weights: Weights) -> list[Tensor]:
         return [stretch.clone() for stretch in self._stretches.of(weights)]
+
+
+def _per(squares: np.ndarray, durations: np.ndarray) -> np.ndarray:
+    """|δ|²/Δt: zero if nothing moves in no time, and infinite if something does."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(durations > 0, squares / durations, np.where(squares > 0, math.inf, squares))
 
 
 def offsets_of(

@@ -148,7 +148,7 @@ class Path:
         if self._steps == self._measured:
             return
         meter = self.meter
-        meter.add(self.weights, self.pending)
+        meter.add(self.weights, self.pending, self._steps - self._measured)
         if self.strides is not None:
             self.strides.add(meter.place(), self.pending)
         self.time += self.pending

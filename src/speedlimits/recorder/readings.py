@@ -9,8 +9,9 @@ from torch import nn
 
 from speedlimits._arguments import named
 from speedlimits._display import card
-from speedlimits.bound import SpeedLimit, speed_limit
+from speedlimits.bound import SpeedLimit
 from speedlimits.errors import SpeedLimitsError
+from speedlimits.measured import speed_limit
 from speedlimits.noise import Noise, drift, drift_by_halves
 from speedlimits.recorder import findings
 from speedlimits.recorder.halves import Halves
@@ -55,9 +56,13 @@ class Readings:
         """
         return findings.trajectory(self._path, by_hand=self._by_hand, with_snapshots=True)
 
-    def speed_limit(self) -> SpeedLimit:
-        """The limit by path dissipation, valid for any optimizer, at each record: see `speedlimits.speed_limit`."""
-        return speed_limit(findings.trajectory(self._path, by_hand=self._by_hand, with_snapshots=False))
+    def speed_limit(self, *, clock: Literal["flow", "step", "seconds"] = "flow") -> SpeedLimit:
+        """The limit by path dissipation, valid for any optimizer, at each record.
+
+        Args:
+            clock: what time is, see `speedlimits.speed_limit`.
+        """
+        return speed_limit(findings.trajectory(self._path, by_hand=self._by_hand, with_snapshots=False), clock=clock)
 
     def verdict(self) -> str:
         """What a reader should take home: the drift's number where noise hides it, and how far the loss fell."""

@@ -18,7 +18,9 @@ MEASURED = ("loss", "w2_squared", "gradient_norm_squared")
 KNOWN = ("time", "gradient_evaluations", "test_accuracy", "points")
 # Those that are sums over shards.
 SHARDED = ("w2_squared", "step_gradient_squared")
-NUMBERS = (*KNOWN, *MEASURED, "step_gradient_squared", "arc_length", "path_dissipation", "tolerance")
+# What is added up over the steps, as `PathMeter.read` has it.
+SUMS = ("arc_length", "path_dissipation", "step_dissipation", "second_dissipation", "steps", "seconds")
+NUMBERS = (*KNOWN, *MEASURED, "step_gradient_squared", *SUMS, "tolerance")
 
 
 @dataclass
@@ -102,13 +104,12 @@ class Rows:
         traces = torch.stack([row.trace for row in rows]).cpu().double().numpy()
         errors = _errors(rows, meter)
         for place, row in enumerate(rows):
-            arc_length, dissipation = sums[row.steps - first]
             read = row.known | {name: float(column[place]) for name, column in columns.items()}
             if not math.isfinite(read["loss"]):
                 read["loss"] = math.nan
             trace = np.empty(len(meter.traced))
             trace[meter.traced] = traces[place]
-            read |= {"arc_length": float(arc_length), "path_dissipation": float(dissipation)}
+            read |= dict(zip(SUMS, sums[row.steps - first].tolist(), strict=True))
             read["tolerance"] = float(errors[place])
             self.host.append(read | {"weight_trace": trace.reshape(-1, 3)})
         if self._open is rows[-1]:

@@ -75,7 +75,7 @@ class SketchMeter(PathMeter):
         self._look(weights)
         return kept, more
 
-    def add(self, weights: Weights, step_size: float) -> None:
+    def add(self, weights: Weights, step_size: float, steps: int = 1) -> None:
         """See `PathMeter.add`."""
         assert self.places is not None
         lots = self.places.of_lots(weights)
@@ -85,7 +85,7 @@ class SketchMeter(PathMeter):
             self._spent.add_(squares, alpha=1.0 / step_size)
         self._walked += squares / squares.sum().sqrt_().clamp_min_(torch.finfo(torch.float64).tiny)
         self._last = place
-        super().add(lots, step_size)
+        super().add(lots, step_size, steps)
         self._look(weights)
 
     def place(self) -> Float64[Tensor, " numbers"]:

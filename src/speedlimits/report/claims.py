@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from speedlimits._numbers import deviation
-from speedlimits.bound import speed_limit
+from speedlimits.measured import speed_limit
 from speedlimits.report.curves import has_accuracy
 from speedlimits.report.figure1_tables import COLD, WARM, Group, Table
 from speedlimits.runs.kernel import KernelRecord

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from speedlimits._checks import check_share
-from speedlimits.bound import SpeedLimit, speed_limit
+from speedlimits.bound import SpeedLimit
+from speedlimits.measured import speed_limit
 from speedlimits.trajectory import Trajectory
 
 # "the first time at which test accuracy averaged over realizations reached 12%"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from speedlimits._numbers import deviation
-from speedlimits.bound import speed_limit
+from speedlimits.measured import speed_limit
 from speedlimits.report.curves import (
     THRESHOLD,
     Band,

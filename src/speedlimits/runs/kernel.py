@@ -13,8 +13,9 @@ from jaxtyping import Float64
 
 from speedlimits._files import read_file, write_atomically
 from speedlimits._numbers import finite_or_none, plain
-from speedlimits.bound import SpeedLimit, speed_limit
+from speedlimits.bound import SpeedLimit
 from speedlimits.errors import RunFolderError
+from speedlimits.measured import speed_limit
 from speedlimits.spectra.power_law import PowerLawFit, fit_power_law
 from speedlimits.theory.constant_kernel import ConstantKernel
 from speedlimits.trajectory import Trajectory

@@ -13,8 +13,8 @@ from speedlimits._checks import check_integer
 from speedlimits._display import Curve, card, limit_picture, picture
 from speedlimits._files import digest
 from speedlimits._numbers import plain
-from speedlimits.bound import speed_limit
 from speedlimits.errors import RunFolderError
+from speedlimits.measured import speed_limit
 from speedlimits.noise import Noise, StrideCurve
 from speedlimits.runs.folder import Folder, holding
 from speedlimits.runs.formats import read_safetensors, write_safetensors

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from speedlimits._numbers import deviation, finite_or_none
-from speedlimits.bound import SpeedLimit, speed_limit
+from speedlimits.bound import SpeedLimit
+from speedlimits.measured import speed_limit
 from speedlimits.trajectory import Trajectory
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from speedlimits.bound import speed_limit
 from speedlimits.dynamics.descent import gradient_descent
 from speedlimits.dynamics.flow.gradient_flow import gradient_flow, init, integrate, step
 from speedlimits.dynamics.loss import FlatLoss
 from speedlimits.dynamics.state import from_arrays, to_arrays
 from speedlimits.errors import DivergenceError
+from speedlimits.measured import speed_limit
 from speedlimits.models.fcn import FCN
 from speedlimits.theory.constant_kernel import ConstantKernel
 from tests.cases import LinearProblem

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from speedlimits.bound import speed_limit
+from speedlimits.measured import speed_limit
 from speedlimits.report.figures.sheet import COLD_COLOUR, GREY, STYLE, WARM_COLOUR, plain_numbers, sheet
 from speedlimits.report.spectrum import label, ranked, shares
 from speedlimits.runs.kernel import KernelRecord

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from speedlimits.bound import speed_limit
+from speedlimits.measured import speed_limit
 from speedlimits.report.figures.overview import loss_and_accuracy, speed_limits
 from speedlimits.report.figures.sheet import STYLE
 from speedlimits.trajectory import Trajectory

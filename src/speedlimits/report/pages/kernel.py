@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from speedlimits.bound import speed_limit
+from speedlimits.measured import speed_limit
 from speedlimits.report.figures.sheet import COLD_COLOUR, WARM_COLOUR
 from speedlimits.report.pages.panels import CLOSE, LAYOUT, LOGARITHMIC, POINTS, add_line
 from speedlimits.report.spectrum import label, ranked, shares
