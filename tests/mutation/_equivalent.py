@@ -90,6 +90,15 @@ EQUIVALENT = {
         ("theory.heavy_ball._sums", f"int(count.max(initial=0)).bit_length() - 1: {what}"): "leading zeros add nothing"
         for what in ("left 1 % off", "right dropped", "+ for -")
     },
+    **{
+        ("theory.heavy_ball.HeavyBall.arc_length", term): "a longer table holds the same lengths"
+        for term in (
+            "1 + int(steps.max(initial=0.0)): left 1 % off",
+            "1 + int(steps.max(initial=0.0)): right 1 % off",
+            "steps.max(initial=0.0): argument 1 % off",
+            "0.0",
+        )
+    },
     ("theory.power_law_sums._integral", "float(max(np.rint(exponent), -1.0)): value 1 % off"): NODES,
     ("theory.power_law_sums._integral", "max(np.rint(exponent), -1.0): argument 1 % off"): NODES,
     ("theory.power_law_sums._integral", "np.rint(exponent): argument 1 % off"): NODES,

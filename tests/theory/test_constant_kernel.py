@@ -134,6 +134,8 @@ def test_arc_length_at_high_precision(eigenvalues, residual, times):
         exact = [float(mpmath.quad(speed, mpmath.linspace(0, end, 2 + int(6 * end)))) for end in ends]
     kernel = ConstantKernel(eigenvalues=eigenvalues, residual=residual)
     np.testing.assert_allclose(kernel.arc_length(times), exact, rtol=1e-12, atol=0)
+    still = ConstantKernel(eigenvalues=np.zeros(2), residual=residual[:2])
+    assert not still.arc_length(times).any()
 
 
 def test_length_of_a_noisy_speed_is_found_too():

@@ -33,18 +33,20 @@ def test_forms_are_those_of_the_iteration(problem, learning_rate, momentum):
     It also proves Eqs. (12), (54), (55), (66).
     """
     theta, step = np.zeros((2, problem.jacobian.shape[1]))
-    expected = np.zeros((3, 31))
-    for n in range(1, 31):
+    # More than a hundred steps: a hundredth of them more is a step more.
+    steps = np.arange(131.0)
+    expected = np.zeros((3, steps.size))
+    for n in range(1, steps.size):
         step = momentum * step - learning_rate * problem.jacobian.T @ (problem.jacobian @ theta - problem.targets)
         theta = theta + step
         expected[0, n] = theta @ theta
         expected[1, n] = expected[1, n - 1] + step @ step * (1 - momentum) / learning_rate
         expected[2, n] = expected[2, n - 1] + np.sqrt(step @ step)
     for form, values in zip(FORMS, expected, strict=True):
-        got = form(steps_of(problem, learning_rate, momentum), np.arange(31.0))
+        got = form(steps_of(problem, learning_rate, momentum), steps)
         np.testing.assert_allclose(got, values, rtol=1e-11, atol=0)
-    limit = steps_of(problem, learning_rate, momentum).speed_limit(np.arange(31.0))
-    np.testing.assert_allclose(limit.time, np.arange(31.0) * learning_rate / (1 - momentum), rtol=1e-14)
+    limit = steps_of(problem, learning_rate, momentum).speed_limit(steps)
+    np.testing.assert_allclose(limit.time, steps * learning_rate / (1 - momentum), rtol=1e-14)
     for got, values in zip((limit.w2_squared, limit.dissipation, limit.arc_length), expected, strict=True):
         np.testing.assert_allclose(got, values, rtol=1e-11, atol=0)
 

@@ -294,6 +294,8 @@ def test_sharp_cut_is_the_integral_over_learned_modes():
         assert law.sharp_w2_squared(np.array([100.0]))[0] == pytest.approx(expected, rel=1e-8)
     ends = law.sharp_w2_squared(np.array([0.1, 1e30, 1e40]))
     assert ends[0] == 0.0
+    # All modes learned, at α − δ = −1: the integral of 1/k.
+    assert ends[1] == pytest.approx(9 / 2 * np.log(10**6), rel=1e-14)
     assert ends[1] == ends[2]
 
 
