@@ -15,7 +15,7 @@ EQUIVALENT = {
         "transport.gaussian._aligned",
         "max(start.shape[1], end.shape[1]): value 1 % off",
     ): "a column of zeros more in both",
-    ("transport.gaussian._aligned", "rank - factor.shape[1]: left 1 % off"): "a column of zeros more in both",
+    ("transport.gaussian._aligned", "rank - each.shape[1]: left 1 % off"): "a column of zeros more in both",
     ("transport.gaussian._aligned", "end.T @ start: 1 % off"): "a matrix has the singular vectors of its multiples",
     ("transport.points._sorted_law", "points"): "points in order are in the same order when all are scaled",
     (

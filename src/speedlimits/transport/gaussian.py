@@ -244,7 +244,7 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 def _aligned(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both factors with as many columns as the wider one; the second is rotated close to the first."""
     rank = max(start.shape[1], end.shape[1])
-    start, end = (np.pad(factor, ((0, 0), (0, rank - factor.shape[1]))) for factor in (start, end))
+    start, end = (np.hstack([each, np.zeros((len(each), rank - each.shape[1]))]) for each in (start, end))
     if rank == 0:
         return start, end
     left, _, right = svd(end.T @ start)
