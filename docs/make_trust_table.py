@@ -12,6 +12,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "trust.md"
 CAMPAIGNS = ROOT / "tests" / "torture" / "results"
+MUTATION = ROOT / "tests" / "mutation" / "results.json"
 COVERAGE = ROOT / "benchmarks" / "results" / "coverage.json"
 # How a case of the benchmark is called, by the list it stands in.
 CASES = {
@@ -43,17 +44,25 @@ def coverage() -> list[str]:
     return lines
 
 
+def mutation() -> list[str]:
+    """A sentence: how many terms were broken, in how many equations, and what became of them."""
+    results = json.loads(MUTATION.read_text(encoding="utf-8"))
+    rows, mutants, left = len(results["rows"]), results["mutants"], results["survivors"] or "none"
+    slow = sum(row["too_slow"] for row in results["rows"].values())
+    return [f"All {rows} rows were broken in {mutants:,} ways: {left} went unnoticed, {slow:,} never came to an end."]
+
+
 def _case(form: str, row: dict[str, Any]) -> str:
     return form.format(**row, fresh=", with other draws of the start" if row.get("fresh_starts") else "")
 
 
 def written(page: str) -> str:
-    """The page with both tables as the results have them.
+    """The page with its tables as the results have them.
 
     Args:
-        page: its text, with a pair of comments around each table.
+        page: its text, with a pair of comments around each of them.
     """
-    for name, lines in (("campaigns", campaigns()), ("coverage", coverage())):
+    for name, lines in (("campaigns", campaigns()), ("coverage", coverage()), ("mutation", mutation())):
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         before, _, rest = page.partition(begin)
         page = f"{before}{begin}\n\n" + "\n".join(lines) + f"\n\n{end}{rest.partition(end)[2]}"

@@ -34,7 +34,7 @@ def steps(kind: str, generator: torch.Generator) -> torch.Tensor:
 
 def numbers(meter: PathMeter) -> np.ndarray:
     """𝒲₂, T_SL, T/T_SL, geometric, pace of the path so far, in a time of one for each step."""
-    arc_length, dissipation = meter.read()[-1]
+    arc_length, dissipation = meter.read()[-1, :2]
     moved = float(meter.w2_squared())
     return np.array(
         [

@@ -66,6 +66,9 @@ class Batches:
             raise ValueError(f"`{name}` needs weights that lie whole on this rank; some are sharded.")
         return single_rate(self._steps.optimizers, name)
 
+    def _wanted(self) -> bool:
+        return self._path.rows.open or self._halves.watching
+
     def _gradient(self, norms: list[Tensor], scale: Any) -> None:
         """The norms of the gradients that a step uses, and the scale that they were found at."""
         self._path.gradient(norms, scale)

@@ -1,6 +1,7 @@
 """The steps of one or several optimizers, whatever wraps them, as the steps of one walk."""
 
 import functools
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -43,8 +44,10 @@ class Attachment:
         Args:
             closure: what the optimizer was given to find its gradients; None where they are at hand.
         """
-        self.step_size = self._time_step() if callable(self._time_step) else self._time_step
-        check_non_negative("time_step", self.step_size)
+        size = self.step_size = self._time_step() if callable(self._time_step) else self._time_step
+        # In each step, a look at a plain number is enough.
+        if not (type(size) is float and 0.0 <= size < math.inf):
+            check_non_negative("time_step", size)
         self._in_closure = closure is not None
         self.begun = True
 
@@ -78,7 +81,8 @@ class Steps:
         optimizers: any; wrappers are taken off, and what has no hooks has its `step` replaced until `detach`.
         time_step: see `Attachment`.
         begin: called before the first of them steps.
-        gradient: called with the norms of gradients and their scale, where they are known.
+        wanted: whether the norms of gradients are, which takes a look at each gradient.
+        gradient: called with them and their scale, where they are known.
         end: called with the duration and those that stepped when a step of the walk ends.
     """
 
@@ -88,11 +92,12 @@ class Steps:
         time_step: TimeStep,
         *,
         begin: Callable[[], None],
+        wanted: Callable[[], bool],
         gradient: Callable[[list[Tensor], Any], None],
         end: Callable[[float, Sequence[Attachment]], None],
     ) -> None:
         self.attachments = [Attachment(optimizer, time_step) for optimizer in optimizers]
-        self._begin, self._gradient, self._end = begin, gradient, end
+        self._begin, self._wanted, self._gradient, self._end = begin, wanted, gradient, end
         self._stepped: list[Attachment] = []
         self._undo: list[Callable[[], None]] = []
         for attachment in self.attachments:
@@ -150,7 +155,7 @@ class Steps:
                 self.close()
 
     def _found(self, attachment: Attachment, *, after: bool) -> None:
-        if norms := attachment.gradients(after=after):
+        if self._wanted() and (norms := attachment.gradients(after=after)):
             self._gradient(norms, getattr(attachment.optimizer, "grad_scale", None) or 1.0)
 
     def _hook(self, attachment: Attachment) -> None:

@@ -127,7 +127,8 @@ class Recorder(Batches, Readings):
         if not optimizers:
             raise ValueError("`optimizers` must be one or several; none is given.")
         self.detach()
-        steps = Steps(optimizers, time_step, begin=self._begin, gradient=self._gradient, end=self._end)
+        hooks = {"begin": self._begin, "wanted": self._wanted, "gradient": self._gradient, "end": self._end}
+        steps = Steps(optimizers, time_step, **hooks)
         try:
             self._path.join(steps.weights)
         except ValueError:

@@ -72,6 +72,11 @@ class Rows:
         if self._open is not None:
             self._open.gradients.append((norms, scale))
 
+    @property
+    def open(self) -> bool:
+        """Whether the gradient of the last record is still to come."""
+        return self._open is not None
+
     def close(self) -> None:
         """The step from the last record is over; later gradients are not its own."""
         self._open = None

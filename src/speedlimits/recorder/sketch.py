@@ -19,7 +19,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from speedlimits._checks import check_integer
-from speedlimits.recorder.stretches import Stretches
+from speedlimits.recorder.stretches import Stretches, flat
 
 # A block and its signs stay in a core's second cache; a GPU wants long blocks.
 ROWS = 32
@@ -77,9 +77,9 @@ class Sketch:
         Args:
             weights: of the shapes, types and devices that the sketch was made for.
         """
-        stretches = self._stretches.of(weights)
         if self.exact:
-            return torch.cat([stretch.to(self.sums, torch.float64) for stretch in stretches])
+            return torch.cat([flat(weight).to(self.sums, torch.float64) for weight in weights])
+        stretches = self._stretches.of(weights)
         sums = torch.zeros(self.size, dtype=torch.float64, device=self.sums)
         blocks = (block for stretch in stretches for block in stretch.split(self._block))
         for number, block in enumerate(blocks):
