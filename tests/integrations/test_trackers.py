@@ -42,6 +42,35 @@ def test_numbers_are_those_of_the_limit():
     assert [name for name, number in still.items() if math.isfinite(number)] == ["time", "loss"]
 
 
+def test_layers_are_shown_one_by_one():
+    """Each tensor's numbers by its name, the same as `Recorder.layers` gives, from the first step on."""
+
+    class Seen(list):
+        def write(self, step, numbers):
+            self.append(numbers)
+
+        def close(self):
+            pass
+
+    seen, model = Seen(), network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder = Recorder(mirrors=[seen], layers=model).attach(optimizer)
+    for _ in range(3):
+        loss = sum(weight.square().sum() for weight in model.parameters())
+        recorder.record(loss=loss)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    recorder.finish()
+    assert not [name for name in seen[0] if "/" in name]
+    limits = recorder.layers(model)
+    assert [name for name in seen[-1] if name.startswith("pace/")] == [f"pace/{name}" for name in limits]
+    for name, limit in limits.items():
+        assert seen[-1][f"inefficiency/{name}"] == limit.inefficiency
+    with pytest.raises(ValueError, match=r"`memory` must be 'copy' or 'auto' with `layers`"):
+        Recorder(memory="sketch", layers=model)
+
+
 class Broken:
     """A tracker whose server is gone after one record."""
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from speedlimits._checks import shown
+from speedlimits.bound import SpeedLimit
 from speedlimits.noise import Noise
 
 
@@ -50,19 +51,28 @@ class Mirrors:
     def __bool__(self) -> bool:
         return bool(self._mirrors)
 
-    def show(self, record: Mapping[str, Any], noise: Callable[[], Noise]) -> None:
+    def show(
+        self, record: Mapping[str, Any], noise: Callable[[], Noise], layers: Callable[[], Mapping[str, SpeedLimit]]
+    ) -> None:
         """Write one record to each.
 
         Args:
             record: see `numbers_of`, and ``gradient_evaluations``.
             noise: gives what is known of it so far.
+            layers: gives the limits of those layers that are wanted.
         """
         try:
             share = noise().share
         except ValueError:
             # No time has passed yet, or the path is not seen at strides.
             share = math.nan
-        self.write(record["gradient_evaluations"], numbers_of(record, share))
+        limits = layers() if record["time"] > 0 else {}
+        of_layers = {
+            f"{number}/{name}": float(getattr(limit, number))
+            for name, limit in limits.items()
+            for number in ("inefficiency", "geometric", "pace")
+        }
+        self.write(record["gradient_evaluations"], numbers_of(record, share) | of_layers)
 
     def write(self, step: int, numbers: dict[str, float]) -> None:
         """Write these to each; numbers that are not finite are left out.

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from speedlimits.recorder.batches import Batches
 from speedlimits.recorder.halves import Halves
@@ -73,11 +73,12 @@ class Recorder(Batches, Readings):
             the weights in float64, and in each step the spectral norm of each matrix that Muon moves.
         mirrors: trackers that are shown each record at once, see `speedlimits.integrations`; `record` then waits for
             the device.
+        layers: the model, of whose tensors the mirrors are shown T/T_SL and its factors, too; it takes copies.
         generator: draws those triples; by default one of seed 0.
 
     Raises:
         ValueError: if ``every`` is below 1, or not 1 with ``own_metric``, ``snapshot_growth`` not above 1, ``triples``
-            negative, ``jumps`` or ``memory`` unknown, or the sketch without a size.
+            negative, ``jumps`` or ``memory`` unknown, or the sketch without a size or with ``layers``.
     """
 
     def __init__(
@@ -91,8 +92,16 @@ class Recorder(Batches, Readings):
         memory: Literal["auto", "copy", "sketch"] = "auto",
         own_metric: bool = False,
         mirrors: Iterable[Mirror] = (),
+        layers: nn.Module | None = None,
         generator: np.random.Generator | None = None,
     ) -> None:
+        if layers is not None:
+            if memory == "sketch":
+                raise ValueError(
+                    "`memory` must be 'copy' or 'auto' with `layers`: a sketch does not tell tensors apart."
+                )
+            memory = "copy"
+        self._shown_layers = layers
         self._options: dict[str, Any] = dict(
             every=every, snapshot_growth=snapshot_growth, triples=triples, sketch=sketch, jumps=jumps, memory=memory
         )
@@ -302,5 +311,6 @@ class Recorder(Batches, Readings):
 
     def _show(self) -> None:
         if self._mirrors:
-            self._mirrors.show(self._path.read()[-1], self.noise)
+            model = self._shown_layers
+            self._mirrors.show(self._path.read()[-1], self.noise, lambda: {} if model is None else self.layers(model))
         self._redraw()
