@@ -20,12 +20,15 @@ def environment() -> dict[str, Any]:
     return {**provenance(device="cpu", workers=1), "threads": {name: os.environ.get(name) for name in THREADS}}
 
 
-def medians(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def medians(
+    contestants: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
     """Median seconds of each contestant, taking turns so that a slow spell of the machine hits all of them.
 
     Args:
         contestants: what to time, by name; each runs once beforehand, unmeasured.
         repeats: rounds.
+        clock: `time.process_time` for seconds on the processor, which other work on the machine matters less to.
 
     Returns:
         Median seconds by name.
@@ -35,9 +38,9 @@ def medians(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(repeats):
         for name, run in contestants.items():
-            start = time.perf_counter()
+            start = clock()
             run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 

@@ -1,6 +1,7 @@
 """What a member of a study spends on gradients, accuracies and the rest, beside minimal loops, layouts and processes.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/study.py [--quick] [--out FILE]
+Run: OMP_NUM_THREADS=1 python benchmarks/study.py [--quick] [--out FILE] [--only processes layouts members],
+     which measures these and keeps the other results of FILE
 
 The network is Myrtle-5 in float32 on the first images of CIFAR-10, or on digits where `SPEEDLIMITS_DATA` has none.
 Every ratio compares runs that take turns.
@@ -11,6 +12,7 @@ import dataclasses
 import itertools
 import json
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
+    parser.add_argument("--only", nargs="+", choices=("processes", "layouts", "members"), help="keep the rest of FILE")
     options = parser.parse_args()
     torch.set_num_threads(1)
     # As in a worker.
@@ -60,13 +63,15 @@ def main() -> None:
     else:
         layouts, members, scaling = LAYOUTS, [(125, 0.2), (500, 0.05)], (250, 0.5)
     repeats = 1 if options.quick else 5
-    results = {
-        "dataset": base.dataset,
-        "dtype": base.dtype,
-        "processes": by_processes(sized(base, *scaling), 1 if options.quick else 2),
-        "layouts": [by_layout(base, *case, repeats) for case in layouts],
-        "members": [by_member(sized(base, *case), 1 if options.quick else 3) for case in members],
+    measures: dict[str, Callable[[], Any]] = {
+        "processes": lambda: by_processes(sized(base, *scaling), 1 if options.quick else 2),
+        "layouts": lambda: [by_layout(base, *case, repeats) for case in layouts],
+        "members": lambda: [by_member(sized(base, *case), 1 if options.quick else 2) for case in members],
     }
+    before = json.loads(options.out.read_text()) if options.only else {}
+    measured = {name: measure() for name, measure in measures.items() if name in (options.only or measures)}
+    results = before | {"dataset": base.dataset, "dtype": base.dtype} | measured
+    results.pop("environment", None)
     write(options.out, results)
     print(json.dumps(results, indent=2))
 
@@ -144,7 +149,8 @@ def by_member(config: RunConfig, repeats: int) -> dict[str, Any]:
     at once, as such loops do, and one the study's chunks.
 
     Returns:
-        Seconds of each, the rest of the member's, and the share by which member and accuracies differ from the loops.
+        Seconds on the processor of each, the rest of the member's, and the share by which the member without its
+        accuracies differs from the loops.
     """
     source = Source.of(config)
     plan = choose_plan(config, {0: measure_sharpness(config, 0, source)})
@@ -168,6 +174,7 @@ def by_member(config: RunConfig, repeats: int) -> dict[str, Any]:
             "loop in chunks": lambda: loop(source.build(config, 0), gradients, CHUNKS["cpu"]),
         },
         repeats,
+        time.process_time,
     )
     spent = seconds["member"] - seconds["accuracies"]
     return {
