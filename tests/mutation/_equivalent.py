@@ -46,6 +46,12 @@ EQUIVALENT = {
     ("theory.uncertainty.of_solution", "solution.start"): "a law is normalised when it has moved",
     ("theory.uncertainty.of_solution", "solution.start @ values: 1 % off"): "a constant has no rate or variance",
     ("theory.uncertainty.of_solution", "np.argsort(solution.times): solution.times"): "in the same order when scaled",
+    ("theory.surrogate.Surrogate._side", "covering(period, mean, width): mean"): NODES,
+    ("theory.surrogate.Surrogate._side", "covering(period, mean, width): width"): NODES,
+    ("theory.surrogate.Surrogate._side", "top"): "beyond the top nothing starts",
+    ("theory.surrogate.Surrogate._side", "top - first: left 1 % off"): "beyond the top nothing starts",
+    ("theory.surrogate.Surrogate._side", "top - first: right 1 % off"): "beyond the top nothing starts",
+    ("theory.surrogate.Surrogate._velocity", "1.0: value 1 % off"): "a side is a sign",
     ("theory.samplers.Sampler.acceleration_squared", "APART * time: 1 % off"): "a difference over nearly the same time",
     ("theory.samplers.Sampler.acceleration_squared", "APART * time: right dropped"): "a difference over a short time",
     **{

@@ -12,7 +12,7 @@ from speedlimits.theory.surrogate import SMALLEST, Surrogate
 from speedlimits.transport.gaussian import w2_squared
 
 TIME = 1.7
-CASES = [(0.2, 3.0, 0.5), (3.0, 1.0, 0.3), (0.05, 0.0, 1.0), (0.5, -1.0, 0.01), (4.0, -2.0, 1.0)]
+CASES = [(0.2, 3.0, 0.5), (3.0, 1.0, 0.3), (0.05, 0.0, 1.0), (0.5, -1.0, 0.01), (0.8, 0.1, 1.0), (4.0, -2.0, 1.0)]
 
 
 def one(scale: float, shift: float, variance: float) -> Surrogate:
@@ -108,23 +108,31 @@ def test_one_start_can_be_carried_at_the_limit():
     narrow = one(0.1, 3.0, 1e-6)
     assert narrow.best == pytest.approx(narrow.w2_squared, rel=2e-3)
     assert narrow.quadratic > 1.2 * narrow.best
+    # On the way from 0 to 3 it moves as one start does.
+    np.testing.assert_allclose(narrow.velocity(np.array([[0.1], [1.0], [2.9]]), 2.0), 1.5, rtol=2e-3)
 
 
 def test_maps_near_the_identity_are_smooth():
-    """A pure shift is a constant force; where the family stops, best and quadratic already agree to 1e-5."""
+    """A pure shift is a constant force, Eqs. (117), (118); where the family stops, best and quadratic agree to 1e-5."""
     shift = one(1.0, 2.0, 0.5)
     assert shift.quadratic == shift.best == shift.w2_squared == 4.0
     np.testing.assert_allclose(shift.velocity(np.ones((1, 1)), TIME), 2.0 / TIME)
     for sign in (-1, 1):
         below, above = (one(np.exp(sign * factor * SMALLEST), 0.3, 1.0) for factor in (0.999, 1.001))
-        assert below.best == below.quadratic
+        assert below.best == below.quadratic > 0
         assert above.best == pytest.approx(above.quadratic, rel=1e-5)
         points = np.array([[-1.0], [2.0]])
-        np.testing.assert_allclose(below.velocity(points, 1.0), above.velocity(points, 1.0), rtol=0.01)
+        np.testing.assert_allclose(below.velocity(points, 2.0), above.velocity(points, 2.0), rtol=0.004)
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+def test_units_of_distance_do_not_matter(unit):
+    """Eq. (118): in other units the product of the best loss is that of squared distances."""
+    assert one(0.2, 3.0 * unit, 0.5 * unit**2).best == pytest.approx(one(0.2, 3.0, 0.5).best * unit**2, rel=1e-6)
 
 
 def test_far_falls_are_finite():
-    """A scale of e⁻⁴⁰⁰ with its starts on both sides of the end: the best loss has a finite cost and velocity."""
+    """Eq. (118) for a scale of e⁻⁴⁰⁰ with its starts on both sides of the end: finite cost and velocity."""
     system = one(np.exp(-400.0), 0.5, 1.0)
     assert system.w2_squared < system.best < system.quadratic
     assert np.isfinite(system.velocity(np.linspace(-3, 3, 50)[:, None], TIME)).all()

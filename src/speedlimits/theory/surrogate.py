@@ -112,8 +112,8 @@ class Surrogate:
 
         Let y be the distance from an axis's fixed point and u = ln|y|. A flow that does not depend on time,
         :math:`\dot y = \mp y\,p(u)`, scales every start by M in the time T if and only if p has the period
-        P = |ln M| and :math:`\int_0^P du/p = T`. Its drop is linear in p, the constraint is convex in p, and so
-        the best p solves a convex programme:
+        :math:`P = |\ln M|` and :math:`\int_0^P du/p = T`. Its drop is linear in p, the constraint is convex in p,
+        and so the best p solves a convex programme:
 
         .. math:: \min_p \int_0^Pw(u)\,p(u)\,du \quad\text{with}\quad \int_0^P\frac{du}p \le T
                   \qquad\Rightarrow\qquad T\,\Delta V = \Bigl(\int_0^P\sqrt w\,du\Bigr)^2, \quad p \propto w^{-1/2}
@@ -177,13 +177,10 @@ class Surrogate:
         period = abs(np.log(scale))
         # The mean's distance from the fixed point, seen from this side.
         mean = -side * self.shifts[axis] / (1.0 - scale)
-        nodes = int(np.clip(PER_WIDTH * period * max(1.0, abs(mean) / width), FEWEST, MOST))
-        phases = period * np.arange(nodes) / nodes
-        top = np.log(max(mean, 0.0) + FAR * width)
-        turns = np.arange(np.floor((top - DEPTH) / period - 1.0), np.ceil(top / period) + 1)
+        phases, turns, top = covering(period, mean, width)
         # A narrowing flow comes from above, a widening one from below.
         first, last = (0.0, period) if scale < 1 else (-period, 0.0)
-        weights = np.zeros(nodes)
+        weights = np.zeros_like(phases)
         for turn in turns:
             logs = phases + turn * period
             # Beyond the top nothing starts, and e^u may be past the largest number.
@@ -207,4 +204,21 @@ class Surrogate:
                 if side.root > 0 and there.any():
                     rates = side.root / time / np.sqrt(side.weights)
                     rate[there] = np.interp(np.log(np.abs(away[there])), side.phases, rates, period=period)
-        return np.sign(scale - 1.0) * away * rate
+        return away * rate if scale > 1 else -away * rate
+
+
+def covering(period: float, mean: float, width: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """Which phases, and which turns of the period, hold all that counts: so many that more change no result.
+
+    Args:
+        period: P.
+        mean: of the starts' distances from the fixed point.
+        width: their standard deviation.
+
+    Returns:
+        Phases of one period, equally spaced; numbers of turns; and ln of the largest distance.
+    """
+    nodes = int(np.clip(PER_WIDTH * period * max(1.0, abs(mean) / width), FEWEST, MOST))
+    top = float(np.log(max(mean, 0.0) + FAR * width))
+    turns = np.arange(np.floor((top - DEPTH) / period) - 1.0, np.ceil(top / period) + 1.0)
+    return period * np.arange(nodes) / nodes, turns, top
