@@ -54,6 +54,7 @@ SENTENCES = {
     "studies/.gitignore": "What of a study is kept in the repository.",
     "studies/README.md": "What is kept of which study, how it was made, and how to make it and its figure again.",
     "tests/runs/written_by_0.1/": "A run folder as version 0.1 left it; it must still be read.",
+    "tests/mutation/results.json": "What `make mutation` counted last, a row of EQUATIONS.md each, and where.",
     "tests/torture/results/": "What the campaigns of `make torture` counted last, each with its environment.",
     "studies/small/": "The paper's experiment at small size: configuration, series, figure and claims; no weights.",
 }
