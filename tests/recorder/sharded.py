@@ -138,7 +138,7 @@ def ranks(rank: int, *, clip: float) -> dict[str, float]:
     optimizer, step = optim.SGD(model.parameters(), lr=0.1), optim.SGD(alone.parameters(), lr=0.1)
     recorder, whole = Recorder().attach(optimizer), Recorder().attach(step)
     recorder.rank_gradients(model)
-    weights = list(alone.parameters())
+    weights, factors = list(alone.parameters()), []
     for inputs, labels in batches(100):
         pairs = list(zip(inputs.chunk(RANKS), labels.chunk(RANKS), strict=True))
         for each in (recorder, whole):
@@ -150,10 +150,10 @@ def ranks(rank: int, *, clip: float) -> dict[str, float]:
         halves = [torch.autograd.grad(cross_entropy(alone(x), y), weights) for x, y in pairs]
         for weight, one, other in zip(weights, *halves, strict=True):
             weight.grad = (one + other) / 2
-        factor = min(1.0, clip / float(nn.utils.clip_grad_norm_(weights, clip)))
-        whole.half_gradients(*([factor * each for each in half] for half in halves))
+        factors.append(min(1.0, clip / float(nn.utils.clip_grad_norm_(weights, clip))))
+        whole.half_gradients(*([factors[-1] * each for each in half] for half in halves))
         step.step()
-    found = {"factor": factor}
+    found = {"clipped": float(min(factors))}
     for name, each in (("ranks", recorder), ("halves", whole)):
         noise = each.finish().noise(by="halves")
         found |= {name: noise.inefficiency, f"{name}, share": noise.share, f"{name}, error": noise.standard_error}

@@ -34,6 +34,7 @@ def test_shards_together_are_the_whole(tmp_path):
         for name in ("", ", share", ", error"):
             assert found[f"ranks{name}"] == pytest.approx(found[f"halves{name}"], rel=1e-4), name
         assert 0.1 < found["ranks, share"] < 0.9
+        assert found["clipped"] == 1 or found["clipped"] < 0.5
     for found in (rank.pop("mixed") for rank in ranks):
         assert found["error"] < 1e-6
         assert found["sketched"] == (
