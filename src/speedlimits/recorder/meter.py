@@ -12,7 +12,7 @@ from torch import Tensor
 
 from speedlimits.recorder.shards import Shards
 from speedlimits.recorder.sketch import Places
-from speedlimits.recorder.stretches import BLOCK, Stretches, flat, local, squared_distance
+from speedlimits.recorder.stretches import HEAD, SMALL, Stretches, flat, local, squared_distance
 
 Weights = Sequence[Tensor]
 
@@ -167,17 +167,19 @@ class PathMeter:
     def untouched(self, weights: Weights) -> bool:
         """Whether these are still the weights that the last step left, as far as a cheap look can tell.
 
-        In-place changes are counted by torch. Those through `.data` are not: on the host the first numbers of each
-        large tensor, and all of the small ones, are compared; elsewhere that would be a wait in every step.
+        In-place changes are counted by torch. Those through `.data` are not: on the host the first 4,096 numbers of
+        each large tensor, and all of the small ones, are compared; elsewhere that would be a wait in every step.
         """
         if self._versions != [local(weight)._version for weight in weights]:
             return False
         if self.device.type != "cpu":
             return True
-        pairs = zip(self._stretches.of(weights), self.here, strict=True)
+        stretches = zip(self._stretches.of(weights), self.here, self._stretches.groups, strict=True)
         return all(
-            torch.equal(one, other) if one.numel() <= BLOCK else torch.equal(one[:BLOCK], other[:BLOCK])
-            for one, other in pairs
+            torch.equal(one[:HEAD], other[:HEAD])
+            if len(group) == 1 and one.numel() >= SMALL
+            else torch.equal(one, other)
+            for one, other, group in stretches
         )
 
     def trace(self) -> Float[Tensor, " traced"]:

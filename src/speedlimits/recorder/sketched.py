@@ -22,12 +22,10 @@ from torch import Tensor
 from speedlimits.recorder.meter import PathMeter, Weights, offsets_of
 from speedlimits.recorder.shards import Shards
 from speedlimits.recorder.sketch import Places
-from speedlimits.recorder.stretches import Stretches, local
+from speedlimits.recorder.stretches import HEAD, Stretches, local
 
 # The error is given as that of 95 % of all choices of signs.
 CONFIDENCE, DEVIATIONS = 0.95, 1.96
-# Of each stretch of weights, so many are kept to see whether something else moved them.
-HEAD = 4096
 
 
 class SketchMeter(PathMeter):

@@ -8,10 +8,12 @@ from jaxtyping import Float64
 from torch import Tensor
 
 # A block of float64 stays in a core's second cache; a GPU wants long blocks.
-BLOCK = 65_536
+BLOCK = 32_768
 BLOCK_ON_GPU = 1 << 22
 # Tensors of fewer numbers are gathered first: a call for each would cost more than its numbers.
 SMALL = 16_384
+# Of each large tensor, so many numbers are looked at to see whether something else than a step moved it.
+HEAD = 4_096
 
 
 class Stretches:
