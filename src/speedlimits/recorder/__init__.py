@@ -6,5 +6,7 @@ from speedlimits._lazy import lazy
 
 if TYPE_CHECKING:
     from speedlimits.recorder.recorder import Recorder as Recorder
+    from speedlimits.recorder.seeds import SeedsDrift as SeedsDrift
+    from speedlimits.recorder.seeds import drift_over_seeds as drift_over_seeds
 else:
-    __getattr__, __dir__, __all__ = lazy(__name__, {"recorder": "Recorder"})
+    __getattr__, __dir__, __all__ = lazy(__name__, {"recorder": "Recorder", "seeds": "SeedsDrift drift_over_seeds"})

@@ -224,6 +224,21 @@ class Path:
         if self.rows.waits:
             self.read()
 
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Times and sketches of the weights that were kept, in their order.
+
+        Raises:
+            ValueError: if there is no sketch, or the weights are sharded.
+        """
+        meter, rows = self.meter, self.read()
+        if self.sketch is None:
+            raise ValueError("`sketch` must be a number to compare weights of several recorders; sketch = None.")
+        if meter.shards.sharded:
+            raise ValueError("`recorders` need weights that lie whole on this rank; some are sharded.")
+        here = meter.kept() if self.time == self.last_time else None
+        kept, table = self.snapshots.places(len(rows) - 1, here, self.sketch)
+        return np.array([rows[record]["time"] for record in kept]), table
+
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""
         if self._meter is None:

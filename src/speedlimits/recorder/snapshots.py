@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from speedlimits.recorder.shards import Shards
+from speedlimits.recorder.sketch import Sketch
 from speedlimits.recorder.stretches import BLOCK, squared_distance
 
 
@@ -79,6 +80,22 @@ class Snapshots:
                 self._between[first, second] = squared
             found[i, j] = found[j, i] = squared
         return list(kept), shards.total(found).numpy(), np.zeros(found.shape)
+
+    def places(
+        self, last: int, stretches: Sequence[Tensor] | None, size: int
+    ) -> tuple[list[int], Float64[np.ndarray, "snapshots numbers"]]:
+        """The records whose weights are at hand, and a sketch of each, alike for all weights of these shapes.
+
+        Args:
+            last: number of the last record.
+            stretches: its weights; None where they are gone.
+            size: of the sketch.
+        """
+        kept = dict(self._kept)
+        if stretches is not None and last not in kept:
+            kept[last] = [stretch.cpu() for stretch in stretches]
+        sketch = Sketch(kept[0], size)
+        return list(kept), torch.stack([sketch(each) for each in kept.values()]).numpy()
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""

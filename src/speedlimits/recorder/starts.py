@@ -90,6 +90,19 @@ class Starts:
         moments = moments + moments.swapaxes(0, 1)
         return list(kept), np.ascontiguousarray(moments[..., 0]), tolerances(moments)
 
+    def places(
+        self, last: int, tables: Sequence[Tensor] | None, size: int
+    ) -> tuple[list[int], Float64[np.ndarray, "starts numbers"]]:
+        """The records that are kept, and the sketch of each.
+
+        Args:
+            last: number of the last record.
+            tables: of it; None where it is gone.
+            size: of the sketches; they have it already.
+        """
+        kept = dict(self._kept) | ({} if tables is None else {last: tables[0]})
+        return list(kept), torch.stack([table[0] for table in kept.values()]).cpu().numpy()
+
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""
         return {
