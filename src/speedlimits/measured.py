@@ -57,9 +57,8 @@ def speed_limit(
     check_non_negative("tolerance", tolerance)
     if tolerance >= 1:
         raise ValueError(f"`tolerance` must be below 1; tolerance = {tolerance}.")
-    if dissipation not in KINDS:
-        choices = ", ".join(map(repr, KINDS))
-        raise ValueError(f"`dissipation` must be one of {choices}; dissipation = {dissipation!r}.")
+    check_one_of("dissipation", dissipation, KINDS)
+    check_one_of("clock", clock, CLOCKS)
     if clock != "flow":
         return _by_clock(trajectory, clock, dissipation)
     if dissipation == "loss_drop":
@@ -78,7 +77,6 @@ def speed_limit(
 
 
 def _by_clock(trajectory: Trajectory, clock: str, dissipation: str) -> SpeedLimit:
-    check_one_of("clock", clock, CLOCKS)
     if dissipation != "path":
         raise ValueError(f"`dissipation` must be 'path' with this clock; clock = {clock!r}.")
     time, spent = (getattr(trajectory, name) for name in CLOCKS[clock])

@@ -13,11 +13,10 @@ from speedlimits.bound import SpeedLimit
 from speedlimits.errors import DivergenceError
 from speedlimits.noise import StrideCurve
 from speedlimits.recorder.path import Path
-from speedlimits.trajectory import Trajectory
+from speedlimits.trajectory import CLOCKS, Trajectory
 
 # What a trajectory can be made of.
 PATH = ("w2_squared", "arc_length", "path_dissipation")
-OF_STEPS = ("steps", "seconds", "step_dissipation", "second_dissipation")
 
 
 def trajectory(path: Path, *, by_hand: bool, with_snapshots: bool) -> Trajectory:
@@ -26,7 +25,7 @@ def trajectory(path: Path, *, by_hand: bool, with_snapshots: bool) -> Trajectory
     whole = len(rows) == len(path.rows)
     if by_hand:
         # Between records by hand, steps are not counted.
-        rows = [{name: row[name] for name in row if name not in OF_STEPS} for row in rows]
+        rows = [{name: row[name] for name in row if name not in CLOCKS} for row in rows]
     seen = np.array([row["points"] for row in rows], float) if by_hand or path.every > 1 else None
     if not with_snapshots:
         return Trajectory.from_records(rows, points=seen, start_time=path.origin)

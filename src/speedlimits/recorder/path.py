@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from speedlimits._checks import check_finite, check_integer, check_non_negative
+from speedlimits._checks import check_finite, check_integer, check_non_negative, check_one_of
 from speedlimits.recorder.jumps import Jumps
 from speedlimits.recorder.meter import PathMeter
 from speedlimits.recorder.rows import Row, Rows
@@ -49,8 +49,7 @@ class Path:
             check_integer("sketch", sketch, minimum=2)
         if jumps not in {"count", "raise"}:
             raise ValueError(f"`jumps` must be 'count' or 'raise'; jumps = {jumps!r}.")
-        if memory not in MEMORIES:
-            raise ValueError(f"`memory` must be one of {', '.join(map(repr, MEMORIES))}; memory = {memory!r}.")
+        check_one_of("memory", memory, MEMORIES)
         if memory == "sketch" and sketch is None:
             raise ValueError("`sketch` must be a number where `memory` is 'sketch'; sketch = None.")
         self.every, self._triples, self.sketch, self._memory = every, triples, sketch, memory

@@ -121,15 +121,16 @@ class SketchMeter(PathMeter):
 
     def state(self) -> dict[str, Any]:
         """See `PathMeter.state`."""
-        return super().state() | {"last": self._last, "spent": self._spent, "walked": self._walked}
+        return super().state() | {"spent": self._spent, "walked": self._walked}
 
     @classmethod
     def restore(cls, state: Mapping[str, Any], lots: Sequence[Weights], sketch: int | None) -> "SketchMeter":
         """See `PathMeter.restore`."""
         meter = super().restore(state, lots, sketch)
         assert isinstance(meter, cls)
-        for name in ("last", "spent", "walked"):
+        for name in ("spent", "walked"):
             setattr(meter, f"_{name}", state[name].to(meter.device, copy=True))
+        meter._last = torch.cat(meter.here)
         return meter
 
     def _look(self, weights: Weights) -> None:

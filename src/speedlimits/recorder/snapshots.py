@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from speedlimits.recorder.shards import Shards
 from speedlimits.recorder.sketch import Sketch
 from speedlimits.recorder.stretches import BLOCK, squared_distance
 
+Each = TypeVar("Each")
 
-class Snapshots:
-    """The first weights, and others whenever time has grown by a factor; two kept ones are compared once.
+
+class Kept(Generic[Each]):
+    """What is kept of some records, and whether time has grown by a factor since.
 
     Args:
         growth: the factor, above 1; None keeps the first only.
@@ -23,8 +25,34 @@ class Snapshots:
 
     def __init__(self, growth: float | None) -> None:
         self._growth = growth
-        self._kept: dict[int, list[Tensor]] = {}
+        self._kept: dict[int, Each] = {}
         self._last = 0.0
+
+    def _grown(self, time: float) -> bool:
+        """Whether it is time to keep this record; it counts as kept then."""
+        if self._growth is None or not time > 0 or time < self._growth * self._last:
+            return False
+        self._last = time
+        return True
+
+    def _with(self, last: int, tensors: Sequence[Tensor] | None) -> dict[int, Each]:
+        """What is kept, and the last record where it is at hand and not among it."""
+        return self._kept if tensors is None or last in self._kept else self._kept | {last: self._of(tensors)}
+
+    def _of(self, tensors: Sequence[Tensor]) -> Each:
+        """What would be kept of a record; nothing is copied that need not be."""
+        raise NotImplementedError
+
+
+class Snapshots(Kept[list[Tensor]]):
+    """The first weights, and others whenever time has grown by a factor; two kept ones are compared once.
+
+    Args:
+        growth: as of `Kept`.
+    """
+
+    def __init__(self, growth: float | None) -> None:
+        super().__init__(growth)
         self._between: dict[tuple[int, int], float] = {}
 
     def start(self, stretches: Sequence[Tensor]) -> None:
@@ -33,7 +61,7 @@ class Snapshots:
         Args:
             stretches: the weights, see `Stretches`.
         """
-        self._kept = {0: [stretch.cpu() for stretch in stretches]}
+        self._kept = {0: self._of(stretches)}
 
     def offer(self, record: int, time: float, stretches: Sequence[Tensor]) -> None:
         """Keep these weights if it is time to.
@@ -43,9 +71,8 @@ class Snapshots:
             time: of it.
             stretches: the weights; copied in their own precision.
         """
-        if self._growth is not None and time > 0 and time >= self._growth * self._last:
+        if self._grown(time):
             self._kept[record] = [stretch.to("cpu", copy=True) for stretch in stretches]
-            self._last = time
 
     def join(self, stretches: Sequence[Tensor]) -> None:
         """More weights, which were before where they are now.
@@ -67,9 +94,7 @@ class Snapshots:
             stretches: its weights; None where they are gone.
             shards: which of them count on this rank.
         """
-        kept = dict(self._kept)
-        if stretches is not None and last not in kept:
-            kept[last] = [stretch.cpu() for stretch in stretches]
+        kept = self._with(last, stretches)
         numbers = torch.empty(BLOCK, dtype=torch.float64)
         found = torch.zeros(len(kept), len(kept), dtype=torch.float64)
         for (i, first), (j, second) in itertools.combinations(enumerate(kept), 2):
@@ -91,11 +116,12 @@ class Snapshots:
             stretches: its weights; None where they are gone.
             size: of the sketch.
         """
-        kept = dict(self._kept)
-        if stretches is not None and last not in kept:
-            kept[last] = [stretch.cpu() for stretch in stretches]
+        kept = self._with(last, stretches)
         sketch = Sketch(kept[0], size)
         return list(kept), torch.stack([sketch(each) for each in kept.values()]).numpy()
+
+    def _of(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [stretch.cpu() for stretch in tensors]
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""

@@ -11,24 +11,23 @@ from torch import Tensor
 from speedlimits.recorder.shards import Shards
 from speedlimits.recorder.sketch import Places
 from speedlimits.recorder.sketched import moments_of, tolerances
+from speedlimits.recorder.snapshots import Kept
 
 # So many are kept at most: then every second record goes, but for those that the growth of time chose.
 MOST = 128
 
 
-class Starts:
+class Starts(Kept[Tensor]):
     """See `Snapshots`; all records are kept, as long as they are few.
 
     Args:
-        growth: as for `Snapshots`; None keeps the first only.
+        growth: as of `Kept`.
         places: how the weights became sketches.
     """
 
     def __init__(self, growth: float | None, places: Places) -> None:
-        self._growth, self._places = growth, places
-        self._kept: dict[int, Tensor] = {}
-        self._chosen: list[int] = [0]
-        self._last, self._every = 0.0, 1
+        super().__init__(growth)
+        self._places, self._chosen, self._every = places, [0], 1
 
     def start(self, tables: Sequence[Tensor]) -> None:
         """The first record.
@@ -36,7 +35,7 @@ class Starts:
         Args:
             tables: see `SketchMeter.kept`.
         """
-        self._kept = {0: tables[0]}
+        self._kept = {0: self._of(tables)}
 
     def offer(self, record: int, time: float, tables: Sequence[Tensor]) -> None:
         """Keep this record.
@@ -48,10 +47,9 @@ class Starts:
         """
         if self._growth is None or not time > 0:
             return
-        if time >= self._growth * self._last:
+        if self._grown(time):
             self._chosen.append(record)
-            self._last = time
-        self._kept[record] = tables[0]
+        self._kept[record] = self._of(tables)
         while len(self._kept) > MOST and self._every <= record:
             self._every *= 2
             self._kept = {kept: table for kept, table in self._kept.items() if self._stays(kept)}
@@ -77,15 +75,13 @@ class Starts:
             tables: of it; None where it is gone.
             shards: which of them count on this rank.
         """
-        kept = dict(self._kept)
-        if tables is not None:
-            kept[last] = tables[0]
+        kept, sketched = self._with(last, tables), self._places.sketched
         table = torch.stack(list(kept.values()))
         found = torch.zeros(len(table), len(table), 9, dtype=torch.float64, device=table.device)
         for place in range(len(table) - 1):
             between = table[place + 1 :] - table[place]
             between[:, 0].square_()
-            found[place, place + 1 :] = moments_of(between, self._places.sketched, shards)
+            found[place, place + 1 :] = moments_of(between, sketched, shards)
         moments = shards.total(found).cpu().numpy()
         moments = moments + moments.swapaxes(0, 1)
         return list(kept), np.ascontiguousarray(moments[..., 0]), tolerances(moments)
@@ -100,7 +96,7 @@ class Starts:
             tables: of it; None where it is gone.
             size: of the sketches; they have it already.
         """
-        kept = dict(self._kept) | ({} if tables is None else {last: tables[0]})
+        kept = self._with(last, tables)
         return list(kept), torch.stack([table[0] for table in kept.values()]).cpu().numpy()
 
     def state(self) -> dict[str, Any]:
@@ -123,6 +119,9 @@ class Starts:
         tables = [table.to(first[0].device, copy=True) for table in state["kept"]]
         self._kept = dict(zip(state["records"], tables, strict=True))
         self._chosen, self._last, self._every = list(state["chosen"]), state["last"], state["every"]
+
+    def _of(self, tensors: Sequence[Tensor]) -> Tensor:
+        return tensors[0]
 
     def _stays(self, record: int) -> bool:
         return record % self._every == 0 or record in self._chosen
