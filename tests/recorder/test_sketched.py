@@ -118,6 +118,8 @@ def test_every_record_is_a_possible_start():
         true, found = (speed_limit(each.from_start(time)).final for each in (exact, sketched))
         assert found.time == true.time
         assert abs(found.inefficiency / true.inefficiency - 1) <= found.tolerance <= 0.1
+    some = run(MOST + 22, 10, memory="sketch", sketch=64).trajectory().snapshot_records
+    assert set(np.diff(some)) == {1, 2}
     many = run(3 * MOST, 10, memory="sketch", sketch=64).trajectory().snapshot_records
     assert 4 in set(np.diff(many))
     assert len(many) <= MOST + 12
