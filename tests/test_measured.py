@@ -126,7 +126,7 @@ def test_clocks_that_are_not_there():
     with pytest.raises(ValueError, match=r"`clock` must be one that was recorded; clock = 'step', which"):
         recorder.speed_limit(clock="step")
     trajectory = walk(MOVES, RATES).trajectory()
-    with pytest.raises(ValueError, match=r"`clock` must be one of 'flow', 'step', 'seconds'; clock = 'sun'\."):
+    with pytest.raises(ValueError, match=r"`clock` must be one of 'flow', 'step', 'seconds', 'edge'; clock = 'sun'\."):
         speed_limit(trajectory, clock="sun")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"`dissipation` must be 'path' with this clock; clock = 'step'\."):
         speed_limit(trajectory, clock="step", dissipation="loss_drop")

@@ -5,19 +5,18 @@ from typing import Literal
 import numpy as np
 
 from speedlimits._checks import check_non_negative, check_one_of
+from speedlimits._columns import CLOCKS
 from speedlimits.bound import ROUNDING, SpeedLimit
 from speedlimits.trajectory import Trajectory
 
 KINDS = ("path", "loss_drop", "averaged")
-# What a trajectory calls time and dissipation by another clock.
-CLOCKS = {"flow": (), "step": ("steps", "step_dissipation"), "seconds": ("seconds", "second_dissipation")}
 
 
 def speed_limit(
     trajectory: Trajectory,
     *,
     dissipation: Literal["path", "loss_drop", "averaged"] = "path",
-    clock: Literal["flow", "step", "seconds"] = "flow",
+    clock: Literal["flow", "step", "seconds", "edge"] = "flow",
     tolerance: float = 0.05,
 ) -> SpeedLimit:
     r"""The speed limit of a trajectory, at each of its records.
@@ -44,6 +43,11 @@ def speed_limit(
             ``"step"``: the optimizer's steps, N ≥ N_SL. The pace is then N/N_eff with N_eff = (Σ|δ|)²/Σ|δ|²: the steps
             moved as far as so many equal ones. For any optimizer.
             ``"seconds"``: the wall clock.
+            ``"edge"``: τ = ηλ_max/s, where s is the largest stable ηλ, 2 for plain descent. T is then N_edge, the steps
+            that a schedule at the edge of stability takes for this flow. Stable is ηλ_max ≤ s in each step, so that
+            N = Σ1 ≥ Σηλ_max/s = N_edge, and Σηλ_max/s → ∫λ_max dt/s is the same for all schedules of one flow;
+            headroom is N/N_edge (`Trajectory.headroom`). Walked at rates that are as stable everywhere, a straight line
+            has N_edge = T_SL.
         tolerance: largest discretisation share, in size, at which the run still counts as a flow and its
             loss-drop limit as certified. The default, 5 %, is ηλ_max/2 at the learning rate 0.1/λ_max.
 
@@ -51,14 +55,14 @@ def speed_limit(
         The limit as a series over the records. With ``"loss_drop"``, NaN where the loss is above its start.
 
     Raises:
-        ValueError: if ``dissipation`` or ``clock`` is none of the three, they do not go together, the clock was not
+        ValueError: if ``dissipation`` or ``clock`` is none of these, they do not go together, the clock was not
             recorded, or ``tolerance`` is not in [0, 1).
     """
     check_non_negative("tolerance", tolerance)
     if tolerance >= 1:
         raise ValueError(f"`tolerance` must be below 1; tolerance = {tolerance}.")
     check_one_of("dissipation", dissipation, KINDS)
-    check_one_of("clock", clock, CLOCKS)
+    check_one_of("clock", clock, ("flow", *CLOCKS))
     if clock != "flow":
         return _by_clock(trajectory, clock, dissipation)
     if dissipation == "loss_drop":
@@ -91,7 +95,7 @@ def _by_clock(trajectory: Trajectory, clock: str, dissipation: str) -> SpeedLimi
         # A sketch's error is known for the flow; by another clock the errors of 𝒲₂ and R add up at most.
         tolerance=np.maximum(ROUNDING, 2 * trajectory.tolerances),
         confidence=trajectory.confidence,
-        unit="steps" if clock == "step" else "s",
+        unit="s" if clock == "seconds" else "steps",
     )
 
 

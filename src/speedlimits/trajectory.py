@@ -11,39 +11,11 @@ from jaxtyping import Float64, Int64
 
 from speedlimits._archive import read_arrays, write_arrays
 from speedlimits._checks import check_finite, check_increasing, check_non_negative, check_shape
+from speedlimits._columns import BY_CLOCK, COLUMNS, LATE, PLAIN, UNKNOWN
 from speedlimits._series import Series
 from speedlimits._shapes import Records
 
 SCHEMA = 1
-
-# One record's key, and the series it becomes.
-COLUMNS = {
-    "time": "times",
-    "loss": "losses",
-    "w2_squared": "w2_squared",
-    "arc_length": "arc_lengths",
-    "path_dissipation": "path_dissipation",
-    "tolerance": "tolerances",
-    "averaged_dissipation": "averaged_dissipation",
-    "steps": "steps",
-    "step_dissipation": "step_dissipation",
-    "seconds": "seconds",
-    "second_dissipation": "second_dissipation",
-    "gradient_norm_squared": "gradient_norms_squared",
-    "step_gradient_squared": "step_gradients_squared",
-    "gradient_evaluations": "gradient_evaluations",
-    "test_accuracy": "test_accuracy",
-    "weight_trace": "weight_traces",
-}
-
-# Series that need not be measured, and those that a later start does not change.
-CLOCKS = ("steps", "step_dissipation", "seconds", "second_dissipation")
-UNKNOWN = (
-    "averaged_dissipation", "points", "gradient_norms_squared", "step_gradients_squared", "test_accuracy", *CLOCKS
-)  # fmt: skip
-# What files from before it was kept do not have.
-LATE = ("points", "step_gradients_squared", "tolerances", "snapshot_tolerances", *CLOCKS)
-PLAIN = ("losses", "gradient_norms_squared", "step_gradients_squared", "test_accuracy", "weight_traces")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -69,10 +41,12 @@ class Trajectory(Series):
         gradient_evaluations: full-batch gradients spent so far, int64; zeros by default.
         test_accuracy: share of test inputs classified correctly; NaN where not measured (the default).
         weight_traces: values of fixed random weight triples, shape (records, triples, 3), Fig. 1(c).
-        steps: the optimizer's, so far; NaN where not known (the default), as for its dissipation and the next two.
+        steps: the optimizer's, so far; NaN where not known (the default), as for its dissipation and the next four.
         step_dissipation: Σ|δ|², of moves of m steps Σ|δ|²/m: the dissipation by the clock of steps [distance²].
         seconds: of the wall clock, so far [s].
         second_dissipation: Σ|δ|²/Δs by that clock [distance²/s].
+        edge_steps: N_edge = ½∫λdt, the steps that any stable schedule needs for this path, see `speed_limit`.
+        edge_dissipation: Σ|δ|²/τ by that clock [distance²].
         tolerances: relative error of 𝒲₂, T_SL, T/T_SL and its factors, at `confidence`, where only a sketch of the
             weights was known; zeros by default.
         snapshot_records: int64 indices of the records whose weights were kept; any of them can be a start.
@@ -96,6 +70,8 @@ class Trajectory(Series):
     step_dissipation: Records = None  # type: ignore[assignment]
     seconds: Records = None  # type: ignore[assignment]
     second_dissipation: Records = None  # type: ignore[assignment]
+    edge_steps: Records = None  # type: ignore[assignment]
+    edge_dissipation: Records = None  # type: ignore[assignment]
     tolerances: Records = None  # type: ignore[assignment]
     gradient_norms_squared: Records = None  # type: ignore[assignment]
     step_gradients_squared: Records = None  # type: ignore[assignment]
@@ -190,6 +166,13 @@ class Trajectory(Series):
         return 1.0 - share
 
     @property
+    def headroom(self) -> Records:
+        """N/N_edge: how many times fewer steps a stable schedule could take on the same path; NaN where not known."""
+        room = np.full(len(self), np.nan)
+        np.divide(self.steps, self.edge_steps, out=room, where=self.edge_steps > 0)
+        return room
+
+    @property
     def confidence(self) -> float:
         """Share of all sketches in which the numbers lie within their tolerances; 1 where they are exact."""
         return 0.95 if self.tolerances.any() else 1.0
@@ -244,7 +227,7 @@ class Trajectory(Series):
             averaged_dissipation=np.full(rows.size, np.nan),
             points=self.points[rows] - self.points[start] + 1,
             tolerances=self.snapshot_tolerances[first, first:],
-            **{name: getattr(self, name)[rows] - getattr(self, name)[start] for name in CLOCKS},
+            **{name: getattr(self, name)[rows] - getattr(self, name)[start] for name in BY_CLOCK},
             gradient_evaluations=self.gradient_evaluations[rows] - self.gradient_evaluations[start],
             **{name: getattr(self, name)[rows] for name in PLAIN},
             snapshot_records=np.arange(rows.size),

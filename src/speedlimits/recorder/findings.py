@@ -9,23 +9,28 @@ import torch
 from torch import nn
 
 from speedlimits._checks import check_integer
+from speedlimits._columns import BY_CLOCK
 from speedlimits.bound import SpeedLimit
 from speedlimits.errors import DivergenceError
 from speedlimits.noise import StrideCurve
+from speedlimits.recorder.edge import EdgeReading
 from speedlimits.recorder.path import Path
-from speedlimits.trajectory import CLOCKS, Trajectory
+from speedlimits.trajectory import Trajectory
 
 # What a trajectory can be made of.
 PATH = ("w2_squared", "arc_length", "path_dissipation")
 
 
-def trajectory(path: Path, *, by_hand: bool, with_snapshots: bool) -> Trajectory:
+def trajectory(path: Path, edge: EdgeReading, *, by_hand: bool, with_snapshots: bool) -> Trajectory:
     """See `Recorder.trajectory`."""
     rows = finite(path)
+    if rows:
+        found = edge.columns(*(np.array([row[name] for row in rows]) for name in ("time", "path_dissipation")))
+        rows = [row | {name: column[place] for name, column in found.items()} for place, row in enumerate(rows)]
     whole = len(rows) == len(path.rows)
     if by_hand:
         # Between records by hand, steps are not counted.
-        rows = [{name: row[name] for name in row if name not in CLOCKS} for row in rows]
+        rows = [{name: row[name] for name in row if name not in BY_CLOCK} for row in rows]
     seen = np.array([row["points"] for row in rows], float) if by_hand or path.every > 1 else None
     if not with_snapshots:
         return Trajectory.from_records(rows, points=seen, start_time=path.origin)

@@ -118,7 +118,7 @@ class Metric:
         moved = now - self.here[place]
         norm, ruler = _norm(weight, optimizer)
         if norm is None:
-            factor, ruler = _factor(weight, optimizer.state.get(weight, {}), group)
+            factor, ruler = clock_factor(weight, optimizer.state.get(weight, {}), group)
             clock = torch.as_tensor(rate, dtype=now.dtype, device=now.device) * factor
             cost = moved.square()
         else:
@@ -200,8 +200,17 @@ def _norm(weight: Tensor, optimizer: Any) -> tuple[Callable[[Tensor], Tensor] | 
     return NORMS.get(ruler), ruler
 
 
-def _factor(weight: Tensor, state: Mapping[str, Any], group: Mapping[str, Any]) -> tuple[Tensor | float, str]:
-    """By which a group's rate differs from weight to weight, after the step that used it; and its name."""
+def clock_factor(weight: Tensor, state: Mapping[str, Any], group: Mapping[str, Any]) -> tuple[Tensor | float, str]:
+    """By which a group's rate differs from weight to weight, after the step that used it; and its name.
+
+    Args:
+        weight: of the group.
+        state: of the optimizer for this weight.
+        group: of the optimizer.
+
+    Returns:
+        Numbers of this rank in one dimension, or 1; and the ruler.
+    """
     epsilon = group.get("eps") or 0.0
     if {"exp_avg_sq", "step"} <= state.keys() and "betas" in group:
         largest = state.get("max_exp_avg_sq") if group.get("amsgrad") else None

@@ -1,6 +1,7 @@
 """What an optimizer says of its steps: the time they take, the momentum they carry, the gradients they see."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,3 +84,56 @@ def _dense(gradient: Tensor) -> Tensor:
     """Numbers with the same sum of squares."""
     values = gradient.coalesce().values() if gradient.is_sparse else gradient
     return torch.view_as_real(values) if values.is_complex() else values
+
+
+def stable_rate(optimizers: Sequence[torch.optim.Optimizer]) -> float:
+    r"""The largest ηλ at which steps on a quadratic of curvature λ, by the optimizer's own ruler, do not grow.
+
+    .. math:: \delta_k = \beta\delta_{k-1} - (1-d)\,\eta\,g(\theta_k): \quad \eta\lambda < \frac{2(1+\beta)}{1-d}
+
+    where z² − (1 + β − (1 − d)ηλ)z + β has the root −1. By Nesterov's rule z² − (1 + β)(1 − ηλ)z + β(1 − ηλ) has it
+    at ηλ = 2(1 + β)/(1 + 2β). Adam's mean of gradients has d = β₁: 2(1 + β₁)/(1 − β₁), 38 by default (Cohen et al.
+    2022), when its mean of squares changes slowly.
+
+    Args:
+        optimizers: of one recorder: SGD, Adam, AdamW, RMSprop or Adagrad.
+
+    Returns:
+        It; all groups must agree.
+
+    Raises:
+        ValueError: if one is of another kind, maximises, or has groups of different momentum.
+    """
+    found = set()
+    for optimizer in optimizers:
+        kind = type(optimizer)
+        for group in optimizer.param_groups:
+            if kind not in STABLE or group.get("maximize") or group.get("lr_decay"):
+                what = "maximize" if group.get("maximize") else "lr_decay" if group.get("lr_decay") else kind.__name__
+                kinds = ", ".join(each.__name__ for each in STABLE)
+                raise ValueError(f"`edge` needs an optimizer whose edge is known, one of {kinds}; found {what}.")
+            found.add(STABLE[kind](group))
+    if len(found) > 1:
+        raise ValueError(f"`edge` needs one momentum for all groups; the largest stable ηλ are {sorted(found)}.")
+    return found.pop()
+
+
+def _heavy_ball(group: Mapping[str, Any]) -> float:
+    momentum, dampening = float(group.get("momentum") or 0.0), float(group.get("dampening") or 0.0)
+    if group.get("nesterov"):
+        return 2.0 * (1.0 + momentum) / (1.0 + 2.0 * momentum)
+    return 2.0 * (1.0 + momentum) / (1.0 - dampening) if momentum else 2.0
+
+
+def _mean_of_gradients(group: Mapping[str, Any]) -> float:
+    first = float(group["betas"][0])
+    return 2.0 * (1.0 + first) / (1.0 - first)
+
+
+STABLE: dict[type, Callable[[Mapping[str, Any]], float]] = {
+    torch.optim.SGD: _heavy_ball,
+    torch.optim.Adam: _mean_of_gradients,
+    torch.optim.AdamW: _mean_of_gradients,
+    torch.optim.RMSprop: _heavy_ball,
+    torch.optim.Adagrad: lambda _: 2.0,
+}

@@ -14,6 +14,7 @@ from speedlimits.errors import SpeedLimitsError
 from speedlimits.measured import speed_limit
 from speedlimits.noise import Noise, drift, drift_by_halves
 from speedlimits.recorder import findings
+from speedlimits.recorder.edge import EdgeMeter, EdgeReading
 from speedlimits.recorder.halves import Halves
 from speedlimits.recorder.metric import Metric, MetricLimit
 from speedlimits.recorder.mirrors import first_rank
@@ -35,6 +36,7 @@ class Readings:
 
     _path: Path
     _metric: Metric | None
+    _edge: EdgeMeter
     _halves: Halves
     _by_hand: bool
     _optimizers: Sequence[str]
@@ -54,15 +56,15 @@ class Readings:
             ValueError: if nothing was recorded.
             DivergenceError: if the weights were never finite, or moved in no time.
         """
-        return findings.trajectory(self._path, by_hand=self._by_hand, with_snapshots=True)
+        return self._seen(with_snapshots=True)
 
-    def speed_limit(self, *, clock: Literal["flow", "step", "seconds"] = "flow") -> SpeedLimit:
+    def speed_limit(self, *, clock: Literal["flow", "step", "seconds", "edge"] = "flow") -> SpeedLimit:
         """The limit by path dissipation, valid for any optimizer, at each record.
 
         Args:
             clock: what time is, see `speedlimits.speed_limit`.
         """
-        return speed_limit(findings.trajectory(self._path, by_hand=self._by_hand, with_snapshots=False), clock=clock)
+        return speed_limit(self._seen(with_snapshots=False), clock=clock)
 
     def verdict(self) -> str:
         """What a reader should take home: the drift's number where noise hides it, and how far the loss fell."""
@@ -112,6 +114,10 @@ class Readings:
         if not any(self._metric.rulers):
             raise ValueError("`own_metric` needs steps that were measured; there are none.")
         return self._metric.limit(self._path.weights, self._path.meter.shards, self._path.time)
+
+    def edge(self) -> EdgeReading:
+        """What was seen of the curvature, if the recorder was made with ``edge``, and what that took."""
+        return self._edge.read()
 
     def layers(self, model: nn.Module | None = None, *, depth: int | None = None) -> Mapping[str, SpeedLimit]:
         """The speed limit of each tensor or module by itself, up to the last step: which move, how far, how straight.
@@ -233,11 +239,14 @@ class Readings:
         if self._live is None or not len(self._path) or not (at_once or self._live.due):
             return
         try:
-            run = findings.trajectory(self._path, by_hand=self._by_hand, with_snapshots=False)
+            run = self._seen(with_snapshots=False)
         except SpeedLimitsError:
             # What stops a reading must not stop the training.
             return
         self._live.draw(run)
+
+    def _seen(self, *, with_snapshots: bool) -> Trajectory:
+        return findings.trajectory(self._path, self._edge.read(), by_hand=self._by_hand, with_snapshots=with_snapshots)
 
     def _noise_after(self, time: float) -> Noise | None:
         return self.noise() if self._path.strides is not None and time > 0 else None

@@ -1,7 +1,7 @@
 """Any torch training loop becomes a trajectory: two lines in the loop, with any optimizer."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from speedlimits.recorder.batches import Batches
+from speedlimits.recorder.edge import Edge, EdgeMeter
 from speedlimits.recorder.halves import Halves
 from speedlimits.recorder.hooks import Attachment, Steps, TimeStep, measuring
 from speedlimits.recorder.metric import Metric
@@ -71,6 +72,9 @@ class Recorder(Batches, Readings):
         own_metric: measure the path by the optimizer's own ruler, too, for the reading of that name: groups by their
             rates, Adam and its kin by a clock for each weight, Muon and sign steps by a norm. It takes three copies of
             the weights in float64, and in each step the spectral norm of each matrix that Muon moves.
+        edge: a function without arguments that gives the loss of one fixed batch, or an `Edge` with what it may cost:
+            the curvature that the optimizer feels is looked at now and then, for ``clock="edge"``. For SGD, Adam,
+            AdamW, RMSprop and Adagrad. What a forward pass changes, as batch normalisation's averages, changes here.
         mirrors: trackers that are shown each record at once, see `speedlimits.integrations`; `record` then waits for
             the device.
         layers: the model, of whose tensors the mirrors are shown T/T_SL and its factors, too; it takes copies.
@@ -91,6 +95,7 @@ class Recorder(Batches, Readings):
         jumps: Literal["count", "raise"] = "count",
         memory: Literal["auto", "copy", "sketch"] = "auto",
         own_metric: bool = False,
+        edge: Callable[[], Tensor] | Edge | None = None,
         mirrors: Iterable[Mirror] = (),
         layers: nn.Module | None = None,
         generator: np.random.Generator | None = None,
@@ -108,6 +113,7 @@ class Recorder(Batches, Readings):
         if own_metric and every != 1:
             raise ValueError(f"`every` must be 1 with `own_metric`, whose clocks change in each step; every = {every}.")
         self._metric = Metric() if own_metric else None
+        self._edge = EdgeMeter(edge if edge is None or isinstance(edge, Edge) else Edge(edge))
         self._halves = Halves()
         self._path = Path(**self._options, generator=np.random.default_rng(0) if generator is None else generator)
         self._steps: Steps | None = None
@@ -139,6 +145,7 @@ class Recorder(Batches, Readings):
         hooks = {"begin": self._begin, "wanted": self._wanted, "gradient": self._gradient, "end": self._end}
         steps = Steps(optimizers, time_step, **hooks)
         try:
+            self._edge.check(steps.optimizers)
             self._path.join(steps.weights)
         except ValueError:
             steps.detach()
@@ -250,6 +257,7 @@ class Recorder(Batches, Readings):
                 "optimizers": list(self._optimizers),
                 "halves": self._halves.state(),
                 "metric": None if self._metric is None else self._metric.state(),
+                "edge": self._edge.state(),
             }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -271,6 +279,8 @@ class Recorder(Batches, Readings):
                 self._path.join(self._steps.weights)
             self._path.restore(state["path"], self._options)
             self._halves = Halves.restore(state["halves"]) if "halves" in state else Halves()
+            if "edge" in state:
+                self._edge.restore(state["edge"])
             kept = state.get("metric")
             self._metric = None if kept is None else Metric.restore(kept, self._path.weights)
         self._momentum = (state["momentum"], state["nesterov"])
@@ -306,6 +316,7 @@ class Recorder(Batches, Readings):
             self._halves.forget()
             return
         self._halves.step(duration)
+        self._edge.step(duration, stepped)
         if self._metric is not None:
             self._metric.add(self._path.weights, stepped)
 

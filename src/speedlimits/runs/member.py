@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from speedlimits._columns import COLUMNS
 from speedlimits._distances import distances_squared
 from speedlimits._files import digest as file_digest
 from speedlimits._files import text_digest
@@ -22,7 +23,7 @@ from speedlimits.runs import parts
 from speedlimits.runs.formats import digest, read_bytes, read_json, read_safetensors, write_json, write_safetensors
 from speedlimits.runs.identity import Owner
 from speedlimits.runs.manifest import remedy
-from speedlimits.trajectory import COLUMNS, Trajectory
+from speedlimits.trajectory import Trajectory
 
 # A part holds about this many rows; together with the checkpoint it bounds what a killed process loses.
 ROWS_PER_PART = 1000

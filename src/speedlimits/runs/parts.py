@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from speedlimits._columns import COLUMNS
 from speedlimits._files import write_atomically
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.formats import read_bytes
-from speedlimits.trajectory import COLUMNS
 
 # Each function imports Arrow by itself: most commands only need to know what a run is.
 if TYPE_CHECKING:
