@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from speedlimits.recorder.recorder import Recorder as Recorder
     from speedlimits.runs.config import RunConfig as RunConfig
     from speedlimits.runs.run import load_run as load_run
+    from speedlimits.step_length import StepLength as StepLength
     from speedlimits.training.problem import Problem as Problem
     from speedlimits.training.train import train_run as train_run
     from speedlimits.trajectory import Trajectory as Trajectory
@@ -43,6 +44,7 @@ else:
             "recorder.recorder": "Recorder",
             "runs.config": "RunConfig",
             "runs.run": "load_run",
+            "step_length": "StepLength",
             "training.problem": "Problem",
             "training.train": "train_run",
             "trajectory": "Trajectory",
