@@ -11,7 +11,7 @@ COMPILE := -m compileall -qq -j 0
 # Idle workers take tests from busy ones; tests of one file stay together, and share what they set up.
 PYTEST := -m pytest -n auto --dist worksteal
 
-.PHONY: help install demo test test-all test-lowest torture mutation lint format docs figures bench clean
+.PHONY: help install demo test test-all test-lowest test-wheel torture mutation lint format docs figures bench clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -64,6 +64,10 @@ test-lowest: $(LOWEST)/.installed  ## a telling part of the tests with the lowes
 	  tests/data tests/dissipation tests/report tests/runs tests/spectra tests/theory tests/transport \
 	  --deselect tests/test_benchmarks.py --deselect tests/test_examples.py --deselect tests/report/test_own_problems.py \
 	  --deselect tests/report/test_figure1.py
+
+PYTHONS ?= $(BIN)/python
+test-wheel: $(STAMP)  ## build sdist and wheel, and use the wheel from an empty environment; PYTHONS="python3.11 python3.13" for more
+	$(BIN)/python .ci/smoke.py $(SMOKE) $(PYTHONS)
 
 docs: $(STAMP)  ## the documentation as pages in docs/_build/html
 	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable '.[docs]'

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from importlib import import_module
 
+from speedlimits._extras import missing
+
 
 def lazy(
     package: str, names: dict[str, str], modules: str = ""
@@ -27,6 +29,8 @@ def lazy(
 
     Raises:
         ValueError: if a name is also a module: Python would replace the one by the other when it imports the module.
+        ImportError: by the package's ``__getattr__``, where a name needs a package of the extra ``train``; the message
+            says how to install it.
     """
     home = {name: module for module, held in names.items() for name in held.split()}
     submodules = modules.split()
@@ -40,7 +44,12 @@ def lazy(
             # Not before: it imports NumPy, and a file of that name in the current folder must not come instead.
             from speedlimits._arguments import named
 
-            module = import_module(f"{package}.{home[name]}")
+            try:
+                module = import_module(f"{package}.{home[name]}")
+            except ModuleNotFoundError as error:
+                if message := missing(name, error):
+                    raise ImportError(message, name=error.name) from None
+                raise
             # The module holds the same object: pickles find it there.
             setattr(module, name, named(getattr(module, name)))
             return getattr(module, name)

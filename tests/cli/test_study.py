@@ -1,5 +1,6 @@
 """`speedlimits study` and `figure1`: from nothing to the paper's figure, and what is refused on the way."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,10 @@ def test_study_says_how_long_and_what_is_next(study, capfd):
     assert main(["study", "--out", str(study), *arguments, "--resume"]) == 0
     printed = capfd.readouterr()
     assert printed.out == f"Study: {study}; speedlimits figure1 {study} draws it.\n"
+    assert main(["study", "--out", str(study), *arguments, "--resume", "--json"]) == 0
+    runs = json.loads(capfd.readouterr().out)
+    assert [run["samples"] for run in runs.values()] == [20, 40]
+    assert all(json.loads((study / name / "summary.json").read_text()) == run for name, run in runs.items())
     assert main(["study", "--out", str(study), *arguments]) == 1
     printed = capfd.readouterr()
     assert "gradients of myrtle per second at n = 20: about" in printed.err
@@ -58,6 +63,10 @@ def test_figure1_is_drawn_and_judged(study, tmp_path, capsys):
     assert (tmp_path / "figure" / "claims.md").read_text().count("not tested") >= 3
     printed = capsys.readouterr().out
     assert "myrtle of width 4; held out: the last 500 images" in printed
+    assert main(["figure1", str(study), "--out", str(tmp_path / "figure"), "--no-kernel", "--json"]) == 0
+    (figure,) = json.loads(capsys.readouterr().out)["figures"]
+    assert Path(figure["figure"]).exists()
+    assert all(claim["paper"][:20] in printed for claim in figure["claims"])
     assert "not tested" in printed
 
 

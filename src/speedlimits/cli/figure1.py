@@ -1,11 +1,12 @@
 """`speedlimits figure1`: a study as the paper's Fig. 1, and the paper's claims beside what it found."""
 
+import json
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -19,6 +20,7 @@ from speedlimits.runs.run import Run
 from speedlimits.runs.study import load_study
 
 if TYPE_CHECKING:
+    from speedlimits.report.claims import Claim
     from speedlimits.report.figure1_tables import Group
 
 # The paper's inset is of a network with so many images; its kernel has 5,000 rows.
@@ -35,14 +37,16 @@ class Figure1Command:
     """Mean held-out accuracy over the members at whose first record the warm start lies."""
     start_time: Annotated[float | None, tyro.conf.arg(metavar="T0")] = None
     """Time of the warm start instead; the nearest kept weights are taken."""
-    kernel: bool = True
-    """Panel (f), from one network's tangent kernel: it takes minutes once and is kept as kernel.npz in its folder."""
+    no_kernel: bool = False
+    """Leave out panel (f), which needs a network's tangent kernel: minutes once, then kept as kernel.npz."""
     problem: Annotated[str | None, tyro.conf.arg(metavar="FILE.py:FUNCTION")] = None
     """The function that built the networks and data, where they are your own: panel (f) needs it, and runs its code."""
     changed: bool = False
     """Go on although the source of that problem has changed."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Where to write; by default the folder figure1 in the study."""
+    json: bool = False
+    """Print one JSON object: of each figure its file, and the paper's claims with what the study says of them."""
 
     def __call__(self) -> None:
         """Draw, judge, print: a figure for each problem in the study, by its name."""
@@ -50,10 +54,15 @@ class Figure1Command:
         for folder, run in load_study(self.directory).items():
             problems.setdefault(name(run.summary), {})[folder] = run
         out = self.out or self.directory / "figure1"
-        for runs, place in zip(problems.values(), _places(problems), strict=True):
+        figures = [
             self._draw(runs, out if len(problems) == 1 else out / place)
+            for runs, place in zip(problems.values(), _places(problems), strict=True)
+        ]
+        if self.json:
+            print(json.dumps({"figures": figures}))
 
-    def _draw(self, runs: Mapping[str, Run], out: Path) -> None:
+    def _draw(self, runs: Mapping[str, Run], out: Path) -> dict[str, Any]:
+        """Draw one figure, and print its claims unless JSON is asked for: then they are returned."""
         # Late: matplotlib takes a second to import.
         from speedlimits.report.claims import claims, markdown
         from speedlimits.report.figure1_tables import focus, groups, kernel_tables, tables
@@ -69,7 +78,7 @@ class Figure1Command:
             f"{name(first.summary)}{'' if width is None else f', width {width}'}, {len(config.seeds)} networks each, "
             f"T = {config.time:g}; (a)-(c) and map: n = {focus(found).samples}"
         )
-        record, shown = None, _kernel_run(runs) if self.kernel else None
+        record, shown = None, None if self.no_kernel else _kernel_run(runs)
         if shown is not None:
             samples = runs[shown].summary["samples"]
             group = next(group for group in found if group.samples == samples)
@@ -81,10 +90,11 @@ class Figure1Command:
         judged = claims(found, panels, width=width, held_out=held_out, kernel=record)
         write_text_atomically(out / "claims.md", markdown(judged))
         network = name(first.summary) if width is None else f"{config.model} of width {width}"
-        headings = ("the paper", "this study", "verdict")
-        rows = [(claim.paper, claim.ours, claim.verdict) for claim in judged]
-        print_table(headings, rows, title=f"{network}; held out: {held_out or 'nothing'}", words=headings)
-        say(f"Figure: {out / 'figure1.png'}")
+        figure = out / "figure1.png"
+        if not self.json:
+            _print_claims(judged, f"{network}; held out: {held_out or 'nothing'}")
+            say(f"Figure: {figure}")
+        return {"figure": str(figure), "network": network, "claims": [asdict(claim) for claim in judged]}
 
     def _kernel(self, folder: Path, run: Run, group: "Group") -> KernelRecord | None:
         """The kernel of a run's first member, at initialisation and at its warm start: kept from before, or found now.
@@ -121,3 +131,8 @@ def _places(problems: Mapping[str, Mapping[str, Run]]) -> list[str]:
     if all(models) and len(set(models)) == len(models):
         return models
     return [re.sub(r"[^\w.-]+", "-", problem).strip("-.") for problem in problems]
+
+
+def _print_claims(judged: Sequence["Claim"], title: str) -> None:
+    headings = ("the paper", "this study", "verdict")
+    print_table(headings, [(claim.paper, claim.ours, claim.verdict) for claim in judged], title=title, words=headings)

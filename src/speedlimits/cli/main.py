@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import speedlimits
+from speedlimits._extras import missing
 from speedlimits.cli.text import one_line
 from speedlimits.errors import SpeedLimitsError
 
@@ -108,6 +109,8 @@ def _failure(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
         trains = arguments[:1] in (["run"], ["study"], ["langevin"])
         return "interrupted" + ("; the same command with --resume goes on where it stood" if trains else ""), 130
     text = str(error)
+    if message := missing(arguments[0] if arguments else PROGRAM, error):
+        return message, 1
     if isinstance(error, MemoryError) or any(words in text.lower() for words in NO_MEMORY):
         return f"memory is short: {text or 'nothing was left'}", 1
     if isinstance(error, ValueError):

@@ -1,5 +1,6 @@
 """`speedlimits run`: train an ensemble, measure its speed limit, write the run folder and its report."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,8 @@ class RunCommand(TrainingOptions):
     """Processes side by side, one thread each; by default one for each core."""
     config_file: Annotated[Path | None, tyro.conf.arg(name="config", metavar="FILE")] = None
     """TOML file to take the configuration from; options given beside it win."""
+    json: bool = False
+    """Print summary.json as one JSON object instead of a table."""
     config: RunConfig = field(default_factory=RunConfig)
 
     def __call__(self) -> None:
@@ -38,5 +41,9 @@ class RunCommand(TrainingOptions):
                 workers=self.workers,
                 progress=lambda event: table.update("", event),
             )
-        print_summary(run)
-        say(f"Report: {report.write(run)}")
+        page = report.write(run)
+        if self.json:
+            print(json.dumps(run.summary))
+        else:
+            print_summary(run)
+            say(f"Report: {page}")

@@ -1,15 +1,27 @@
 """`speedlimits study`: networks on more and more samples, in the paper's experiment or on a problem of your own."""
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
+import tyro
+
+from speedlimits.cli.help import nearest
 from speedlimits.cli.text import say
-from speedlimits.cli.training import TrainingOptions
+from speedlimits.cli.training import TrainingOptions, option_value
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.study import check_folder
+from speedlimits.runs.toml import parse_toml, read_config
 from speedlimits.training.presets import PRESET, own_study, preset
+
+# What the file of --config may hold: a study, not a folder or what is to become of it.
+IN_CONFIG = (
+    *("preset", "models", "samples", "seeds", "time", "method", "rtol", "records", "dtype", "problem"),
+    *("device", "workers", "engine", "address", "gpus", "storage"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +60,10 @@ class StudyCommand(TrainingOptions):
     """With ray and cuda: share of a GPU for each member; by default a whole one."""
     storage: str | None = None
     """With ray: where members are mirrored, any fsspec URL; by default DIR, which every node must then see."""
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """TOML file to take these options from, by their names; options given beside it win."""
+    json: bool = False
+    """Print one JSON object: the summary of each run by the name of its folder."""
 
     def __call__(self) -> None:
         """Say how long it will take, run it, and say what is next."""
@@ -64,14 +80,17 @@ class StudyCommand(TrainingOptions):
         if not self.resume and self.engine == "local":
             say(_forecast(runs, self.workers), file=sys.stderr)
         with LiveTable(runs, self.out / "progress.log") as table:
-            train_study(
+            done = train_study(
                 runs,
                 self.out,
                 **self.handling,
                 engine=engine,
                 progress=table.update,
             )
-        say(f"Study: {self.out}; speedlimits figure1 {self.out} draws it.")
+        if self.json:
+            print(json.dumps({name: run.summary for name, run in done.items()}))
+        else:
+            say(f"Study: {self.out}; speedlimits figure1 {self.out} draws it.")
 
     def _runs(self) -> dict[str, RunConfig]:
         named = {name: getattr(self, name) for name in ("time", "method", "rtol", "records", "dtype")}
@@ -84,6 +103,29 @@ class StudyCommand(TrainingOptions):
                     f"`{name}` must be left out with a problem of your own; {name} = {getattr(self, name)!r}."
                 )
         return own_study(self.problem, samples=self.samples, seeds=self.seeds, **options)
+
+
+def study_words(arguments: Sequence[str]) -> list[str]:
+    """The command line with the options of its ``--config`` file put before its own, which therefore win.
+
+    Args:
+        arguments: they begin with the command.
+
+    Returns:
+        The same where no file is named.
+
+    Raises:
+        ValueError: if the file is unreadable, or holds what is no option of a study.
+    """
+    file = option_value(arguments, "--config")
+    if file is None:
+        return list(arguments)
+    words = []
+    for key, value in read_config(file, parse_toml).items():
+        if key not in IN_CONFIG:
+            raise ValueError(f"{file}: `{key}` must be one of {', '.join(IN_CONFIG)}.{nearest(key, IN_CONFIG)}")
+        words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+    return [arguments[0], *words, *arguments[1:]]
 
 
 def _forecast(runs: Mapping[str, RunConfig], workers: int | None) -> str:

@@ -57,9 +57,9 @@ def default_config(arguments: Sequence[str], kind: type[Configuration]) -> Confi
     """
     if {"-h", "--help"} & set(arguments):
         return kind()
-    if (file := _value(arguments, "--config")) is not None:
+    if (file := option_value(arguments, "--config")) is not None:
         return kind.read(file)
-    if "--resume" in arguments and (out := _value(arguments, "--out")) is not None:
+    if "--resume" in arguments and (out := option_value(arguments, "--out")) is not None:
         # What is wrong with the folder is said when it is to be written to.
         with contextlib.suppress(RunFolderError):
             if isinstance(found := open_folder(out).config, kind):
@@ -67,7 +67,8 @@ def default_config(arguments: Sequence[str], kind: type[Configuration]) -> Confi
     return kind()
 
 
-def _value(arguments: Sequence[str], option: str) -> str | None:
+def option_value(arguments: Sequence[str], option: str) -> str | None:
+    """What follows an option on a command line; None where it is not there."""
     for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
         if argument == option:
             return following

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import tomli_w
 
 from speedlimits._checks import check_integer, check_momentum, check_one_of, check_positive, check_seed
-from speedlimits.runs.toml import parse_toml, read_toml
+from speedlimits.runs.toml import parse_toml, read_config
 
 # What tells the built-in networks and data apart; a problem of one's own has none of it.
 BUILT_IN = ("dataset", "model", "width", "depth", "activation")
@@ -118,14 +118,7 @@ class Config:
         Raises:
             ValueError: as `from_toml`, with the file's name.
         """
-        try:
-            return cls.from_toml(read_toml(path))
-        except OSError as error:
-            raise ValueError(f"`config` must be a readable TOML file; {path}: {error.strerror}.") from None
-        except UnicodeDecodeError as error:
-            raise ValueError(f"`config` must be a readable TOML file; {path}: {error}.") from None
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+        return read_config(path, cls.from_toml)
 
     def difference(self: Own, other: Own) -> dict[str, tuple[Any, Any]]:
         """The keys in which two configurations differ, with both values. Of problems, the functions' names count."""
