@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from speedlimits import SpeedLimit, speed_limit
 from speedlimits._display import HEIGHT, WIDTH, Curve, card, picture
 from speedlimits._series import OTHERS
+from speedlimits.runs import Run, RunConfig
 from tests.recordings import noisy, steady
 from tests.report.members import member
 
@@ -133,3 +135,15 @@ def test_cards_need_no_library_of_pictures():
         "assert '<svg' in l._repr_html_(); assert not {'torch', 'matplotlib', 'plotly', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_run_shows_itself():
+    """A run is one line, a card, and one table of all its members."""
+    run = Run(
+        Path("runs/x"), RunConfig(seeds=(0, 1)), {"mean": {"inefficiency": 2.5}}, {}, {0: member(0), 1: member(1)}
+    )
+    assert repr(run) == "Run(runs/x, 2 networks to T = 1, 2.5 times slower than the limit)"
+    assert run._repr_html_().count("<svg") == 2
+    table = run.to_pandas()
+    assert table.index.names == ["seed", "time"]
+    np.testing.assert_array_equal(table.loc[1, "losses"], member(1).losses)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from speedlimits import kernel as kernel
     from speedlimits import misprints as misprints
     from speedlimits import models as models
+    from speedlimits import plot as plot
     from speedlimits import recorder as recorder
     from speedlimits import report as report
     from speedlimits import runs as runs
@@ -49,8 +50,8 @@ else:
             "training.train": "train_run",
             "trajectory": "Trajectory",
         },
-        modules="data dissipation dynamics integrations kernel misprints models recorder report runs spectra theory"
-        " training transport",
+        modules="data dissipation dynamics integrations kernel misprints models plot recorder report runs spectra"
+        " theory training transport",
     )
 
 __version__ = "0.2.0"

@@ -40,8 +40,8 @@ class Series:
         Raises:
             ImportError: if pandas is not installed.
         """
-        index = _installed("to_pandas", "pandas").Index(self.times, name="time")
-        table = _installed("to_pandas", "pandas").DataFrame(self._columns(), index=index)
+        index = installed("to_pandas", "pandas").Index(self.times, name="time")
+        table = installed("to_pandas", "pandas").DataFrame(self._columns(), index=index)
         table.attrs["start_time"] = self.start_time
         return table
 
@@ -57,7 +57,7 @@ class Series:
         """
         arrays: dict[str, Any] = {name: ("time", values) for name, values in self._columns().items()}
         arrays |= {name: (dimensions, getattr(self, name)) for name, dimensions in OTHERS.items()}
-        found = _installed("to_xarray", "xarray")
+        found = installed("to_xarray", "xarray")
         return found.Dataset(arrays, {"time": self.times}, {"start_time": self.start_time})
 
     def _columns(self) -> dict[str, np.ndarray]:
@@ -83,7 +83,8 @@ class Series:
         return card(repr(self), pictures)
 
 
-def _installed(name: str, module: str) -> Any:
+def installed(name: str, module: str) -> Any:
+    """A package that only some need, imported for what has this name."""
     try:
         return import_module(module)
     except ImportError as error:

@@ -5,10 +5,14 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from speedlimits._display import Curve, card, limit_picture, picture
 from speedlimits._files import digest
+from speedlimits._numbers import number
+from speedlimits._series import installed
 from speedlimits.errors import RunFolderError, last_line
+from speedlimits.measured import speed_limit
 from speedlimits.runs.agreement import check_member, check_summary
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.folder import Folder, holding
@@ -17,6 +21,9 @@ from speedlimits.runs.identity import MARKS, Identity, Owner, read_identity
 from speedlimits.runs.member import OWNER, MemberStore
 from speedlimits.runs.noisy import NoisyConfig, NoisyFolder, NoisyRun
 from speedlimits.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    import pandas
 
 FILES = ("config.toml", "provenance.json", "plan.json", "summary.json")
 _NEW_PLAN = "delete it, and --resume makes it anew"
@@ -201,6 +208,29 @@ class Run:
                 check_member(member.folder, seed, member.member(), trajectories[seed])
             check_summary(folder.path / "summary.json", contents["summary"], trajectories)
         return cls(config=folder.config, trajectories=trajectories, **contents)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """The series of all members as one table.
+
+        Returns:
+            The tables of `Trajectory.to_pandas` below each other, with ``seed`` and ``time`` as index.
+
+        Raises:
+            ImportError: if pandas is not installed.
+        """
+        tables = {seed: trajectory.to_pandas() for seed, trajectory in self.trajectories.items()}
+        return installed("to_pandas", "pandas").concat(tables, names=["seed"])
+
+    def __repr__(self) -> str:
+        count, ratio = len(self.trajectories), self.summary["mean"]["inefficiency"]
+        networks = f"{count} network{'s' * (count != 1)} to T = {self.config.time:.4g}"
+        return f"Run({self.path}, {networks}, {number(ratio, '.3g')} times slower than the limit)"
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks: the loss of every member, and the speed limit of the first."""
+        runs = list(self.trajectories.values())
+        losses = picture("loss over time", [Curve(run.times, run.losses) for run in runs])
+        return card(repr(self), [losses, limit_picture(runs[0].times, speed_limit(runs[0]).speed_limit)])
 
 
 def load_run(directory: str | Path) -> Run | NoisyRun:
