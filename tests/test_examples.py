@@ -10,9 +10,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+# Several trainings in one script.
+LONG = {"gallery.py", "optimizers.py"}
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] if path.name in LONG else []) for path in EXAMPLES],
+    ids=lambda path: path.name,
+)
 def test_example_runs(path, tmp_path):
     """The script ends well and prints a verdict; it is left out where its trainer is not installed."""
     for package in re.findall(r"^from (lightning|transformers)\b", path.read_text(), flags=re.MULTILINE):

@@ -48,7 +48,7 @@ NAMES = {
         time_integral velocity
     """,
     "misprints": "entropy power_law regression",
-    "recorder": "Edge EdgeReading Recorder SeedsDrift drift_over_seeds",
+    "recorder": "Edge EdgeReading Recorder SeedsDrift Spheres drift_over_seeds scale_invariant",
     "report": "write write_trajectories",
     "spectra": "PowerLawFit Quadrature fit_power_law quadrature",
     "theory": """

@@ -38,9 +38,10 @@ def test_every_figure_of_the_documentation_is_listed(lists):
         assert (ROOT / script.draws.split(",")[0].split(" ")[0]).exists()
 
 
-def test_tables_of_trust_are_those_of_the_results(monkeypatch):
-    """No number in the tables of docs/trust.md is typed by hand."""
+@pytest.mark.parametrize("name", ["make_trust_table", "make_advice_tables"])
+def test_tables_are_those_of_the_results(name, monkeypatch):
+    """No number in the tables of docs/trust.md and docs/advice.md is typed by hand."""
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    table = importlib.import_module("make_trust_table")
+    table = importlib.import_module(name)
     page = table.PAGE.read_text(encoding="utf-8")
     assert table.written(page) == page

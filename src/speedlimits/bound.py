@@ -48,6 +48,7 @@ class SpeedLimit:
         caveats: reasons why the limit is not certain, from whoever measured the numbers: a sentence for all times, or a
             pair of a sentence and a size for each time, NaN where it does not hold. A ``{}`` in the sentence is filled
             with the largest size.
+        hints: what to do about the last of the times, a sentence each, from whoever measured the numbers.
 
     Raises:
         ValueError: if a distance, dissipation or length is negative or infinite, a time negative, or shapes do
@@ -63,6 +64,7 @@ class SpeedLimit:
     confidence: float
     unit: str
     caveats: tuple[Caveat, ...]
+    hints: tuple[str, ...]
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class SpeedLimit:
         confidence: float = 1.0,
         unit: str = "",
         caveats: tuple[Caveat, ...] = (),
+        hints: tuple[str, ...] = (),
     ) -> None:
         given = {
             "time": time,
@@ -102,6 +105,7 @@ class SpeedLimit:
         check_share("confidence", confidence)
         object.__setattr__(self, "confidence", confidence)
         object.__setattr__(self, "unit", unit)
+        object.__setattr__(self, "hints", tuple(hints))
         sized = [each if isinstance(each, str) else (each[0], _frozen(each[1], arrays[0].shape)) for each in caveats]
         object.__setattr__(self, "caveats", tuple(sized))
 
@@ -168,12 +172,21 @@ class SpeedLimit:
             caveats=tuple(
                 each if isinstance(each, str) else (each[0], np.asarray(each[1])[index]) for each in self.caveats
             ),
+            hints=self.hints if np.max(self.time[index], initial=0.0) == np.max(self.time, initial=0.0) else (),
         )
 
     @property
     def final(self) -> "SpeedLimit":
         """The limit at the last time."""
         return self[-1] if self.time.ndim else self
+
+    def advice(self) -> tuple[str, ...]:
+        """What to do about it: at most three sentences, each by a rule of `speedlimits.advice`; often none.
+
+        Returns:
+            The sentences, about the last time.
+        """
+        return self.hints
 
     def verdict(self) -> str:
         """One sentence on the last time: how far training was from the fastest possible.

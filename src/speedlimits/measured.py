@@ -6,6 +6,7 @@ import numpy as np
 
 from speedlimits._checks import check_non_negative, check_one_of
 from speedlimits._columns import CLOCKS
+from speedlimits.advice import advise
 from speedlimits.bound import ROUNDING, SpeedLimit
 from speedlimits.trajectory import Trajectory
 
@@ -52,7 +53,8 @@ def speed_limit(
             loss-drop limit as certified. The default, 5 %, is ηλ_max/2 at the learning rate 0.1/λ_max.
 
     Returns:
-        The limit as a series over the records. With ``"loss_drop"``, NaN where the loss is above its start.
+        The limit as a series over the records, and its advice. With ``"loss_drop"``, NaN where the loss is above its
+        start.
 
     Raises:
         ValueError: if ``dissipation`` or ``clock`` is none of these, they do not go together, the clock was not
@@ -77,6 +79,7 @@ def speed_limit(
         points=trajectory.points,
         tolerance=np.maximum(ROUNDING, trajectory.tolerances),
         confidence=trajectory.confidence,
+        hints=advise(trajectory),
     )
 
 
@@ -95,6 +98,7 @@ def _by_clock(trajectory: Trajectory, clock: str, dissipation: str) -> SpeedLimi
         # A sketch's error is known for the flow; by another clock the errors of 𝒲₂ and R add up at most.
         tolerance=np.maximum(ROUNDING, 2 * trajectory.tolerances),
         confidence=trajectory.confidence,
+        hints=advise(trajectory),
         unit="s" if clock == "seconds" else "steps",
     )
 
@@ -109,6 +113,7 @@ def _by_loss_drop(trajectory: Trajectory, tolerance: float) -> SpeedLimit:
         # A dissipation too small by the share s makes T_SL too large by 1/(1 − s).
         tolerance=np.maximum(ROUNDING, tolerance / (1 - tolerance) + trajectory.tolerances),
         confidence=trajectory.confidence,
+        hints=advise(trajectory),
         caveats=(
             (
                 f"the loss drop misses the path dissipation by {{:.2%}}, more than the {tolerance:.2%} of a flow",

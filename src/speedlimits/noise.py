@@ -25,6 +25,8 @@ NUMBER = 0.02
 INTERVAL = 0.10
 # Chunks of a stride that give its noise an error worth the name.
 FEWEST_CHUNKS = 32
+# Chords of a path that is seen coarsely.
+COARSE = 8
 # Of a kernel's weights: what is smaller does not count.
 NEGLIGIBLE = 1e-9
 
@@ -62,6 +64,12 @@ class StrideCurve:
     def inefficiency(self) -> Strides:
         """T·D/|Δθ|², noise included, for each stride."""
         return self.time * self.dissipation.sum(0) / self.w2_squared.sum()
+
+    @property
+    def coarse(self) -> float:
+        """T/T_SL of the 8 to 15 longest chords that the strides have: no noise, no oscillation; NaN for fewer steps."""
+        enough = np.flatnonzero(self.chunks >= COARSE)
+        return float(self.inefficiency[enough[-1]]) if enough.size else math.nan
 
     @property
     def standard_error(self) -> Strides:

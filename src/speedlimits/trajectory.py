@@ -1,6 +1,7 @@
 """What one member leaves behind: everything the speed limit needs, as NumPy arrays over its records."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,6 +172,12 @@ class Trajectory(Series):
         room = np.full(len(self), np.nan)
         np.divide(self.steps, self.edge_steps, out=room, where=self.edge_steps > 0)
         return room
+
+    @property
+    def least_headroom(self) -> float:
+        """The least N/N_edge from one record to the next: a rate raised by this factor stays stable on this path."""
+        steps, ticks = np.diff(self.steps), np.diff(self.edge_steps)
+        return float(np.min(steps[ticks > 0] / ticks[ticks > 0])) if np.any(ticks > 0) else math.nan
 
     @property
     def confidence(self) -> float:

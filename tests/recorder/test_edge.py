@@ -249,6 +249,26 @@ def test_looks_are_paid_for():
     assert "looks took" in str(found)
 
 
+def test_the_end_is_looked_at():
+    """One look by default in forty steps, and one at the end, where the valley is narrower; none without a loss."""
+    weight = nn.Parameter(torch.ones(1, dtype=torch.float64))
+    optimizer = optim.SGD([weight], lr=0.01)
+    # The curvature 12θ² − 3 grows with θ.
+    recorder = Recorder(edge=lambda: (weight**4 - 1.5 * weight**2 - 6.0 * weight).sum()).attach(optimizer)
+    for _ in range(40):
+        value = (weight**4 - 1.5 * weight**2 - 6.0 * weight).sum()
+        recorder.record(loss=value)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+    recorder.finish()
+    np.testing.assert_allclose(recorder.edge().times, [0.1, 0.4], rtol=1e-12)
+    end = float(weight.detach())
+    assert recorder.edge().curvatures[-1] == pytest.approx(12 * end**2 - 3, rel=1e-9)
+    assert recorder.trajectory().least_headroom == pytest.approx(2 / (0.01 * (12 * end**2 - 3)), rel=0.05)
+    assert train(mlp(), optim.SGD(mlp().parameters(), lr=0.1), 12).edge().times.size == 0
+
+
 def test_resumed_looks_are_the_uninterrupted_ones():
     """Stopped, written, read and gone on with, the same bits; without the function, what was seen stays."""
     options = {"edge": None}

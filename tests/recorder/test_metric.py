@@ -163,14 +163,17 @@ def test_fixed_clocks_are_a_change_of_coordinates():
 
 
 def test_muon_and_adam_each_by_its_own():
-    """Matrices by their spectral norm (numpy's singular values), the rest by Adam's clocks; the sums are one."""
+    """Matrices by spectral and nuclear norms (numpy's singular values), the rest by Adam's clocks; the sums are one."""
     model = mlp(torch.float64)
     matrices = [weight for weight in model.parameters() if weight.ndim == 2]
     rest = [weight for weight in model.parameters() if weight.ndim < 2]
     places: list[list[np.ndarray]] = []
+    gradients: list[list[np.ndarray]] = []
 
     def seen() -> None:
         places.append([weight.detach().numpy().copy() for weight in matrices])
+        # Those of the step before.
+        gradients.append([weight.grad.numpy().copy() for weight in matrices if weight.grad is not None])
 
     recorder = train(
         Recorder(own_metric=True), model, [optim.Muon(matrices, lr=1e-2), optim.AdamW(rest, lr=2e-3)], seen=seen
@@ -186,8 +189,10 @@ def test_muon_and_adam_each_by_its_own():
     for place in range(len(matrices)):
         path = np.array([each[place] for each in places])
         norms = np.linalg.svd(np.diff(path, axis=0), compute_uv=False)[:, 0]
-        spent += np.sum(norms**2 / 1e-2)
-        least += np.linalg.svd(path[-1] - path[0], compute_uv=False)[0] ** 2 / (1e-2 * len(norms))
+        found = np.array([each[place] for each in gradients[1:]])
+        clocks = 1e-2 / np.linalg.svd(found, compute_uv=False).sum(1)
+        spent += np.sum(norms**2 / clocks)
+        least += np.linalg.svd(path[-1] - path[0], compute_uv=False)[0] ** 2 / clocks.sum()
     found = recorder.own_metric()
     assert found.ruler == "clocks η/(√v̂ + ε), spectral norm of each matrix"
     assert found.dissipation == pytest.approx(spent, rel=1e-10)
@@ -238,12 +243,22 @@ class SignSGD(optim.Optimizer):
 
 
 def test_signs_by_the_largest_weight():
-    """Each step of size η costs η for each tensor, whatever its size."""
+    """Small steps by signs spend the loss drop, Ση|g|₁; on the diagonal of a quadratic T/T_SL is that of e^−t."""
     model = mlp(torch.float64)
     found = train(Recorder(own_metric=True), model, [SignSGD(model.parameters(), 1e-3)]).own_metric()
     assert found.ruler == "largest weight of each tensor"
-    assert found.dissipation == pytest.approx(30 * 1e-3 * 6, rel=1e-10)
     assert found.inefficiency >= 1
+    weight = nn.Parameter(torch.ones(2, dtype=torch.float64))
+    optimizer = SignSGD([weight], 1e-4)
+    recorder = Recorder(own_metric=True, sketch=None).attach(optimizer)
+    recorder.record(loss=0.0)
+    for _ in range(5000):
+        weight.grad = weight.detach().clone()
+        optimizer.step()
+    found = recorder.finish().own_metric()
+    # From 1 to ½: ΔL = 2·(1 − ¼)/2, T = ½ln 2 by the norm's flow, ‖Δθ‖ = ½.
+    assert found.dissipation == pytest.approx(0.75, rel=1e-3)
+    assert found.least == pytest.approx(0.25 / (0.5 * math.log(2.0)), rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["Adadelta", "Adafactor", "ASGD", "NAdam", "RAdam", "Rprop"])

@@ -115,6 +115,19 @@ def test_noise_that_moves_much_is_no_number():
             assert found.interval[0] < 1 < found.interval[1]
 
 
+def test_eight_chords_see_the_way_alone():
+    """Of 100 steps the chords of 8 are twelve, those of 16 only six; fewer than eight steps have none."""
+    places = noisy(50, 100, 5.0, 0)
+    curve = walk(places)
+    ends = places[[*range(0, 100, 8), 100]]
+    times = np.array([8 * STEP] * 12 + [4 * STEP])
+    squares = np.sum(np.diff(ends, axis=0) ** 2, 1) / times
+    moved = np.sum((places[-1] - places[0]) ** 2)
+    assert curve.coarse == pytest.approx(100 * STEP * squares.sum() / moved, rel=1e-12)
+    assert curve.coarse < 2 < curve.inefficiency[0]
+    assert math.isnan(walk(places[:8]).coarse)
+
+
 def test_short_run_says_so():
     """Noise cannot be told from drift in a few steps."""
     found = drift(walk(noisy(10, 31, 1.0, seed=0)))

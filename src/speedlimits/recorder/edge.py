@@ -22,6 +22,8 @@ from speedlimits.recorder.stretches import flat, local
 FIRST_PRODUCTS, PRODUCTS, TOLERANCE = 10, 4, 0.02
 # Gradients that are paid for before the first look, ten steps by default: in Adam's first, its ruler is that of signs.
 BEFORE = 0.5
+# At the end there is a look where the last one was before this part of the time.
+LATELY = 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,8 @@ class Edge:
             curvature stands far out.
         cost: of one gradient of it, in gradients of a training step: ¼ for a quarter of its batch.
         share: of all gradients that may go into this, once the first look is paid off, which comes
-            after ½/``share`` steps and takes up to 21.
+            after ½/``share`` steps and takes up to 21. The look at the
+            end, of up to 9, may lie beyond it.
 
     Raises:
         ValueError: if ``loss`` cannot be called, or a number is not positive.
@@ -131,13 +134,20 @@ class EdgeMeter:
         edge = self._edge
         if edge is None or duration == 0.0 or edge.share * self._steps < max(BEFORE, self._spent):
             return
-        optimizers = [attachment.optimizer for attachment in stepped]
-        curvature, products = self._look(edge, optimizers, duration)
-        if math.isfinite(curvature):
-            self._looks.append([self._time, curvature, stable_rate(optimizers)])
-        self._spent += edge.cost * (1 + GRADIENTS_PER_PRODUCT * products)
+        self._look(edge, [attachment.optimizer for attachment in stepped], duration)
 
-    def _look(self, edge: Edge, optimizers: Sequence[torch.optim.Optimizer], duration: float) -> tuple[float, int]:
+    def finish(self, attached: Sequence[Attachment]) -> None:
+        """A look at the end, where the curvature may have grown, unless there was one lately.
+
+        Args:
+            attached: the optimizers.
+        """
+        optimizers = [attachment.optimizer for attachment in attached]
+        ready = any(weight.grad is not None for attachment in attached for weight in attachment.weights)
+        if self._edge is not None and ready and self._looks and self._time > LATELY * self._looks[-1][0]:
+            self._look(self._edge, optimizers, max(attachment.step_size for attachment in attached))
+
+    def _look(self, edge: Edge, optimizers: Sequence[torch.optim.Optimizer], duration: float) -> None:
         with torch.enable_grad(), twice_differentiable("edge"), _same_random_numbers():
             operator = Operator(edge.loss(), optimizers, duration)
             generator = torch.Generator().manual_seed(len(self._looks))
@@ -149,7 +159,8 @@ class EdgeMeter:
             found = largest(operator, start, tolerance=TOLERANCE, products=PRODUCTS if known else FIRST_PRODUCTS)
         if math.isfinite(found.value):
             self._direction = found.vector
-        return found.value, found.products
+            self._looks.append([self._time, found.value, stable_rate(optimizers)])
+        self._spent += edge.cost * (1 + GRADIENTS_PER_PRODUCT * found.products)
 
     def read(self) -> EdgeReading:
         """All looks so far."""

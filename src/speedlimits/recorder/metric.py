@@ -36,7 +36,9 @@ class MetricLimit:
 
     by Cauchy–Schwarz for each weight i by itself, whatever the positive clocks Δτ are. Adam's are η/(√v̂ + ε): then
     the left side is what a preconditioned flow takes from the loss. For a norm of a whole tensor the same holds with
-    ‖δ_k‖²/η_k and ‖Δθ‖²/Ση_k, by the triangle inequality.
+    ‖δ_k‖²/Δτ_k and ‖Δθ‖²/ΣΔτ_k, by the triangle inequality. Its clock is η/‖g‖_*, by the dual norm of the gradient: the
+    steepest flow by this norm has ‖θ'‖ = ‖g‖_* and takes ‖g‖_*² from the loss, so that the left side is again what
+    is taken, and T ≥ ‖Δθ‖²/ΔL.
 
     Args:
         ruler: what was used, in words.
@@ -122,7 +124,9 @@ class Metric:
             clock = torch.as_tensor(rate, dtype=now.dtype, device=now.device) * factor
             cost = moved.square()
         else:
-            clock = torch.as_tensor(rate, dtype=now.dtype, device=now.device)
+            assert weight.grad is not None
+            # Where there is no gradient, no time is long enough: what moves then spends nothing.
+            clock = torch.as_tensor(rate, dtype=now.dtype, device=now.device) / DUALS[ruler](weight.grad.to(now))
             cost = norm(moved.view_as(local(weight))).square()
         if self.rulers[place] not in {"", ruler}:
             # Another optimizer took over. Each part of the path has its own least, and their sum holds for the whole.
@@ -185,7 +189,16 @@ def _spectral(moved: Tensor) -> Tensor:
     return torch.linalg.matrix_norm(moved, 2)
 
 
+def _nuclear(gradient: Tensor) -> Tensor:
+    return torch.linalg.matrix_norm(gradient, "nuc")
+
+
+def _sum(gradient: Tensor) -> Tensor:
+    return gradient.abs().sum()
+
+
 NORMS: dict[str, Callable[[Tensor], Tensor]] = {LARGEST: _largest, SPECTRAL: _spectral}
+DUALS: dict[str, Callable[[Tensor], Tensor]] = {LARGEST: _sum, SPECTRAL: _nuclear}
 
 
 def _norm(weight: Tensor, optimizer: Any) -> tuple[Callable[[Tensor], Tensor] | None, str]:

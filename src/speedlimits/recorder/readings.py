@@ -9,6 +9,7 @@ from torch import nn
 
 from speedlimits._arguments import named
 from speedlimits._display import card
+from speedlimits.advice import advise
 from speedlimits.bound import SpeedLimit
 from speedlimits.errors import SpeedLimitsError
 from speedlimits.measured import speed_limit
@@ -73,6 +74,11 @@ class Readings:
         if self._metric is not None and any(self._metric.rulers):
             notes.insert(0, str(self.own_metric()))
         return verdict(limit, self._noise_after(limit.time[-1]), findings.losses(self._path), notes)
+
+    def advice(self) -> tuple[str, ...]:
+        """What to do: at most three sentences, each by a rule of `speedlimits.advice`, noise counted; often none."""
+        run = self._seen(with_snapshots=False)
+        return advise(run, noise=self._noise_after(run.time))
 
     def noise(self, momentum: float | None = None, *, by: Literal["strides", "halves"] = "strides") -> Noise:
         """What mini-batch noise did to the number, and T/T_SL of the drift behind it.
@@ -203,7 +209,7 @@ class Readings:
             ValueError: if fewer than two records were written.
             OSError: what the disk reports.
         """
-        # Late: jinja takes a moment to import.
+        # Late: plotly takes a second to import.
         from speedlimits.report.pages.recording import write_recording_page
 
         recording, path = self.recording(name=name), File(path)

@@ -71,7 +71,7 @@ class Recorder(Batches, Readings):
             above 4 million weights, and the verdict says so.
         own_metric: measure the path by the optimizer's own ruler, too, for the reading of that name: groups by their
             rates, Adam and its kin by a clock for each weight, Muon and sign steps by a norm. It takes three copies of
-            the weights in float64, and in each step the spectral norm of each matrix that Muon moves.
+            the weights in float64, and in each step the singular values of each matrix that Muon moves.
         edge: a function without arguments that gives the loss of one fixed batch, or an `Edge` with what it may cost:
             the curvature that the optimizer feels is looked at now and then, for ``clock="edge"``. For SGD, Adam,
             AdamW, RMSprop and Adagrad. What a forward pass changes, as batch normalisation's averages, changes here.
@@ -216,10 +216,11 @@ class Recorder(Batches, Readings):
         Returns:
             This recorder.
         """
-        attached = self._steps is not None
+        steps = self._steps
         self.detach()
         with measuring():
-            if attached and len(self._path):
+            if steps is not None and len(self._path):
+                self._edge.finish(steps.attachments)
                 self._path.measure()
                 if self._path.at_new_point:
                     self._path.record(loss=loss)

@@ -13,6 +13,7 @@ from speedlimits._checks import check_integer
 from speedlimits._display import Curve, card, limit_picture, picture
 from speedlimits._files import digest
 from speedlimits._numbers import plain
+from speedlimits.advice import advise
 from speedlimits.errors import RunFolderError
 from speedlimits.measured import speed_limit
 from speedlimits.noise import Noise, StrideCurve
@@ -126,6 +127,7 @@ class Recording:
             "method": config.method,
             "records": len(trajectory),
             "verdict": list(verdict),
+            "advice": list(advise(trajectory, noise=noise)),
             "noise": found,
         }
         return cls(config=config, trajectory=trajectory, noise=noise, summary=summary)

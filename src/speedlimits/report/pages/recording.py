@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from speedlimits.report.curves import later_views
-from speedlimits.report.glossary import terms
 from speedlimits.report.pages import panels
-from speedlimits.report.pages.chart import Chart, Paths
 from speedlimits.report.pages.render import render
 from speedlimits.report.words import columns, loss_label, measured
 from speedlimits.runs.recording import Recording
@@ -31,21 +29,21 @@ def write_recording_page(path: str | Path, recording: Recording) -> None:
     if len(run) < 2:
         raise ValueError(f"a page needs a recording of two records or more; it has {len(run)}.")
     warm = later_starts([run])
-    charts: dict[str, Chart | Paths] = {
+    figures = {
         "speed_limits": panels.speed_limits([run], warm),
         "inefficiencies": panels.inefficiencies([run], warm),
         "loss": panels.loss_and_accuracy([run], loss_label(summary)),
     }
     if noise is not None:
-        charts["strides"] = panels.strides(noise)
+        figures["strides"] = panels.strides(noise)
     if warm:
-        charts["later"] = panels.later_starts(run)
+        figures["later"] = panels.later_starts(run)
     if run.weight_traces.shape[1]:
-        charts["triples"] = panels.weight_triples(run)
+        figures["triples"] = panels.weight_triples(run)
     render(
         path,
         "recording.html.j2",
-        charts,
+        figures,
         summary=summary,
         config=recording.config,
         provenance=recording.provenance,
@@ -54,7 +52,6 @@ def write_recording_page(path: str | Path, recording: Recording) -> None:
         points=summary["mean"]["points"],
         accuracy=measured(summary, "test_accuracy"),
         columns=columns(summary),
-        terms=terms("recording", columns=columns(summary)),
     )
 
 
