@@ -16,7 +16,7 @@ from matplotlib.colors import LogNorm
 from speedlimits.noise import Noise
 from speedlimits.report.curves import inefficiency_map, later_views, limit_band
 from speedlimits.report.figures import kernel, overview
-from speedlimits.report.figures.sheet import COLD_COLOUR, GREY, STYLE, WARM_COLOUR, plain_numbers
+from speedlimits.report.figures.sheet import COLD_COLOUR, GREY, STYLE, WARM_COLOUR, legend, log_numbers
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.runs.run import Run
 from speedlimits.trajectory import Trajectory
@@ -108,8 +108,8 @@ def factors(measured: Measured, ax: Axes | None = None) -> Axes:
     )
     ax.axhline(1, color=GREY, linewidth=1)
     ax.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="times slower than the limit")
-    plain_numbers(ax)
-    ax.legend()
+    log_numbers(ax)
+    legend(ax)
     return ax
 
 
@@ -132,7 +132,7 @@ def map(trajectory: Trajectory, ax: Axes | None = None) -> Axes:
         raise ValueError(f"`trajectory` must have two kept weights or more; it has {kept.size}.")
     ax, times = _axes(ax), trajectory.times[kept]
     mesh = ax.pcolormesh(inefficiency_map(trajectory), norm=LogNorm(), cmap="cividis")
-    plain_numbers(ax.figure.colorbar(mesh, ax=ax, label="$T/T_{SL}$ from $t_0$ to $t$").ax)
+    log_numbers(ax.figure.colorbar(mesh, ax=ax, label="$T/T_{SL}$ from $t_0$ to $t$").ax)
     chosen = np.unique(np.linspace(0, times.size - 1, 6).round().astype(int))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks((chosen + 0.5).tolist(), [f"{times[k]:.2g}" for k in chosen])

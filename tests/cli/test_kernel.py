@@ -18,14 +18,14 @@ def finished(tmp_path_factory) -> Path:
 
 
 def test_kernel_prints_prediction_beside_measurement(finished, capsys):
-    """A table of both at the end, the exponents and the drift; the report gains its two panels and a picture."""
+    """A table of both at the end, the exponents and the drift; the report gains its panels and a picture."""
     assert main(["kernel", str(finished)]) == 0
     printed = capsys.readouterr().out
     for text in ("predicted", "measured", "T/T_SL", "Largest eigenvalues", "Exponents in modes 20 to", "has turned by"):
         assert text in printed
     assert {"kernel.npz", "kernel.png"} <= {path.name for path in finished.iterdir()}
     page = (finished / "report.html").read_text()
-    assert page.count('class="plotly-graph-div"') == 6
+    assert page.count('class="plot"') == 7
     assert "Predicted by the kernel beside measured" in page
 
 

@@ -16,8 +16,8 @@ from tests.recordings import by_hand, noisy, steady
 
 
 def text(page: str) -> str:
-    """What a reader sees: the page without its programs."""
-    return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    """What a reader sees: the page without its programs and its style."""
+    return re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize(("made", "shown"), [(noisy, 6), (steady, 6), (by_hand, 3)])
@@ -27,7 +27,7 @@ def test_report_of_a_recording(tmp_path, made, shown):
     page = text(report.write(recording).read_text())
     assert (tmp_path / "x" / "overview.png").stat().st_size > 10_000
     assert f'<h1 class="sentence">{subscripts(recording.summary["verdict"][0])}</h1>' in page
-    assert page.count('class="plotly-graph-div"') == shown
+    assert page.count('class="plot"') == shown
     assert recording.provenance["id"] in page
     for word in ("None", "nan", "http", "held-out"):
         assert not re.search(rf"\b{word}\b", page), word
@@ -44,11 +44,11 @@ def test_drift_is_drawn_where_it_is_known():
     known, unknown = steady().noise, noisy().noise
     assert known.identifiable != "no"
     assert unknown.identifiable == "no"
-    lines = {trace.name: trace for trace in panels.strides(known).data if trace.name}
+    lines = {curve.name: curve for curve in panels.strides(known).curves}
     assert set(lines) == {"drift, with its interval", "noise included"}
     np.testing.assert_array_equal(lines["noise included"].y, known.curve.inefficiency)
     np.testing.assert_array_equal(lines["drift, with its interval"].y, known.inefficiency)
-    assert [trace.name for trace in panels.strides(unknown).data] == ["noise included"]
+    assert [curve.name for curve in panels.strides(unknown).curves] == ["noise included"]
     for noise, labels in ((known, 2), (unknown, 1)):
         _, (axes,) = sheet("", 1)
         strides(axes, noise)
@@ -58,7 +58,7 @@ def test_drift_is_drawn_where_it_is_known():
 def test_later_starts_go_to_the_end():
     """The last point is T/T_SL from the last start but one to the end, by its own distance and dissipation."""
     run = noisy().trajectory
-    (line,) = panels.later_starts(run).data
+    (line,) = panels.later_starts(run).curves
     rows, between = run.snapshot_records, run.snapshot_distances_squared
     start = rows[-2]
     expected = (

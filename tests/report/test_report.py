@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -75,11 +73,11 @@ def test_page_holds_the_numbers_and_stands_alone(tmp_path):
     """Verdict, table and four panels are in the page; nothing in it is loaded from elsewhere."""
     page = write(tmp_path / "report.html")
     assert f"{SUMMARY['mean']['inefficiency']:.3g} times slower than thermodynamics allows" in page
-    assert page.count('class="plotly-graph-div"') == 4
-    assert page.count("<tr>") == 1 + 3 + 2
+    assert page.count('class="plot"') == 4
+    assert page.split("<h2>Every network")[1].count("<tr>") == 1 + 3 + 2
     outside = page.replace("\n", " ")
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.(?:https?:)?//", outside)
-    assert len(page) < 8e6
+    assert len(page.encode()) < 2.5e6
 
 
 def test_page_escapes_what_it_is_given(tmp_path):
@@ -97,22 +95,6 @@ def test_page_says_what_is_missing(tmp_path):
     assert "not certified" in page
     assert "seed 1: the loss rose" in page
     assert "<b>–</b>" in page
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
-def test_page_draws_in_a_browser(tmp_path):
-    """In a browser all four panels are drawn: plotly ran, without an error in the console."""
-    write(tmp_path / "report.html")
-    chromium = [
-        *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader"),
-        *("--enable-unsafe-swiftshader", "--disable-background-networking", "--disable-component-update"),
-        *("--disable-sync", "--no-first-run", "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"),
-        *("--virtual-time-budget=10000", "--dump-dom", (tmp_path / "report.html").as_uri()),
-    ]
-    process = subprocess.run(chromium, capture_output=True, text=True, timeout=180, check=True)
-    assert process.stdout.count('class="main-svg"') >= 6
-    assert "gl-container" in process.stdout
-    assert "Uncaught" not in process.stderr
 
 
 def test_summary_is_json():

@@ -1,74 +1,110 @@
-"""Numbers along the scales, in print and in the browser, and what a page about one network leaves out."""
+"""Numbers along the scales, in print and in the browser: few enough to read, and in the same places."""
+
+import json
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from speedlimits import report
 from speedlimits.report.curves import Band
-from speedlimits.report.figures.sheet import plain_numbers
-from speedlimits.report.pages import kernel, panels
-from speedlimits.runs.kernel import KernelRecord, KernelView
-from tests.report.test_report import member
-
-
-def numbers(low: float, high: float) -> list[str]:
-    """What stands along a logarithmic scale."""
-    figure = Figure()
-    axes = figure.subplots()
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    plain_numbers(axes)
-    figure.draw_without_rendering()
-    ticks = [(label.get_position()[1], label.get_text()) for label in axes.get_yticklabels(which="both")]
-    return [text for place, text in sorted(ticks) if text and low <= place <= high]
+from speedlimits.report.figures.sheet import log_numbers
+from speedlimits.report.pages.chart import Axis, Chart, Curve, Paths, from_band, plain_text
+from speedlimits.report.pages.drawing import figure
+from speedlimits.report.ticks import labels, ticks
 
 
 @pytest.mark.parametrize(
     ("low", "high", "found"),
     [
-        (0.95, 1.75, ["1", "1.1", "1.2", "1.3"]),
+        (0.95, 1.75, ["1", "1.2", "1.4", "1.6"]),
         (18, 82, ["20", "30", "40", "50", "60", "70", "80"]),
         (0.9, 25, ["1", "2", "5", "10", "20"]),
-        (1e-4, 2, ["$\\mathdefault{10^{-4}}$", "$\\mathdefault{10^{-3}}$", "$\\mathdefault{10^{-2}}$"]),
+        (0.002, 0.6, ["0.003", "0.01", "0.03", "0.1", "0.3"]),
+        (1e-4, 2, ["10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "10⁰"]),
+        (1e-12, 1, ["10⁻¹²", "10⁻¹⁰", "10⁻⁸", "10⁻⁶", "10⁻⁴", "10⁻²", "10⁰"]),
+        (10, 1e4, ["10", "100", "1000", "10000"]),
+        (1, 1.0001, ["1", "1.00002", "1.00004", "1.00006", "1.00008", "1.0001"]),
     ],
 )
-def test_scale_has_numbers_however_little_it_spans(low, high, found):
-    """A scale within one power of ten has numbers; one over many keeps the powers."""
-    assert numbers(low, high)[: len(found)] == found
+def test_numbers_along_a_scale(low, high, found):
+    """From a ten-thousandth to twelve powers of ten: three to seven numbers, each as people write it."""
+    assert labels(ticks(low, high)) == found
+    _, axes = (drawing := Figure()), drawing.subplots()
+    axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+    log_numbers(axes)
+    drawing.draw_without_rendering()
+    assert [text.get_text() for text in axes.get_yticklabels(which="both")] == found
+    # Across there is room for fewer.
+    assert 3 <= len(axes.get_xticklabels(which="both")) <= 5
 
 
-def test_shade_is_without_dots():
-    """A shade of few points is an area, not a row of dots: plotly would add them."""
-    times = np.array([1.0, 2.0, 3.0])
-    figure = panels.go.Figure()
-    panels.add_band(figure, Band(times, times, 0.1 * times), "#0072b2", "name")
-    assert [trace.mode for trace in figure.data] == ["lines", "lines"]
+@pytest.mark.parametrize("low", np.geomspace(1e-9, 1e9, 7))
+@pytest.mark.parametrize("span", [1.0005, 1.3, 3, 9.5, 30, 200, 5e3, 1e8, 1e40])
+def test_every_scale_has_numbers(low, span):
+    """Two numbers at least and as many at most as there is room for, in order, within the scale, none twice."""
+    for most in (5, 7):
+        found = ticks(low, low * span, most)
+        assert 2 <= len(found) <= most
+        assert found == sorted(set(found))
+        assert low * (1 - 1e-9) <= found[0] < found[-1] <= low * span * (1 + 1e-9)
+        assert len(set(labels(found))) == len(found)
 
 
-def test_inset_covers_no_point():
-    """On the page the eigenvalues by rank stand below every share of the residual; a share of zero has no place."""
-    modes = np.geomspace(100.0, 1e-4, 80)
-    residual = np.where(np.arange(80) == 40, 0.0, np.sqrt(modes))
-    view = KernelView(start_time=0.0, eigenvalues=modes, residual=residual, top=modes)
-    record = KernelRecord(
-        seed=0, pairs=80, matrix_free=False, chosen=0, views=(view,), drift_times=np.ones(1), drift=np.ones(1)
+def test_scale_needs_two_ends():
+    """Zero is no end of a logarithmic scale, and its ends have an order."""
+    with pytest.raises(ValueError, match="`low` must be positive"):
+        ticks(0.0, 1.0)
+    with pytest.raises(ValueError, match=r"`high` must be above `low`; high = 1.0, low = 2.0."):
+        ticks(2.0, 1.0)
+
+
+TIMES = np.array([1.0, 10.0, 100.0])
+
+
+def chart(*curves: Curve) -> Chart:
+    return Chart("Something falls.", Axis("time T", "flow time"), Axis("T<sub>SL</sub>", "loss"), curves)
+
+
+def test_shade_ends_at_the_mean_where_it_would_reach_zero():
+    """A logarithmic scale has no zero: there the shade ends at the mean; it is an area, without dots."""
+    band = from_band("a", Band(TIMES, np.array([2.0, 2.0, 2.0]), np.array([1.0, 3.0, 0.5])), "cold")
+    low, high, mean = json.loads(figure(chart(band)))["data"]
+    assert low["y"] == [1.0, 2.0, 1.5]
+    assert high["y"] == [3.0, 5.0, 2.5]
+    assert high["fill"] == "tonexty"
+    assert {trace["mode"] for trace in (low, high, mean)} == {"lines"}
+    # What the data say is not what is drawn.
+    assert chart(band).rows[1] == ("a", "10", "2", "-1", "5")
+
+
+def test_scale_goes_through_all_that_is_drawn():
+    """Both ends lie beyond curve and shade, and tooltips have names and units."""
+    band = from_band("a", Band(TIMES, np.full(3, 2.0), np.full(3, 1.0)), "cold")
+    parts = json.loads(figure(chart(band)))
+    low, high = parts["layout"]["yaxis"]["range"]
+    assert low < np.log10(1.0) < np.log10(3.0) < high
+    assert parts["data"][-1]["hovertemplate"] == "%{y:.4g} loss"
+    assert parts["layout"]["xaxis"]["unifiedhovertitle"]["text"] == "time T = %{x:.4g} flow time"
+
+
+def test_chart_is_told_in_words():
+    """Alternative text names axes, curves and their ends; the table has a few points of each."""
+    many = np.arange(1.0, 101.0)
+    shown = chart(Curve("from t₀", many, 2 * many, "warm"))
+    assert shown.alt == (
+        "Something falls. Across: time T; up: T_SL on logarithmic scales. from t₀: from 2 at 1 to 200 at 100."
     )
-    figure = kernel.overlaps(record)
-    low, high = figure.layout.yaxis.range
-    shares = figure.data[0].y
-    assert (np.log10(shares[shares > 0].min()) - low) / (high - low) > figure.layout.annotations[0].y
-    # The heading of the inset stands above it.
-    assert figure.layout.annotations[0].y > figure.layout.yaxis2.domain[1]
+    assert shown.columns == ["curve", "time T", "T_SL"]
+    assert shown.rows[0] == ("from t₀", "1", "2")
+    assert shown.rows[-1] == ("from t₀", "100", "200")
+    assert len(shown.rows) == 8
+    paths = Paths("Paths.", ("x", "y", "z"), {"one": np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]])})
+    assert paths.alt == "Paths. one ends at (1, 2, 3)."
+    assert paths.rows == [("one", "0", "0", "0"), ("one", "1", "2", "3")]
 
 
-def test_one_network_has_no_deviation(tmp_path):
-    """The page about a single network has neither mean nor deviation."""
-    page = {}
-    for count in (1, 2):
-        path = report.write_trajectories([member(k) for k in range(count)], tmp_path / str(count), title="toy")
-        page[count] = path.read_text().split("<main>")[1]
-    assert "<td>mean</td>" in page[2]
-    assert "±" in page[2]
-    assert "<td>mean</td>" not in page[1]
-    assert "±" not in page[1]
+def test_labels_are_text():
+    """Outside pictures an index is an underscore; a name that a user gave keeps its own signs."""
+    assert plain_text("speed limit T<sub>SL</sub>") == "speed limit T_SL"
+    assert plain_text("loss a &lt; b") == "loss a < b"
+    assert "</script" not in figure(chart(Curve("</script><b>", TIMES, TIMES, "cold")))

@@ -36,8 +36,8 @@ def test_curves_are_the_limit():
     np.testing.assert_array_equal(drawn(left)["$T_{SL}$"], [curve.time, curve.speed_limit])
     np.testing.assert_array_equal(left.lines[-1].get_data(), [asked.time, asked.speed_limit])
     np.testing.assert_array_equal(drawn(right)["$T/T_{SL}$"][1], curve.inefficiency)
-    np.testing.assert_array_equal(drawn(right)["geometric: the path bends"][1], curve.geometric)
-    np.testing.assert_array_equal(drawn(right)["pace: the speed varies"][1], curve.pace)
+    np.testing.assert_array_equal(drawn(right)["geometric: bends"][1], curve.geometric)
+    np.testing.assert_array_equal(drawn(right)["pace: uneven speed"][1], curve.pace)
 
 
 def test_decades_are_logarithmic():

@@ -40,8 +40,8 @@ def loop(seed: int, steps: int = 40) -> Trajectory:
 
 
 def text(page: str) -> str:
-    """What a reader sees: the page without its programs."""
-    return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    """What a reader sees: the page without its programs and its style."""
+    return re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
 
 
 def without_accuracy(runs: list[Trajectory]) -> list[Trajectory]:
@@ -58,7 +58,7 @@ def test_report_lies_in_the_runs_folder_or_elsewhere(tmp_path):
 
 
 def test_kernel_of_the_run_is_drawn(tmp_path):
-    """Where kernel.npz lies, its picture is made and the page has two more panels."""
+    """Where kernel.npz lies, its picture is made and the page has three more panels."""
     modes, residual = np.array([3.0, 1.0]), np.array([4.0, 2.0])  # ½|Δ|² is the loss at the start
     views = (KernelView(start_time=0.0, eigenvalues=modes, residual=residual, top=modes),)
     KernelRecord(
@@ -66,7 +66,7 @@ def test_kernel_of_the_run_is_drawn(tmp_path):
     ).save(tmp_path / "kernel.npz")
     page = report.write(run(tmp_path), tmp_path / "out").read_text()
     assert (tmp_path / "out" / "kernel.png").exists()
-    assert page.count('class="plotly-graph-div"') == 6
+    assert page.count('class="plot"') == 7
 
 
 def test_configuration_of_ones_own_problem_is_its_own(tmp_path):
@@ -100,8 +100,8 @@ def test_loops_of_ones_own_are_reported(tmp_path):
     mean = band(loops, lambda each: each.path_dissipation * each.times / np.maximum(each.w2_squared, 1e-300)).mean[-1]
     assert f"<h1>{mean:.3g} times slower than thermodynamics allows</h1>" in page
     assert "<title>Speed limit of Adam on sums</title>" in page
-    assert page.count("<tr>") == 1 + 2 + 2
-    assert page.count('class="plotly-graph-div"') == 4
+    assert page.split("<h2>Every network")[1].count("<tr>") == 1 + 2 + 2
+    assert page.count('class="plot"') == 4
     for word in ("accuracy", "Configuration", "Provenance", "½Σ", "None", "nan"):
         assert word not in text(page), word
 
@@ -144,7 +144,7 @@ def test_bare_trajectories_are_reported(tmp_path):
     names = ("times", "losses", "w2_squared", "arc_lengths", "path_dissipation")
     bare = Trajectory(**{name: getattr(full, name) for name in names})
     page = report.write_trajectories([bare], tmp_path, title="bare", loss_name="hinge").read_text()
-    assert page.count('class="plotly-graph-div"') == 3
+    assert page.count('class="plot"') == 3
     assert "loss hinge" in page
     assert "gradients per network" not in page
 
@@ -193,3 +193,15 @@ def test_curves_through_a_few_points_are_bounds(tmp_path):
         for words in (", at most", "limit, at least", "path may bend between"):
             assert (words in page) == part
         assert ("pace: the speed varies" in page) != part
+
+
+def test_one_network_has_no_deviation(tmp_path):
+    """The page about a single network has neither mean nor deviation."""
+    page = {}
+    for count in (1, 2):
+        path = report.write_trajectories([member(k) for k in range(count)], tmp_path / str(count), title="toy")
+        page[count] = path.read_text().split("<main>")[1].split("<h2>Glossary")[0]
+    assert '<th scope="row">mean</th>' in page[2]
+    assert "±" in page[2]
+    assert '<th scope="row">mean</th>' not in page[1]
+    assert "±" not in page[1]

@@ -209,7 +209,7 @@ class Readings:
             ValueError: if fewer than two records were written.
             OSError: what the disk reports.
         """
-        # Late: plotly takes a second to import.
+        # Late: jinja takes a moment to import.
         from speedlimits.report.pages.recording import write_recording_page
 
         recording, path = self.recording(name=name), File(path)

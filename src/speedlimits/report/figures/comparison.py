@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from speedlimits._checks import check_positive
 from speedlimits.report.curves import band, limit_band
-from speedlimits.report.figures.sheet import GREY, STYLE, TRIPLES, draw_band, plain_numbers, sheet
+from speedlimits.report.figures.sheet import GREY, STYLE, TRIPLES, draw_band, legend, log_numbers, sheet
 from speedlimits.trajectory import Trajectory
 
 
@@ -63,11 +63,11 @@ def comparison(runs: Mapping[str, Sequence[Trajectory]], title: str, loss: str) 
         if not np.allclose(middle.mean, limit_band(members, "inefficiency").mean, rtol=1e-2, equal_nan=True):
             draw_band(right, middle, colour, f"{label}: through the midpoints", linestyle="--")
     left.set(xscale="log", yscale="log", xlabel="flow time $t$", ylabel=loss)
-    plain_numbers(left)
+    log_numbers(left)
     left.set_title("Loss")
     right.axhline(1, color=GREY, linewidth=1)
-    right.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="times slower than the limit, $T/T_{SL}$")
-    plain_numbers(right)
+    right.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="times slower than the limit")
+    log_numbers(right)
     right.set_title("Inefficiency by the dissipation of the path")
-    right.legend(loc="upper left")
+    legend(right, columns=1)
     return figure

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import NullLocator, PercentFormatter
 
 from speedlimits._files import write_text_atomically
 from speedlimits.report.curves import Band
@@ -45,7 +45,7 @@ def write(folder: Path, tables: Mapping[str, Table], title: str, loss: str = f"l
     with mpl.rc_context(sheet.STYLE):
         sheets = {"figure1": (title, names)} | {f"panel_{name}": ("", [name]) for name in names}
         for file, (heading, shown) in sheets.items():
-            figure, places = sheet.sheet(heading, len(shown), columns=-(-len(names) // 2), size=(4.3, 3.7))
+            figure, places = sheet.sheet(heading, len(shown))
             for axes, name in zip(places, shown, strict=True):
                 _draw(axes, name, tables, loss)
             written += _save(figure, folder / file)
@@ -76,7 +76,7 @@ def _loss_and_accuracy(axes: Axes, table: Table) -> None:
     sheet.draw_band(axes, _curve(table, "loss"), sheet.COLD_COLOUR, "training loss")
     axes.set(xscale="log", yscale="log", xlabel=TIME)
     axes.yaxis.label.set_color(sheet.COLD_COLOUR)
-    sheet.plain_numbers(axes)
+    sheet.log_numbers(axes)
     if "accuracy_mean" not in table:
         axes.set_title("(a) Loss")
         return
@@ -98,7 +98,8 @@ def _speed_limits(axes: Axes, table: Table) -> None:
         sheet.draw_band(axes, _curve(rows, "speed_limit"), COLOURS[start], label)
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="speed limit $T_{SL}$")
     axes.set_title("(b) Speed limit")
-    axes.legend(loc="upper left")
+    sheet.log_numbers(axes)
+    sheet.legend(axes, columns=1)
 
 
 def _triples(axes: Axes, table: Table) -> None:
@@ -111,14 +112,16 @@ def _triples(axes: Axes, table: Table) -> None:
 def _inefficiencies(axes: Axes, table: Table) -> None:
     _over_samples(axes, table, "inefficiency")
     axes.set(yscale="log", ylabel="inefficiency $T/T_{SL}$")
-    sheet.plain_numbers(axes)
     axes.set_title("(d) Inefficiency")
+    sheet.log_numbers(axes)
+    _name_samples(axes, table)
 
 
 def _length_ratios(axes: Axes, table: Table) -> None:
     _over_samples(axes, table, "length_ratio")
     axes.set(ylabel=r"length ratio $l_\gamma/l_{geo}$")
     axes.set_title("(e) Path length over straight line")
+    _name_samples(axes, table)
 
 
 def _overlaps(axes: Axes, table: Table) -> None:
@@ -126,19 +129,19 @@ def _overlaps(axes: Axes, table: Table) -> None:
         label = f"residual at $t$ = {rows['start_time'][0]:.3g}"
         axes.plot(rows["eigenvalue"], rows["share"], "o-", color=COLOURS[start], markersize=3, linewidth=1, label=label)
     axes.set(xscale="log", yscale="log", xlabel=r"kernel eigenvalue $\lambda$", ylabel=r"share of $\sum_k\Delta_k^2$")
-    axes.set_title("(f) Overlap of the residual with the kernel")
-    # Room below the curves for the inset, above them for what they are.
+    axes.set_title("(f) Residual over the kernel's spectrum")
+    # Room below the curves for the inset.
     low, high = axes.get_ylim()
-    axes.set_ylim(low * (low / high) ** 1.1, high * (high / low) ** 0.3)
-    axes.legend(loc="upper left")
+    axes.set_ylim(low * (low / high) ** 1.1, high)
+    sheet.log_numbers(axes)
+    sheet.legend(axes, columns=1)
 
 
 def _spectrum(axes: Axes, table: Table) -> None:
     axes.plot(table["rank"], table["eigenvalue"], color=sheet.COLD_COLOUR, linewidth=1)
     axes.set(xscale="log", yscale="log")
-    axes.set_title(r"$\lambda_k$ over $k$ at $t$ = 0", fontsize=8)
-    axes.tick_params(labelsize=6)
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_title(r"$\lambda_k$ over $k$ at $t$ = 0", fontsize=7)
+    sheet.log_numbers(axes, 3, 3)
     axes.patch.set_alpha(0.0)
 
 
@@ -148,11 +151,9 @@ def _predictions(axes: Axes, table: Table) -> None:
         axes.plot(rows["time"], rows["predicted"], color=COLOURS[start], linestyle="--")
     axes.plot([], [], color=sheet.GREY, linestyle="--", label="predicted by the kernel there")
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="inefficiency $T/T_{SL}$")
-    sheet.plain_numbers(axes)
+    sheet.log_numbers(axes)
     axes.set_title("Measured, and by a constant kernel")
-    # Room above the curves for what they are.
-    axes.margins(y=0.2)
-    axes.legend(loc="upper left")
+    sheet.legend(axes, columns=1)
 
 
 def _map(axes: Axes, table: Table) -> None:
@@ -161,8 +162,10 @@ def _map(axes: Axes, table: Table) -> None:
     rows, columns = np.searchsorted(starts, table["start_time"]), np.searchsorted(ends, table["end_time"])
     grid[rows, columns] = table["inefficiency_mean"]
     mesh = axes.pcolormesh(grid, norm=LogNorm(), cmap="cividis")
-    bar = axes.figure.colorbar(mesh, ax=axes, label="$T/T_{SL}$ from $t_0$ to $t$")
-    sheet.plain_numbers(bar.ax)
+    # No run ends before it starts: that corner is free.
+    place = axes.inset_axes((0.06, 0.86, 0.4, 0.06))
+    bar = axes.figure.colorbar(mesh, cax=place, orientation="horizontal", label="$T/T_{SL}$ from $t_0$ to $t$")
+    sheet.log_numbers(bar.ax, 4)
     for axis, times in ((axes.xaxis, ends), (axes.yaxis, starts)):
         chosen = np.unique(np.linspace(0, times.size - 1, 6).round().astype(int))
         axis.set_ticks((chosen + 0.5).tolist(), [f"{times[k]:.2g}" for k in chosen])
@@ -189,7 +192,7 @@ def _draw(axes: Axes, name: str, tables: Mapping[str, Table], loss: str) -> None
     if name == "a":
         axes.set_ylabel(loss, parse_math=False)
     if name in INSETS:
-        PANELS[INSETS[name]](axes.inset_axes((0.12, 0.1, 0.38, 0.3)), tables[INSETS[name]])
+        PANELS[INSETS[name]](axes.inset_axes((0.2, 0.2, 0.36, 0.24)), tables[INSETS[name]])
 
 
 def _over_samples(axes: Axes, table: Table, name: str) -> None:
@@ -210,13 +213,16 @@ def _over_samples(axes: Axes, table: Table, name: str) -> None:
                 label=f"{start}, $T$ = {end:.3g}",
             )
     axes.axhline(1, color=sheet.GREY, linewidth=1)
-    samples = np.unique(table["samples"])
     axes.set(xscale="log", xlabel="training samples $n$")
-    axes.set_xticks(samples, [str(n) for n in samples])
+
+
+def _name_samples(axes: Axes, table: Table) -> None:
+    samples = np.unique(table["samples"])
+    # Where they crowd, every second has its number.
+    shown = samples[:: -(-samples.size // 6)]
+    axes.set_xticks(shown, [str(n) for n in shown])
     axes.xaxis.set_minor_locator(NullLocator())
-    # Room above the curves for what they are.
-    axes.margins(y=0.3)
-    axes.legend(loc="upper left", ncols=2)
+    sheet.legend(axes, columns=2)
 
 
 def _by(table: Table, column: str) -> list[tuple[Any, Table]]:

@@ -4,10 +4,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
 from speedlimits.measured import speed_limit
-from speedlimits.report.figures.sheet import COLD_COLOUR, GREY, STYLE, WARM_COLOUR, plain_numbers, sheet
+from speedlimits.report.figures.sheet import COLD_COLOUR, GREY, STYLE, WARM_COLOUR, legend, log_numbers, sheet
 from speedlimits.report.spectrum import label, ranked, shares
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.trajectory import Trajectory
@@ -37,16 +36,16 @@ def overlaps(axes: Axes, record: KernelRecord) -> None:
         axes.plot(*shares(view), "o-", color=colour, markersize=3, linewidth=1, label=label(view))
     axes.set(xscale="log", yscale="log", xlabel=r"eigenvalue $\lambda$", ylabel=r"share of $\sum_k\Delta_k^2$")
     axes.set_title("Residual over the kernel's spectrum")
-    axes.legend(loc="lower right")
     # Below the curves: inset and legend cover no point.
     low, high = axes.get_ylim()
-    axes.set_ylim(low * (low / high) ** 0.9, high)
-    inset = axes.inset_axes((0.1, 0.1, 0.36, 0.3))
+    axes.set_ylim(low * (low / high) ** 1.1, high)
+    log_numbers(axes)
+    legend(axes, columns=1)
+    inset = axes.inset_axes((0.2, 0.2, 0.36, 0.24))
     inset.plot(*ranked(record), color=COLD_COLOUR, linewidth=1)
     inset.set(xscale="log", yscale="log")
-    inset.set_title(r"$\lambda_k$ over $k$", fontsize=8)
-    inset.tick_params(labelsize=6)
-    inset.yaxis.set_minor_formatter(NullFormatter())
+    inset.set_title(r"$\lambda_k$ over $k$", fontsize=7)
+    log_numbers(inset, 3, 3)
     inset.patch.set_alpha(0.0)
 
 
@@ -63,6 +62,6 @@ def prediction(axes: Axes, record: KernelRecord, run: Trajectory) -> None:
         axes.plot(seen.times[1:], view.predicted(seen.times[1:]).inefficiency, color=colour, linestyle="--")
     axes.plot([], [], color=GREY, linestyle="--", label="predicted by the kernel there")
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="$T/T_{SL}$")
-    plain_numbers(axes)
+    log_numbers(axes)
     axes.set_title("Predicted by the tangent kernel beside measured")
-    axes.legend(loc="upper left")
+    legend(axes, columns=1)

@@ -18,7 +18,8 @@ from speedlimits.report.figures.sheet import (
     draw_band,
     draw_triple,
     in_space,
-    plain_numbers,
+    legend,
+    log_numbers,
     sheet,
 )
 from speedlimits.report.words import LOSSES
@@ -47,7 +48,7 @@ def overview(
     """
     traced = cold[0].weight_traces.shape[1] > 0
     panels = 3 + (noise is not None) + traced
-    figure, axes = sheet(title, panels, columns=2 if panels == 4 else 3)
+    figure, axes = sheet(title, panels)
     loss_and_accuracy(axes[0], cold, loss)
     speed_limits(axes[1], cold, warm)
     inefficiencies(axes[2], cold, warm)
@@ -63,7 +64,7 @@ def loss_and_accuracy(axes: Axes, cold: Sequence[Trajectory], loss: str) -> None
     draw_band(axes, band(cold, lambda run: run.losses), COLD_COLOUR, "training loss")
     axes.set(xscale="log", yscale="log", xlabel="flow time $t$")
     axes.set_ylabel(loss, color=COLD_COLOUR, parse_math=False)
-    plain_numbers(axes)
+    log_numbers(axes)
     if not has_accuracy(cold):
         axes.set_title("Loss")
         return
@@ -81,22 +82,23 @@ def speed_limits(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajecto
     if warm:
         curves.append((limit_band(warm, "speed_limit"), WARM_COLOUR, f"from $t_0$ = {warm[0].start_time:.3g}"))
     span = np.array([curves[0][0].times[0], curves[0][0].times[-1]])
-    axes.plot(span, span, color=GREY, linewidth=1, linestyle="--", label="$T_{SL}=T$: as fast as possible")
+    axes.plot(span, span, color=GREY, linewidth=1, linestyle="--", label="$T_{SL}=T$: fastest")
     for curve, colour, label in curves:
         draw_band(axes, curve, colour, label)
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$")
     axes.set_ylabel("speed limit $T_{SL}$" + (", at most" if seen_in_part(cold) else ""))
     axes.set_title("Speed limit: the least time physics allows")
-    axes.legend(loc="upper left")
+    log_numbers(axes)
+    legend(axes)
 
 
 def inefficiencies(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajectory]) -> None:
     """T/T_SL over time and its two exact factors, geometric × pace; between a few points no pace is seen."""
     part = seen_in_part(cold)
     draw_band(axes, limit_band(cold, "inefficiency"), COLD_COLOUR, "$T/T_{SL}$")
-    draw_band(axes, limit_band(cold, "geometric"), COLD_COLOUR, "geometric: the path bends", linestyle=":")
+    draw_band(axes, limit_band(cold, "geometric"), COLD_COLOUR, "geometric: bends", linestyle=":")
     if not part:
-        draw_band(axes, limit_band(cold, "pace"), COLD_COLOUR, "pace: the speed varies", linestyle="--")
+        draw_band(axes, limit_band(cold, "pace"), COLD_COLOUR, "pace: uneven speed", linestyle="--")
     if warm:
         draw_band(
             axes, limit_band(warm, "inefficiency"), WARM_COLOUR, f"$T/T_{{SL}}$ from $t_0$ = {warm[0].start_time:.3g}"
@@ -104,9 +106,9 @@ def inefficiencies(axes: Axes, cold: Sequence[Trajectory], warm: Sequence[Trajec
     axes.axhline(1, color=GREY, linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$")
     axes.set_ylabel("times slower than the limit" + (", at least" if part else ""))
-    plain_numbers(axes)
+    log_numbers(axes)
     axes.set_title("Inefficiency ≥ geometric" if part else "Inefficiency = geometric × pace")
-    axes.legend(loc="upper left")
+    legend(axes)
 
 
 def strides(axes: Axes, noise: Noise) -> None:
@@ -122,10 +124,11 @@ def strides(axes: Axes, noise: Noise) -> None:
     axes.axhline(1, color=GREY, linewidth=1)
     axes.set(yscale="log", xlabel="stride $m$ [steps]", ylabel="times slower than the limit")
     axes.set_xscale("log", base=2)
+    log_numbers(axes)
+    axes.set_xticks(curve.strides[:: -(-curve.strides.size // 8)])
     axes.xaxis.set_major_formatter("{x:g}")
-    plain_numbers(axes)
     axes.set_title("The path seen every $m$ steps")
-    axes.legend(loc="upper right")
+    legend(axes)
 
 
 def weight_triples(axes: Axes, run: Trajectory) -> None:

@@ -1,6 +1,7 @@
 """Figures of the closed forms, by matplotlib: the speed limit over time, what it is made of, and densities."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -9,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from speedlimits.bound import SpeedLimit
-from speedlimits.report.figures.sheet import COLD_COLOUR, GREY, STYLE, WARM_COLOUR, plain_numbers, sheet
+from speedlimits.report.figures.sheet import ACCURACY, COLD_COLOUR, GREY, STYLE, WARM_COLOUR, legend, log_numbers, sheet
 from speedlimits.theory.fokker_planck import FokkerPlanckSolution
 
 Times = Float64[np.ndarray, " times"]
+# One factor alone may be the whole, and T_SL may be T: curves that lie under others are wide and pale.
+WIDE: dict[str, Any] = {"color": COLD_COLOUR, "linewidth": 3.6, "alpha": 0.45}
 
 
 def time_grid(times: Times, scale: float, points: int = 200) -> Float64[np.ndarray, " points"]:
@@ -45,12 +48,9 @@ def flow(curve: SpeedLimit, asked: SpeedLimit, title: str, asymptotic: SpeedLimi
     """
     figure, (left, right) = sheet(title, 2, math=True)
     _speed_limit_panel(left, curve, asked)
-    for name, style, label in (
-        ("inefficiency", "-", "$T/T_{SL}$"),
-        ("geometric", ":", "geometric: the path bends"),
-        ("pace", "--", "pace: the speed varies"),
-    ):
-        right.plot(curve.time, getattr(curve, name), color=COLD_COLOUR, linestyle=style, label=label)
+    right.plot(curve.time, curve.inefficiency, label="$T/T_{SL}$", **WIDE)
+    right.plot(curve.time, curve.geometric, color=ACCURACY, linestyle=":", label="geometric: bends")
+    right.plot(curve.time, curve.pace, color=COLD_COLOUR, linestyle="--", label="pace: uneven speed")
     right.plot(asked.time, asked.inefficiency, "o", color=COLD_COLOUR, markersize=4)
     if asymptotic is not None:
         for axes, name in ((left, "speed_limit"), (right, "inefficiency")):
@@ -64,10 +64,10 @@ def flow(curve: SpeedLimit, asked: SpeedLimit, title: str, asymptotic: SpeedLimi
         right.set_ylim(0.97, 1.05 * top)
     else:
         right.set_yscale("log")
-        plain_numbers(right)
     right.set_title("Inefficiency = geometric × pace")
-    left.legend()
-    right.legend()
+    for axes in (left, right):
+        log_numbers(axes)
+        legend(axes)
     return figure
 
 
@@ -92,15 +92,15 @@ def densities(solution: FokkerPlanckSolution, curve: SpeedLimit, title: str) -> 
         left.plot(x, solution.densities[index], color=colour, label=f"$T$ = {solution.times[index]:.3g}")
     highest = np.max([solution.start, solution.gibbs, *solution.probabilities], axis=0) / width
     held = np.flatnonzero(highest > 1e-3 * highest.max())
-    # The upper third is for the names of the curves.
     left.set(xlabel="weight $x$", ylabel="density $p(x, T)$")
-    left.set(xlim=(x[held[0]], x[held[-1]]), ylim=(0, 1.5 * highest.max()))
+    left.set(xlim=(x[held[0]], x[held[-1]]), ylim=(0, 1.05 * highest.max()))
     left.set_title("The law of the weight")
     _speed_limit_panel(right, curve, solution.speed_limit)
     # Twelve densities are a picture; their twelve names would hide it.
     if solution.times.size <= 8:
-        left.legend(ncols=2, loc="upper left")
-    right.legend()
+        legend(left, columns=3)
+    log_numbers(right)
+    legend(right)
     return figure
 
 
@@ -141,9 +141,11 @@ def regression(
             axes.errorbar(places, mean, error, fmt="k_", capsize=3, label="random draws, ± 2 standard errors")
     right.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="distance, dissipation")
     right.set_title("What it is made of")
-    left.legend()
+    for axes in (left, right):
+        log_numbers(axes)
+    legend(left)
     # What marks the draws and T = ∞ is told on the left.
-    right.legend(handles=curves)
+    legend(right, columns=1, handles=curves)
     return figure
 
 
@@ -164,13 +166,14 @@ def misprint(temperatures: Times, printed: SpeedLimit, corrected: SpeedLimit, ti
     axes.plot(temperatures, printed.speed_limit, color=WARM_COLOUR, linestyle="--", label="as printed")
     axes.plot(temperatures, corrected.speed_limit, color=COLD_COLOUR, label="corrected")
     axes.set(xscale="log", yscale="log", xlabel="inverse temperature $β$", ylabel="speed limit $T_{SL}$ at $T=∞$")
-    axes.legend()
+    log_numbers(axes)
+    legend(axes)
     return figure
 
 
 def _speed_limit_panel(axes: Axes, curve: SpeedLimit, asked: SpeedLimit) -> None:
-    axes.plot(curve.time, curve.time, color=GREY, linewidth=1, linestyle="--", label="$T_{SL}=T$: as fast as possible")
-    axes.plot(curve.time, curve.speed_limit, color=COLD_COLOUR, label="$T_{SL}$")
+    axes.plot(curve.time, curve.speed_limit, label="$T_{SL}$", **WIDE)
+    axes.plot(curve.time, curve.time, color=GREY, linewidth=1, linestyle="--", label="$T_{SL}=T$: fastest")
     axes.plot(asked.time, asked.speed_limit, "o", color=COLD_COLOUR, markersize=4)
     axes.set(xscale="log", yscale="log", xlabel="flow time $T$", ylabel="speed limit $T_{SL}$")
     axes.set_title("Speed limit: the least time physics allows")

@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from speedlimits.report.curves import Band
-from speedlimits.report.figures.sheet import ACCURACY, COLD_COLOUR, GREY, WARM_COLOUR
-from speedlimits.report.pages.panels import CLOSE, LAYOUT, LOGARITHMIC, add_band, add_line
+from speedlimits.report.glossary import ESTIMATORS, terms
+from speedlimits.report.pages.chart import Axis, Chart, Curve, from_band, line
+from speedlimits.report.pages.panels import LIMIT, TIME
 from speedlimits.report.pages.render import render
 from speedlimits.report.words import ESTIMATES, NOISY_COLUMNS, loss_label, name
 
-TIME = {**CLOSE, "title": "flow time T"}
-# For curves that start high: the legend where they end.
-FALLING = LAYOUT | {"legend": {"x": 0.98, "y": 0.98, "xanchor": "right", "bgcolor": "rgba(255,255,255,0.7)"}}
+ACROSS = Axis("flow time T", TIME)
+Series = Mapping[str, np.ndarray]
 
 
 def write_noisy_page(path: str | Path, summary: Mapping[str, Any]) -> None:
@@ -29,67 +28,97 @@ def write_noisy_page(path: str | Path, summary: Mapping[str, Any]) -> None:
     Raises:
         OSError: what the disk reports.
     """
+    render(path, "noisy.html.j2", charts(summary), **words(summary))
+
+
+def charts(summary: Mapping[str, Any]) -> dict[str, Chart]:
+    """Time courses by the names of their panels.
+
+    Args:
+        summary: contents of ``summary.json``.
+
+    Returns:
+        The charts.
+    """
     series = {key: np.array([row[key] for row in summary["series"]], dtype=float) for key in summary["series"][0]}
-    figures = {
-        "Loss ⟨L⟩": _loss(series, loss_label(summary)),
-        "Free energy and entropy": _free_energy(series),
-        "Distance 𝒲₂": _bracket(series, "w2_squared", "squared distance 𝒲₂"),
-        "Dissipation β⁻¹R": _bracket(series, "dissipation", "dissipation β⁻¹R"),
-        "Certified speed limit": _limit(series),
-        "Effective temperature": _temperature(series, summary["temperature"]),
+    return {
+        "speed_limit": _limit(series),
+        "loss": _loss(series, loss_label(summary)),
+        "distance": _bracket(series, "w2_squared", Axis("squared distance 𝒲₂")),
+        "dissipation": _bracket(series, "dissipation", Axis("dissipation β⁻¹R", "loss")),
+        "free_energy": _free_energy(series),
+        "temperature": _temperature(series, summary["temperature"]),
     }
-    render(
-        path, "noisy.html.j2", figures, summary=summary, name=name(summary), columns=NOISY_COLUMNS, estimates=ESTIMATES
-    )
 
 
-def _loss(series: Mapping[str, np.ndarray], label: str) -> go.Figure:
-    figure = go.Figure()
-    add_band(
-        figure, Band(series["time"], series["loss"], 2 * series["loss_error"]), COLD_COLOUR, "mean loss ± 2 errors"
-    )
-    return figure.update_layout(FALLING, xaxis=TIME, yaxis={**CLOSE, "title": escape(label)})
+def words(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page's template asks for beside charts.
+
+    Args:
+        summary: contents of ``summary.json``.
+
+    Returns:
+        The values by name.
+    """
+    used = {each["name"] for key in ESTIMATES.values() for each in summary[key]}
+    sentences = {each: next((text for part, text in ESTIMATORS.items() if part in each), "") for each in used}
+    return {
+        "summary": summary,
+        "name": name(summary),
+        "columns": NOISY_COLUMNS,
+        "estimates": ESTIMATES,
+        "sentences": sentences,
+        "terms": terms("noisy"),
+    }
 
 
-def _free_energy(series: Mapping[str, np.ndarray]) -> go.Figure:
-    figure = go.Figure()
-    add_line(figure, series["time"], series["free_energy_lower"], COLD_COLOUR, "F from below")
-    add_line(figure, series["time"], series["entropy_upper"], WARM_COLOUR, "entropy S from above", yaxis="y2")
-    return figure.update_layout(
-        FALLING,
-        xaxis=TIME,
-        yaxis={"title": {"text": "free energy F = ⟨V⟩ − S/β", "font": {"color": COLD_COLOUR}}},
-        yaxis2={
-            "title": {"text": "entropy", "font": {"color": WARM_COLOUR}},
-            "overlaying": "y",
-            "side": "right",
-            "tickmode": "auto",
-        },
-    )
+def _loss(series: Series, label: str) -> Chart:
+    curve = Band(series["time"], series["loss"], 2 * series["loss_error"])
+    curves = [from_band("mean loss ± 2 errors", curve, "cold")]
+    return Chart("Mean loss while training went on.", ACROSS, Axis(escape(label)), curves)
 
 
-def _bracket(series: Mapping[str, np.ndarray], name: str, title: str) -> go.Figure:
-    low, high = series[f"{name}_lower_limit"], series[f"{name}_upper_limit"]
-    figure = go.Figure()
-    between = Band(series["time"], 0.5 * (low + high), 0.5 * (high - low))
-    add_band(figure, between, COLD_COLOUR, "", logarithmic=False, line=False)
-    add_line(figure, series["time"], low, COLD_COLOUR, "from below")
-    add_line(figure, series["time"], high, WARM_COLOUR, "from above")
-    return figure.update_layout(LAYOUT, xaxis=TIME, yaxis={"title": title, "rangemode": "tozero"})
-
-
-def _limit(series: Mapping[str, np.ndarray]) -> go.Figure:
-    figure = go.Figure()
+def _free_energy(series: Series) -> Chart:
     time = series["time"]
-    add_line(figure, time, time, GREY, "T<sub>SL</sub> = T", dash="dash")
+    curves = [
+        line("F from below", time, series["free_energy_lower"], "cold"),
+        line("entropy S from above", time, series["entropy_upper"], "warm", right=True),
+    ]
+    left = Axis("free energy F = ⟨V⟩ − S/β", "loss", logarithmic=False)
+    return Chart(
+        "Free energy from below and entropy from above.", ACROSS, left, curves, Axis("entropy S", logarithmic=False)
+    )
+
+
+def _bracket(series: Series, key: str, up: Axis) -> Chart:
+    time, low, high = (series[name] for name in ("time", f"{key}_lower_limit", f"{key}_upper_limit"))
+    # From below nothing may be proved but that it is not negative, which a logarithmic scale cannot show.
+    proved = low > 0
+    known = np.isfinite(high)
+    curves = [
+        Curve("", time[known], np.empty(0), "cold", low=np.where(proved, low, 0.0)[known], high=high[known]),
+        line("at least (95 %)", time[proved], low[proved], "cold"),
+        line("at most (95 %)", time[known], high[known], "warm"),
+    ]
+    about = f"The {up.name} at each time: between the two curves, at 95 % each."
+    return Chart(about, ACROSS, up, curves)
+
+
+def _limit(series: Series) -> Chart:
+    time = series["time"]
     positive = series["speed_limit"] > 0
-    add_line(figure, time[positive], series["speed_limit"][positive], COLD_COLOUR, "certified T<sub>SL</sub>")
-    return figure.update_layout(LAYOUT, xaxis=TIME, yaxis={**LOGARITHMIC, "title": "speed limit T<sub>SL</sub>"})
+    curves = [
+        line(f"{LIMIT} = T", time, time, "grey", "dash"),
+        line(f"certified {LIMIT}", time[positive], series["speed_limit"][positive], "cold"),
+    ]
+    return Chart("The certified speed limit at each time.", ACROSS, Axis(f"speed limit {LIMIT}", TIME), curves)
 
 
-def _temperature(series: Mapping[str, np.ndarray], bath: float) -> go.Figure:
-    figure = go.Figure()
-    curve = Band(series["time"], series["effective_temperature"], 2 * series["effective_temperature_error"])
-    add_band(figure, curve, ACCURACY, "⟨θ·∇V⟩/P ± 2 errors", logarithmic=False)
-    add_line(figure, curve.times, np.full(curve.times.shape, bath), GREY, "β⁻¹", dash="dash")
-    return figure.update_layout(FALLING, xaxis=TIME, yaxis={"title": "temperature"})
+def _temperature(series: Series, bath: float) -> Chart:
+    time = series["time"]
+    curve = Band(time, series["effective_temperature"], 2 * series["effective_temperature_error"])
+    curves = [
+        from_band("⟨θ·∇V⟩/P ± 2 errors", curve, "accuracy"),
+        line("β⁻¹ of the bath", time, np.full(time.shape, bath), "grey", "dash"),
+    ]
+    return Chart("The ensemble's own temperature, and that of the bath.", ACROSS, Axis("temperature", "loss"), curves)

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from speedlimits.report.curves import later_views
+from speedlimits.report.glossary import terms
 from speedlimits.report.pages import kernel as kernel_panels
 from speedlimits.report.pages import panels
+from speedlimits.report.pages.chart import Chart, Paths
 from speedlimits.report.pages.render import render
 from speedlimits.report.words import (
     at_least,
@@ -48,21 +50,22 @@ def write_page(
     if not trajectories:
         raise ValueError("`trajectories` must hold at least one member; it is empty.")
     warm = later_views(trajectories, config["warm_start"])
-    figures = {
+    charts: dict[str, Chart | Paths] = {
         "speed_limits": panels.speed_limits(trajectories, warm),
         "inefficiencies": panels.inefficiencies(trajectories, warm),
         "loss": panels.loss_and_accuracy(trajectories, loss_label(summary)),
     }
     if trajectories[0].weight_traces.shape[1]:
-        figures["triples"] = panels.weight_triples(trajectories[0])
+        charts["triples"] = panels.weight_triples(trajectories[0])
     if kernel is not None:
         member = trajectories[[row["seed"] for row in summary["members"]].index(kernel.seed)]
-        figures["overlaps"] = kernel_panels.overlaps(kernel)
-        figures["prediction"] = kernel_panels.prediction(kernel, member)
+        charts["overlaps"] = kernel_panels.overlaps(kernel)
+        charts["eigenvalues"] = kernel_panels.eigenvalues(kernel)
+        charts["prediction"] = kernel_panels.prediction(kernel, member)
     render(
         path,
         "run.html.j2",
-        figures,
+        charts,
         summary=summary,
         name=name(summary),
         title=title(summary),
@@ -74,6 +77,7 @@ def write_page(
         at_least=at_least(summary),
         accuracy=measured(summary, "test_accuracy"),
         columns=columns(summary),
+        terms=terms("run", *(["kernel"] if kernel else []), columns=columns(summary)),
         verdict=verdict(summary)[1:],
         warm=warm[0] if warm else None,
         kernel=kernel,

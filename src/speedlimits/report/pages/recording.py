@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from speedlimits.report.curves import later_views
+from speedlimits.report.glossary import terms
 from speedlimits.report.pages import panels
+from speedlimits.report.pages.chart import Chart, Paths
 from speedlimits.report.pages.render import render
 from speedlimits.report.words import columns, loss_label, measured
 from speedlimits.runs.recording import Recording
@@ -29,21 +31,21 @@ def write_recording_page(path: str | Path, recording: Recording) -> None:
     if len(run) < 2:
         raise ValueError(f"a page needs a recording of two records or more; it has {len(run)}.")
     warm = later_starts([run])
-    figures = {
+    charts: dict[str, Chart | Paths] = {
         "speed_limits": panels.speed_limits([run], warm),
         "inefficiencies": panels.inefficiencies([run], warm),
         "loss": panels.loss_and_accuracy([run], loss_label(summary)),
     }
     if noise is not None:
-        figures["strides"] = panels.strides(noise)
+        charts["strides"] = panels.strides(noise)
     if warm:
-        figures["later"] = panels.later_starts(run)
+        charts["later"] = panels.later_starts(run)
     if run.weight_traces.shape[1]:
-        figures["triples"] = panels.weight_triples(run)
+        charts["triples"] = panels.weight_triples(run)
     render(
         path,
         "recording.html.j2",
-        figures,
+        charts,
         summary=summary,
         config=recording.config,
         provenance=recording.provenance,
@@ -52,6 +54,7 @@ def write_recording_page(path: str | Path, recording: Recording) -> None:
         points=summary["mean"]["points"],
         accuracy=measured(summary, "test_accuracy"),
         columns=columns(summary),
+        terms=terms("recording", columns=columns(summary)),
     )
 
 
