@@ -25,12 +25,14 @@ SENTENCES = {
     "benchmarks/results/": "What the benchmarks measured last, each with its environment.",
     "constraints.txt": "The versions it is tested with, torch first.",
     "docs/advice.md": "What the numbers mean and what to do: each rule with its evidence, losses included.",
-    "docs/api.md": "The API, from the docstrings.",
+    "docs/changelog.md": "CHANGELOG.md as a page.",
     "docs/cluster.md": "A study on a Ray cluster: options, what happens when something dies, where results lie.",
+    "docs/contributing.md": "CONTRIBUTING.md as a page.",
     "docs/design.md": "How the code is built: one loss followed from the command to the page.",
     "docs/own-problem.md": "A network and data of your own: the function, the checks, whose code runs, where.",
     "docs/demo.png": "The picture in README, drawn by `make demo`.",
-    "docs/equations.md": "EQUATIONS.md as a page.",
+    "docs/equations.md": "The paper's rows of EQUATIONS.md as a page.",
+    "docs/equations-ours.md": "Our rows of EQUATIONS.md as a page.",
     "docs/errata.md": "The paper's misprints: printed, corrected, why, how large, and a picture of each.",
     "docs/errata/entropy.png": "Misprints on entropy production, by `docs/make_errata_figures.py`.",
     "docs/errata/kernel.png": "Misprints on constant kernels, by the same script.",
@@ -38,14 +40,19 @@ SENTENCES = {
     "docs/gradient-flow.md": "What a gradient flow costs by each method, measured.",
     "docs/gradient_flow/": "Work–precision diagrams, drawn by `benchmarks/gradient_flow.py`.",
     "docs/index.md": "The front page of the documentation.",
+    "docs/install.md": "What to install for what, how large it is, and a torch without CUDA.",
     "docs/integrations.md": "Callbacks for Lightning and Hugging Face, and trackers: use, promises, limits.",
     "docs/kernel.md": "What the tangent kernel tells of a run, how far to trust it, and what it costs.",
     "docs/kernel/": "Its picture and its tables, by `docs/make_kernel_page.py`.",
+    "docs/quickstart.md": "From nothing to a verdict in five minutes.",
+    "docs/reading.md": "What each number and panel of a report says, and what it does not.",
     "docs/run-folder.md": "What lies in a run folder and what each number means.",
     "docs/recorder.md": "The recorder in your own loop: what counts, what noise does, which loops work, what it costs.",
     "docs/theory.md": "Closed forms beyond the paper: what each answers, and what it does not.",
     "docs/trust.md": "What is promised, how it is tested, and what the tests counted.",
+    "docs/static/": "Style of the documentation's pages.",
     "docs/study.md": "The paper's experiment: how to repeat it, what was chosen, what came out, what it costs.",
+    "examples/README.txt": "What the gallery of examples begins with.",
     "pyproject.toml": "Packaging, dependencies with their reasons, and the settings of all tools.",
     "src/speedlimits/py.typed": "Marks the package as typed.",
     "src/speedlimits/report/pages/static/page.css": "The style of every page: light, dark, on paper and on telephones.",
@@ -86,7 +93,9 @@ def sentence(name: str) -> str:
     if name.endswith(".py"):
         doc = ast.get_docstring(ast.parse((ROOT / name).read_text(encoding="utf-8")))
         if doc:
-            return " ".join(doc.split("\n\n")[0].split())
+            # In the gallery a script has a title first, which is underlined.
+            first, *others = doc.split("\n\n")
+            return " ".join((others[0] if first.endswith("===") else first).split())
     raise LookupError(f"{name} has no sentence: give it a docstring, or a line in docs/make_tree.py")
 
 
@@ -95,16 +104,16 @@ def render() -> str:
     lines = [
         "# Every file and what it is",
         "",
-        "Written by `docs/make_tree.py` whenever the documentation is built.",
-        "",
+        "Written by `docs/make_tree.py` whenever the documentation is built. Each folder opens with a click.",
     ]
     folder = None
     for name in sorted({entry(name) for name in tracked()}, key=lambda name: (str(Path(name).parent), name)):
         if str(Path(name).parent) != folder:
+            lines += [":::"] if folder is not None else []
             folder = str(Path(name).parent)
-            lines += ["", f"## {'/' if folder == '.' else folder + '/'}", ""]
+            lines += ["", f":::{{dropdown}} {'the root' if folder == '.' else folder + '/'}", ""]
         lines.append(f"- `{Path(name).name}{'/' if name.endswith('/') else ''}`: {sentence(name)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, ":::"]) + "\n"
 
 
 def write() -> None:

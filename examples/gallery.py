@@ -1,6 +1,10 @@
-"""Seven kinds of networks beside each other, each with its loss, its speed limit and what the number means.
+"""
+Seven kinds of networks
+=======================
 
-Run: python examples/gallery.py [NAME …] [--steps N]; it draws gallery.png
+Seven kinds of networks beside each other, each with its loss, its speed limit and what the number means.
+
+Run: ``python examples/gallery.py [NAME …] [--steps N]``; it draws gallery.png
 """
 
 import argparse

@@ -1,12 +1,18 @@
-"""A training by Hugging Face's Trainer, with one callback that measures its speed limit.
+"""
+Hugging Face
+============
 
-Run: python examples/huggingface_loop.py (needs `pip install 'speedlimits[transformers]'`)
+A training by Hugging Face's Trainer, with one callback that measures its speed limit.
+
+Run: ``python examples/huggingface_loop.py`` (needs ``pip install 'speedlimits[transformers]'``)
 """
 
+import matplotlib.pyplot as plt
 import torch
 from torch.utils.data import Dataset
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, set_seed
 
+from speedlimits import plot
 from speedlimits.integrations.transformers import SpeedLimitCallback
 
 
@@ -24,26 +30,26 @@ class Walks(Dataset):
         return {"input_ids": self._tokens[place], "labels": self._tokens[place]}
 
 
-def main() -> None:
-    """Train a small language model, and say how far from its speed limit it learned."""
-    set_seed(0)
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=32, n_positions=16, n_embd=32, n_layer=1, n_head=2))
-    arguments = TrainingArguments(
-        output_dir="walks",
-        num_train_epochs=10,
-        per_device_train_batch_size=32,
-        learning_rate=5e-3,
-        logging_steps=40,
-        save_strategy="no",
-        report_to=[],
-        use_cpu=True,
-    )
-    callback = SpeedLimitCallback()  # prints the verdict when training ends
-    Trainer(model=model, args=arguments, train_dataset=Walks(), callbacks=[callback]).train()
+set_seed(0)
+model = GPT2LMHeadModel(GPT2Config(vocab_size=32, n_positions=16, n_embd=32, n_layer=1, n_head=2))
+arguments = TrainingArguments(
+    output_dir="walks",
+    num_train_epochs=10,
+    per_device_train_batch_size=32,
+    learning_rate=5e-3,
+    logging_steps=40,
+    save_strategy="no",
+    report_to=[],
+    disable_tqdm=True,
+    use_cpu=True,
+)
+callback = SpeedLimitCallback()  # prints the verdict when training ends
+Trainer(model=model, args=arguments, train_dataset=Walks(), callbacks=[callback]).train()
 
-    trajectory = callback.recorder.trajectory()
-    print(f"{len(trajectory)} records, the last at T = {trajectory.time:.3g}")
+# %%
+# The callback has a recorder like any other.
 
-
-if __name__ == "__main__":
-    main()
+trajectory = callback.recorder.trajectory()
+print(f"{len(trajectory)} records, the last at T = {trajectory.time:.3g}")
+plot.inefficiency(trajectory)
+plt.show()

@@ -1,14 +1,20 @@
-"""A training by Lightning, with one callback that measures its speed limit.
+"""
+Lightning
+=========
 
-Run: python examples/lightning_loop.py (needs `pip install 'speedlimits[lightning]'`)
+A training by Lightning, with one callback that measures its speed limit.
+
+Run: ``python examples/lightning_loop.py`` (needs ``pip install 'speedlimits[lightning]'``)
 """
 
+import matplotlib.pyplot as plt
 import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from speedlimits import plot
 from speedlimits.integrations.lightning import SpeedLimitCallback
 
 
@@ -29,19 +35,26 @@ class Digits(LightningModule):
         return torch.optim.Adam(self.parameters(), lr=2e-3)
 
 
-def main() -> None:
-    """Train it, and say how far from its speed limit it learned."""
-    seed_everything(0)
-    images, labels = load_digits(return_X_y=True)
-    data = TensorDataset(torch.tensor(images / 16.0, dtype=torch.float32), torch.tensor(labels))
+seed_everything(0)
+images, labels = load_digits(return_X_y=True)
+data = TensorDataset(torch.tensor(images / 16.0, dtype=torch.float32), torch.tensor(labels))
 
-    callback = SpeedLimitCallback()  # prints the verdict when training ends
-    trainer = Trainer(max_epochs=20, callbacks=[callback], accelerator="cpu", logger=False, enable_checkpointing=False)
-    trainer.fit(Digits(), DataLoader(data, batch_size=128, shuffle=True))
+callback = SpeedLimitCallback()  # prints the verdict when training ends
+trainer = Trainer(
+    max_epochs=20,
+    callbacks=[callback],
+    accelerator="cpu",
+    logger=False,
+    enable_checkpointing=False,
+    enable_progress_bar=False,
+    enable_model_summary=False,
+)
+trainer.fit(Digits(), DataLoader(data, batch_size=128, shuffle=True))
 
-    trajectory = callback.recorder.trajectory()
-    print(f"{len(trajectory)} records, the last at T = {trajectory.time:.3g}")
+# %%
+# The callback has a recorder like any other.
 
-
-if __name__ == "__main__":
-    main()
+trajectory = callback.recorder.trajectory()
+print(f"{len(trajectory)} records, the last at T = {trajectory.time:.3g}")
+plot.inefficiency(trajectory)
+plt.show()

@@ -1,6 +1,10 @@
-"""Batch normalisation: how much of the motion changes nothing, and the limit for what is left.
+"""
+Batch normalisation
+===================
 
-Run: python examples/normalised_network.py
+Batch normalisation: how much of the motion changes nothing, and the limit for what is left.
+
+Run: ``python examples/normalised_network.py``
 """
 
 import torch

@@ -1,6 +1,10 @@
-"""Four optimizers on one network: what their numbers say, and that none of them is a speedometer.
+"""
+Four optimizers
+===============
 
-Run: python examples/optimizers.py; it draws optimizers.png
+Four optimizers on one network: what their numbers say, and that none of them is a speedometer.
+
+Run: ``python examples/optimizers.py``; it draws optimizers.png
 """
 
 from typing import Any

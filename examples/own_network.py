@@ -1,14 +1,19 @@
-"""Measure the speed limit of a network and data of your own.
+"""
+Your own network and data
+=========================
 
-Run: speedlimits run --problem examples/own_network.py:build --seeds 0 1 --time 0.05 --out runs/wine
-or:  python examples/own_network.py
+One function in one file gives the network and its data; every command and ``train_run`` work on it.
+
+Run: ``speedlimits run --problem examples/own_network.py:build --seeds 0 1 --time 0.05 --out runs/wine``
+or ``python examples/own_network.py``
 """
 
+import matplotlib.pyplot as plt
 import torch
 from sklearn.datasets import load_wine
 from torch import nn
 
-from speedlimits import Problem, RunConfig, train_run
+from speedlimits import Problem, RunConfig, plot, train_run
 
 
 def build(seed: int, samples: int = 100) -> Problem:
@@ -32,6 +37,13 @@ def build(seed: int, samples: int = 100) -> Problem:
     )
 
 
+# %%
+# Two members follow the gradient flow. Their processes import this file: what trains stands below the usual line.
+
 if __name__ == "__main__":
     run = train_run(RunConfig(problem=build, seeds=(0, 1), time=0.05, records=60), "runs/wine", force=True)
     print(f"{run.summary['name']}: {run.summary['mean']['inefficiency']:.3g} times slower than the limit")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    plot.loss(run, left, label="cross entropy")
+    plot.factors(run, right)
+    plt.show()

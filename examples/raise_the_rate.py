@@ -1,6 +1,10 @@
-"""Advice and what it is worth: a cautious rate, the headroom that was measured, and the same loss in fewer steps.
+"""
+Advice, and what it is worth
+============================
 
-Run: python examples/raise_the_rate.py
+Advice and what it is worth: a cautious rate, the headroom that was measured, and the same loss in fewer steps.
+
+Run: ``python examples/raise_the_rate.py``
 """
 
 import torch

@@ -1,10 +1,15 @@
-"""A small diffusion model of eight Gaussians: the speed limit of its sampler, and five steps spent in three ways.
+"""
+A diffusion model's sampler
+===========================
 
-Run: python examples/sampler.py
+A small diffusion model of eight Gaussians: the speed limit of its sampler, and five steps spent in three ways.
+
+Run: ``python examples/sampler.py``
 """
 
 import itertools
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import nn
@@ -43,6 +48,9 @@ def sample(grid: np.ndarray) -> torch.Tensor:
     return torch.stack(points).double()
 
 
+# %%
+# What 400 small steps do is taken for the sampler's true path. It has a speed limit like any motion of a distribution.
+
 path = sample(times)
 velocities = path.diff(dim=0) / (times[1] - times[0])
 speeds = velocities.square().sum(2).mean(1).numpy()
@@ -56,6 +64,9 @@ limit = SpeedLimit(
 )
 print(limit)
 
+# %%
+# Five steps go further where they are spent well: at equal speed, or, better, where the path bends.
+
 bends = velocities.diff(dim=0).square().sum(2).mean(1).numpy()
 shares = np.linspace(0, 1, 6)
 grids = {
@@ -63,6 +74,12 @@ grids = {
     "steps of equal length": shared_equally(0.5 * (times[1:] + times[:-1]), np.sqrt(speeds), shares),
     "steps shared out by acceleration": shared_equally(times[1:-1], bends**0.25, shares),
 }
-for name, grid in grids.items():
-    error = ((sample(grid)[-1] - path[-1]).square().mean() / path[-1].square().mean()).sqrt()
+figure, panels = plt.subplots(1, 3, figsize=(9, 3.4), sharex=True, sharey=True, layout="constrained")
+for ax, (name, grid) in zip(panels, grids.items(), strict=True):
+    end = sample(grid)[-1]
+    error = ((end - path[-1]).square().mean() / path[-1].square().mean()).sqrt()
     print(f"Five {name}: {error:.1%} off.")
+    ax.plot(*end.T, ".", markersize=2, color="#0072b2")
+    ax.plot(*ring.T, "x", color="#d55e00")
+    ax.set(title=name, aspect="equal")
+plt.show()

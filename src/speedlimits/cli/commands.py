@@ -44,8 +44,7 @@ def parse(program: str, arguments: Sequence[str]) -> Callable[[], None] | None:
     """
     arguments = list(arguments) or ["--help"]
     if {"-h", "--help"} & set(arguments):
-        text = captured_help(lambda: _cli(program, arguments))
-        print("\n\n".join(filter(None, (text, examples(program, command_of(arguments))))))
+        print(help_text(program, arguments))
         return None
     _check_names(arguments)
     # In the letters whose boxes are taken away below, whatever the terminal has.
@@ -61,6 +60,20 @@ def parse(program: str, arguments: Sequence[str]) -> Callable[[], None] | None:
         # A completion script.
         print(printed.getvalue(), end="")
         return None
+
+
+def help_text(program: str, arguments: Sequence[str]) -> str:
+    """The help of the command that arguments begin with, and its examples.
+
+    Args:
+        program: its name.
+        arguments: without the program's name.
+
+    Returns:
+        The lines.
+    """
+    text = captured_help(lambda: _cli(program, [*arguments, "--help"]))
+    return "\n\n".join(filter(None, (text, examples(program, command_of(arguments)))))
 
 
 def _cli(program: str, arguments: Sequence[str]) -> Callable[[], None]:

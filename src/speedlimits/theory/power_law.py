@@ -39,7 +39,7 @@ class PowerLaw:
     Args:
         spectrum_exponent: α, positive.
         residual_exponent: δ, any number.
-        modes: n.
+        modes: n, how many.
         scale: Λ, the largest eigenvalue [1/time].
         residual_scale: Δ, the residual of the first mode [√loss].
 
@@ -236,7 +236,7 @@ def phase_diagram(
     Args:
         spectrum_exponents: α, positive.
         residual_exponents: δ.
-        modes: n.
+        modes: n, how many.
         time: t, positive, for all laws, or a function of the law such as ``lambda law: 0.01 * law.last_time``.
 
     Raises:
