@@ -116,6 +116,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "meaning": meaning,
     "progress": progress,
     "balance": balance,
+    "lengths": lengths,
 }
 
 

@@ -27,9 +27,9 @@ class StepLength:
         recorder = Recorder().attach(optimizer)     # after it, so that it sees the steps that were made
 
     Its kin: the normalised gradient (Nesterov 1984), clipping, LARS, and refined linear decay (Defazio et al. 2023).
-    ``benchmarks/step_length.py`` measures what it gains and loses. Learning rates and their schedules change the
-    directions of some optimizers, by weight decay beside the gradient, but no length; a rate of zero leaves no
-    direction. A step of no length stays one. Memory: a copy of the weights.
+    What it gains and loses is in docs/advice.md. Learning rates and their schedules change the directions of some
+    optimizers, by weight decay beside the gradient, but no length; a rate of zero leaves no direction. A step of no
+    length stays one. Memory: a copy of the weights.
 
     Args:
         optimizer: any of torch; wrappers of it do not matter.

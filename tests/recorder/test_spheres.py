@@ -42,6 +42,8 @@ def test_groups_are_found_by_doubling_them():
     assert {name: len(each) for name, each in groups.items()} == {"0.weight": 1, "3": 2}
     assert all(torch.equal(one, other) for one, other in zip(kept, model.parameters(), strict=True))
     assert torch.equal(random, torch.get_rng_state())
+    direction = nn.utils.parametrizations.weight_norm(nn.Linear(10, 2).double())
+    assert [*scale_invariant(direction, lambda: direction(inputs))] == ["parametrizations.weight.original1"]
     plain = nn.Linear(10, 2).double()
     assert scale_invariant(plain, lambda: plain(inputs)) == {}
 

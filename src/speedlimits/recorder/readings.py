@@ -78,7 +78,7 @@ class Readings:
     def advice(self) -> tuple[str, ...]:
         """What to do: at most three sentences, each by a rule of `speedlimits.advice`, noise counted; often none."""
         run = self._seen(with_snapshots=False)
-        return advise(run, noise=self._noise_after(run.time))
+        return advise(run, noise=self._noise_after(run.time), optimizers=self._optimizers)
 
     def noise(self, momentum: float | None = None, *, by: Literal["strides", "halves"] = "strides") -> Noise:
         """What mini-batch noise did to the number, and T/T_SL of the drift behind it.

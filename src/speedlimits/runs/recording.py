@@ -127,7 +127,7 @@ class Recording:
             "method": config.method,
             "records": len(trajectory),
             "verdict": list(verdict),
-            "advice": list(advise(trajectory, noise=noise)),
+            "advice": list(advise(trajectory, noise=noise, optimizers=config.optimizers)),
             "noise": found,
         }
         return cls(config=config, trajectory=trajectory, noise=noise, summary=summary)
