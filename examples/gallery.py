@@ -20,7 +20,10 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from speedlimits import Recorder
 
-TEXT = str(__doc__) * 8
+TEXT = 8 * (
+    "Thermodynamics bounds how fast any process can carry a system from one state to another. For training it says "
+    "that the time a run took is at least the squared distance that its weights moved, divided by the loss spent. "
+)
 
 
 class Case(NamedTuple):
