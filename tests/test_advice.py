@@ -76,7 +76,7 @@ def test_uneven_steps_of_descent_can_be_prescribed():
 def test_noise_and_oscillations_say_what_the_number_means():
     """Above a tenth of the dissipation noise is named, above all of it steps turn back."""
     assert advise(run(100), noise=noise(0.05)) == ()
-    assert advise(run(100), noise=noise(0.4))[0].startswith("Noise is 40% of the dissipation: T/T_SL = 1 tells of the")
+    assert advise(run(100), noise=noise(0.4))[0].startswith("40% of the dissipation is what neighbouring steps do not")
     assert advise(run(100), noise=noise(1.5))[0].startswith("Steps turn back, so that T/T_SL = 1 counts an oscillation")
 
 

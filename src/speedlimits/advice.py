@@ -103,7 +103,7 @@ def _lengths(facts: Facts) -> str:
         return ""
     return (
         f"The steps were uneven (pace {facts.pace:.3g} by the clock of steps): steps of prescribed length, by "
-        "`StepLength`, came to a lower training loss in every such training that was tried."
+        "StepLength, came to a lower training loss in every such training that was tried."
     )
 
 
@@ -120,8 +120,8 @@ def _noise(facts: Facts) -> str:
     if not NOISY < facts.noise <= 1:
         return ""
     return (
-        f"Noise is {facts.noise:.0%} of the dissipation: T/T_SL = {facts.inefficiency:.3g} tells of the batch size; "
-        "read the drift's number instead."
+        f"{facts.noise:.0%} of the dissipation is what neighbouring steps do not share, as a rule the noise of "
+        f"batches: read the drift's number instead of T/T_SL = {facts.inefficiency:.3g}."
     )
 
 
