@@ -56,7 +56,7 @@ def opened(
         lambda asked: None if asked.url.startswith((own, "data:", "blob:")) else complaints.append(asked.url),
     )
     page.goto(address)
-    page.wait_for_function("[...document.querySelectorAll('.plot')].every(plot => plot.querySelector('.main-svg'))")
+    page.wait_for_selector(".plot:not(:has(.main-svg))", state="detached")
     yield page
     context.close()
     assert not complaints

@@ -50,6 +50,7 @@ OPTIONS = {
         "report": "nonsense json",
         "show": "json nonsense",
         "verify": "json nonsense",
+        "serve": "port nonsense",
         "figure1": "threshold start-time problem out",
         "linear-regression": "weight-decay inverse-temperature aspect-ratio teacher-variance time draws dimension "
         "samples rng-seed plot",
@@ -206,6 +207,9 @@ def _options(chance: random.Random) -> list[str]:
         whole = "whole-study" if study else chance.choice(("whole-run", "whole-run", "whole-langevin"))
         places = [whole, *([whole] if name == "compare" else []), *(["--no-kernel"] if name == "figure1" else [])]
         return [name, *places, *hostile]
+    if name == "serve":
+        # Of what is there it would show until it is interrupted.
+        return [name, "nowhere", *hostile]
     shutil.rmtree("out", ignore_errors=True)
     plain = {
         "run": [*_options_of(TINY), "--seeds", "0", "--workers", "1"],

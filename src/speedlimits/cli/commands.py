@@ -15,6 +15,7 @@ from speedlimits.cli.kernel import KernelCommand
 from speedlimits.cli.langevin import LangevinCommand
 from speedlimits.cli.report import ReportCommand
 from speedlimits.cli.run import RunCommand
+from speedlimits.cli.serve import ServeCommand
 from speedlimits.cli.show import ShowCommand
 from speedlimits.cli.study import StudyCommand, study_words
 from speedlimits.cli.theory import TheoryCommand
@@ -91,6 +92,7 @@ def _cli(program: str, arguments: Sequence[str]) -> Callable[[], None]:
         "compare": CompareCommand(directories=tyro.MISSING),
         "study": StudyCommand(out=tyro.MISSING),
         "figure1": Figure1Command(directory=tyro.MISSING),
+        "serve": ServeCommand(directory=tyro.MISSING),
         "verify": VerifyCommand(directory=tyro.MISSING),
         "theory": TheoryCommand(system=tyro.MISSING),
     }

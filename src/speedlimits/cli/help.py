@@ -20,6 +20,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "show": ("show demo", "show demo --json"),
     "kernel": ("kernel demo", "kernel demo --at 0.01 --matrix-free --modes 60"),
     "langevin": ("langevin --out noisy", "langevin --out cold --inverse-temperature 100 --members 500 --json"),
+    "serve": ("serve demo", "serve small --port 9000"),
     "verify": ("verify demo", "verify small --json"),
     "compare": ("compare demo large-steps", "compare demo large-steps --plot compared.png"),
     "theory": ("theory ntk --help", "theory linear-regression --help"),

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from speedlimits.report.words import COLUMNS
+
 # By the name under which a page links to it: the word, and what it means.
 TERMS = {
     "time": ("T", "time that training took, in flow time: learning rate × steps"),
@@ -39,6 +41,7 @@ TERMS = {
 USED = {
     "run": ("time", "start", "certified", "seed", "std", "points"),
     "kernel": ("residual", "eigenvalue"),
+    "live": ("inefficiency", "speed_limit", "time", "seed"),
     "recording": ("time", "start", "certified", "points", "drift", "noise", "stride", "sketch"),
     "noisy": (
         *("time", "ensemble", "w2", "dissipated", "certified", "temperature", "free_energy", "entropy"),
@@ -78,4 +81,5 @@ def terms(*kinds: str, columns: Iterable[tuple[str, str, str, str]] = ()) -> dic
         Words and meanings by the names under which the page links to them, those of the table first.
     """
     shown = {key: (heading, tip) for key, heading, tip, _ in columns}
-    return shown | {key: TERMS[key] for kind in kinds for key in USED[kind]}
+    known = TERMS | {key: (heading, tip) for key, heading, tip, _ in COLUMNS}
+    return shown | {key: known[key] for kind in kinds for key in USED[kind]}

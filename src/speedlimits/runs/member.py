@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from speedlimits._columns import COLUMNS
 from speedlimits._distances import distances_squared
 from speedlimits._files import digest as file_digest
 from speedlimits._files import text_digest
@@ -219,6 +218,19 @@ class MemberStore:
         except (KeyError, TypeError, ValueError) as error:
             raise RunFolderError(f"{self.folder} is damaged ({last_line(error)}): {remedy(self.folder)}.") from None
 
+    def so_far(self) -> Trajectory | None:
+        """What of an unfinished member is on disk, without kept weights.
+
+        Returns:
+            The trajectory; None before the first part.
+
+        Raises:
+            RunFolderError: if a part is damaged, or has gone while it was read.
+        """
+        if not parts.listed(self.folder / SERIES):
+            return None
+        return Trajectory(**parts.series(parts.read(self.folder / SERIES)))
+
     def _trajectory(self) -> Trajectory:
         facts = self.member()
         records, table, entries = facts["records"], parts.read(self.folder / SERIES), self._manifest()
@@ -230,17 +242,8 @@ class MemberStore:
         for name, total in found.items():
             if facts["held"][name] != total:
                 raise RunFolderError(f"{self.folder / name} is damaged: its SHA-256 is not the one in member.json.")
-        columns: dict[str, Any] = {
-            field: parts.numbers(table.column(key).combine_chunks())
-            for key, field in COLUMNS.items()
-            if key in table.column_names and key != "weight_trace"
-        }
-        traces = np.empty((records, 0, 3))
-        if "weight_trace" in table.column_names:
-            traces = parts.numbers(table.column("weight_trace").combine_chunks()).reshape(records, -1, 3)
         return Trajectory(
-            **columns,
-            weight_traces=traces,
+            **parts.series(table),
             snapshot_records=np.array([entry["record"] for entry in entries], dtype=np.int64),
             snapshot_distances_squared=arrays["snapshot_distances_squared"],
         )

@@ -139,6 +139,26 @@ def numbers(values: "pa.Array") -> np.ndarray:
     return np.from_dlpack(values)
 
 
+def series(table: "pa.Table") -> dict[str, Any]:
+    """A table's columns as the fields of a trajectory.
+
+    Args:
+        table: from `read`.
+
+    Returns:
+        The arrays, weight triples among them, by the names of the fields.
+    """
+    found: dict[str, Any] = {
+        field: numbers(table.column(key).combine_chunks())
+        for key, field in COLUMNS.items()
+        if key in table.column_names and key != "weight_trace"
+    }
+    found["weight_traces"] = np.empty((table.num_rows, 0, 3))
+    if "weight_trace" in table.column_names:
+        found["weight_traces"] = numbers(table.column("weight_trace").combine_chunks()).reshape(table.num_rows, -1, 3)
+    return found
+
+
 def row_bytes(table: "pa.Table") -> bytes:
     """A table's numbers row by row: the same however its rows are spread over parts.
 

@@ -1,6 +1,6 @@
 """One self-contained HTML page about noisy training: time courses, with brackets drawn as bands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,28 @@ def charts(summary: Mapping[str, Any]) -> dict[str, Chart]:
     Returns:
         The charts.
     """
-    series = {key: np.array([row[key] for row in summary["series"]], dtype=float) for key in summary["series"][0]}
+    return so_far(summary["series"], summary["temperature"], loss_label(summary))
+
+
+def so_far(rows: Sequence[Mapping[str, Any]], bath: float, loss: str = "loss") -> dict[str, Chart]:
+    """The same from the time courses alone.
+
+    Args:
+        rows: of the time courses.
+        bath: temperature of the noise [loss].
+        loss: what the axis of the loss says.
+
+    Returns:
+        The charts.
+    """
+    series = {key: np.array([row[key] for row in rows], dtype=float) for key in rows[0]}
     return {
         "speed_limit": _limit(series),
-        "loss": _loss(series, loss_label(summary)),
+        "loss": _loss(series, loss),
         "distance": _bracket(series, "w2_squared", Axis("squared distance 𝒲₂")),
         "dissipation": _bracket(series, "dissipation", Axis("dissipation β⁻¹R", "loss")),
         "free_energy": _free_energy(series),
-        "temperature": _temperature(series, summary["temperature"]),
+        "temperature": _temperature(series, bath),
     }
 
 
