@@ -1,13 +1,16 @@
-"""Gradients that a gradient flow costs, by method, at equal error: three networks on digits, three lengths of training.
+"""Gradients that a gradient flow costs, by method, at equal error: three networks on digits, the paper's on CIFAR-10.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/gradient_flow.py [--quick] [--out FILE] [--workers N] [--report docs]
      [--only overhead "tanh FCN:1e5" …], which measures these, if any, and keeps the other results of FILE
      [--extend], which keeps the runs that FILE has of these, too
+     [--kept FOLDER], where descents are kept and looked for, so that what was interrupted does not make them twice
 
-Draws: docs/gradient_flow/tanh-fcn.png, gelu-cnn.png and relu-cnn.png, with --report docs
+Draws: docs/gradient_flow/tanh-fcn.png, gelu-cnn.png, relu-cnn.png, myrtle5-w8-n50.png and myrtle5-w16-n125.png, with
+     --report docs
 
 Errors are relative, at the end T, against a reference solution; a second one, by another method where that is
-affordable, tells how far it can be trusted. Gradients are counted, those of curvature estimates included; they do not
+affordable, tells how far it can be trusted. With ReLU the references are descents, their length that by chords: step by
+step they zigzag across kinks. Gradients are counted, those of curvature estimates included; they do not
 depend on the machine. `torchdiffeq` is measured when it is installed.
 """
 
@@ -22,13 +25,13 @@ from typing import Any
 
 import torch
 from environment import environment, medians, write
+from flow.descents import WARM, descend
 from flow.gains import QUANTITIES, errors, ratios
-from flow.problems import PROBLEMS, SAMPLES, Problem, build, realistic
+from flow.problems import MYRTLE, PROBLEMS, SAMPLES, Problem, build, realistic
 from flow.report import report
 from torch import Tensor
 
 from speedlimits.dynamics.curvature import sharpness
-from speedlimits.dynamics.descent import gradient_descent, whole_steps
 from speedlimits.dynamics.flow.gradient_flow import gradient_flow
 from speedlimits.dynamics.loss import FlatLoss, value_and_gradient
 from speedlimits.errors import DivergenceError
@@ -47,6 +50,11 @@ JOBS = [
     ("ReLU CNN", 1e3),
     ("ReLU CNN", 1e4),
     ("GELU CNN", 1e5),
+    ("Myrtle5 w8 n50", 500.0),
+    ("Myrtle5 w8 n50", 1e3),
+    ("Myrtle5 w16 n125", 500.0),
+    ("Myrtle5 w16 n125", 1e3),
+    ("Myrtle5 w8 n50", 1e4),
 ]
 # Gradients that one run may take: a quarter of an hour or so for descent, a minute for the other peers. What would take
 # more is written down as not run.
@@ -58,12 +66,26 @@ class OverBudgetError(Exception):
     """A run would take, or took, more gradients than this benchmark spends on it."""
 
 
+def budget(name: str, method: str) -> int:
+    """Gradients that one run may take."""
+    if name in MYRTLE:
+        return 300_000
+    return (BUDGET if method.startswith("gd") else PEER_BUDGET)[name]
+
+
 def settings(name: str, product: float, quick: bool) -> tuple[list[Setting], list[Setting]]:
     """What is measured, and the two references, the better first: each a method and its tolerance or η·λ_max.
 
     `gd` is descent with the λ_max of the start, as in the paper; `gd_steepest` with the largest on the way, which is a
     gradient flow for networks that sharpen too.
     """
+    if name in MYRTLE:
+        # Float32 allows no tolerance below 1e-3, and a fiftieth of 1/λ_max makes descent ten times as good as the
+        # paper's.
+        fine = 0.05 if product > 1e3 else 0.02
+        descents: list[Setting] = [("gd", 0.1), ("gd", 1.96), ("gd_steepest", fine)]
+        ours: list[Setting] = [("rkc2", rtol) for rtol in (3e-2, 1e-2, 3e-3, 1e-3)]
+        return ours + descents, [("gd_steepest", fine), ("gd_steepest", 2 * fine)]
     if quick:
         return [("rkc2", 1e-2), ("rkc2", 1e-3), ("rock4", 1e-3), ("gd", 0.5)], [("rkc2", 1e-4), ("rk4", 1.0)]
     peers: list[Setting] = [("gd", 0.1), ("gd", 1.96), ("rk4", 1.0), ("dopri5", 1e-3), ("dopri5", 1e-5)]
@@ -75,7 +97,7 @@ def settings(name: str, product: float, quick: bool) -> tuple[list[Setting], lis
     if name == "ReLU CNN":
         # No adaptive method is sure of itself at kinks: two step sizes of descent that never nears the edge are.
         rough = product > 1e3
-        ours: list[Setting] = [("rkc2", rtol) for rtol in (1e-1, 3e-2, 1e-2, *(() if rough else (3e-3, 1e-3)))]
+        ours = [("rkc2", rtol) for rtol in (1e-1, 3e-2, 1e-2, *(() if rough else (3e-3, 1e-3)))]
         return ours + peers, [("gd_steepest", 0.5 if rough else 0.1), ("gd_steepest", 1.0 if rough else 0.2)]
     ours = [("rkc2", rtol) for rtol in (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5, 1e-6, 3e-7)]
     if name == "GELU CNN" and product > 1e4:
@@ -86,24 +108,26 @@ def settings(name: str, product: float, quick: bool) -> tuple[list[Setting], lis
 
 def check_budget(name: str, method: str, least: float) -> None:
     """Raise if a run takes too many gradients for its stability alone."""
-    allowed = (BUDGET if method.startswith("gd") else PEER_BUDGET)[name]
+    allowed = budget(name, method)
     if least > allowed * (1 + 1e-9):
         raise OverBudgetError(f"not run: at least {least:,.0f} gradients, beyond the {allowed:,} spent on a run here")
 
 
-def attempt(name: str, problem: Problem, method: str, setting: float) -> dict[str, Any]:
+def attempt(name: str, problem: Problem, method: str, setting: float, kept: Path | None) -> dict[str, Any]:
     """One run: what was found and what it cost, or the reason why not."""
     row, begin = {"method": method, "setting": setting}, time.perf_counter()
     try:
         check_budget(name, method, problem.least(method, setting))
-        found, gradients = run(problem, method, setting, PEER_BUDGET[name])
+        found, gradients = run(problem, method, setting, budget(name, method), kept)
     except (DivergenceError, ImportError, OverBudgetError) as failure:
         return {**row, "errors": None, "reason": str(failure)}
     print(f"{name}: {method} {setting:g}, {gradients:,} gradients", file=sys.stderr)
     return {**row, "gradients": gradients, "seconds": time.perf_counter() - begin, "found": found}
 
 
-def measure(name: str, product: float, quick: bool, before: dict[str, Any] | None = None) -> dict[str, Any]:
+def measure(
+    name: str, product: float, quick: bool, before: dict[str, Any] | None = None, kept: Path | None = None
+) -> dict[str, Any]:
     """All runs on one problem to λ_max·T = ``product``, but those that ``before`` has by the same references.
 
     Returns:
@@ -117,12 +141,12 @@ def measure(name: str, product: float, quick: bool, before: dict[str, Any] | Non
         rows = {(row["method"], row["setting"]): row for row in before["runs"] if row["errors"]}
         facts = {fact: before[fact] for fact in ("reference_gradients", "reference", "disagreement")}
     else:
-        rows = {reference: attempt(name, problem, *reference) for reference in references}
-        exact, check = (rows[reference]["found"] for reference in references)
+        rows = {reference: attempt(name, problem, *reference, kept) for reference in references}
+        exact, check = (by_chords(rows[reference]["found"]) for reference in references)
         spent = rows[references[0]]["gradients"]
         facts = {"reference_gradients": spent, "reference": exact, "disagreement": errors(check, exact)}
     for setting in runs:
-        row = rows[setting] if setting in rows else attempt(name, problem, *setting)
+        row = rows[setting] if setting in rows else attempt(name, problem, *setting, kept)
         if "found" in row:
             row["errors"] = errors(row.pop("found"), facts["reference"])
         rows[setting] = row
@@ -133,7 +157,7 @@ def measure(name: str, product: float, quick: bool, before: dict[str, Any] | Non
         "git": environment()["git"],
         "time": problem.end,
         "parameters": problem.loss.initial.numel(),
-        "seed": PROBLEMS[name],
+        "seed": PROBLEMS.get(name, 0),
         "sharpness": problem.start,
         "sharpness_growth": problem.steepest / problem.start,
         "stiffness": problem.stiffness,
@@ -144,28 +168,33 @@ def measure(name: str, product: float, quick: bool, before: dict[str, Any] | Non
     }
 
 
-def run(problem: Problem, method: str, setting: float, cap: int) -> tuple[dict, int]:
+def by_chords(found: dict[str, float]) -> dict[str, float]:
+    """What a reference found, the length of a descent by chords."""
+    return found | {"arc_length": found.get("arc_length_by_chords", found["arc_length"])}
+
+
+def run(problem: Problem, method: str, setting: float, cap: int, kept: Path | None) -> tuple[dict, int]:
     """One run: the quantities at T, and gradients; an adaptive peer is stopped at the cap."""
-    loss, times = problem.loss, [0.0, problem.end]
+    loss, times = problem.loss, [0.0, WARM * problem.end, problem.end]
     if method == "dopri5":
         return dormand_prince(loss, setting, problem.end, cap)
     if method.startswith("gd"):
-        # A whole number of steps: the end is T.
-        rate = whole_steps(problem.end, problem.learning_rate(method, setting))
-        path = gradient_descent(loss, loss.initial, times, learning_rate=rate)
-    else:
-        path = gradient_flow(loss, loss.initial, times, rtol=1e-3 if method == "rk4" else setting, method=method)
+        found = descend(loss, loss.initial, problem.end, problem.learning_rate(method, setting), kept)
+        return found, int(found["gradients"])
+    path = gradient_flow(loss, loss.initial, times, rtol=1e-3 if method == "rk4" else setting, method=method)
     return at_end(path), int(path.gradient_evaluations[-1])
 
 
 def at_end(path: Trajectory) -> dict[str, float]:
     """The quantities at T; T/T_SL with the loss drop as dissipation, as in the paper."""
-    return quantities(path.times[-1], path.w2_squared[-1], path.arc_lengths[-1], path.loss_drop[-1])
+    warm = path.from_start(path.times[1])
+    later = warm.times[-1] * warm.loss_drop[-1] / warm.w2_squared[-1]
+    return quantities(path.times[-1], path.w2_squared[-1], later, path.arc_lengths[-1], path.loss_drop[-1])
 
 
-def quantities(end: float, w2_squared: float, arc_length: float, loss_drop: float) -> dict[str, float]:
+def quantities(end: float, w2_squared: float, warm: float, arc_length: float, loss_drop: float) -> dict[str, float]:
     """The same for every method."""
-    values = (w2_squared, end * loss_drop / w2_squared, arc_length, loss_drop)
+    values = (w2_squared, end * loss_drop / w2_squared, warm, arc_length, loss_drop)
     return dict(zip(QUANTITIES, map(float, values), strict=True))
 
 
@@ -184,12 +213,14 @@ def dormand_prince(loss: FlatLoss, rtol: float, end: float, cap: int) -> tuple[d
         return torch.cat([-gradient, gradient.norm()[None]])
 
     start = torch.zeros(loss.initial.numel() + 1, dtype=torch.float64)
-    times = torch.tensor([0.0, end], dtype=torch.float64)
+    times = torch.tensor([0.0, WARM * end, end], dtype=torch.float64)
     path = odeint(velocity, start, times, rtol=rtol, atol=0.1 * rtol, method="dopri5")
     assert isinstance(path, Tensor)
-    final = path[-1]
-    drop = float(loss(loss.initial) - loss(loss.initial + final[:-1]))
-    return quantities(end, float(final[:-1].square().sum()), float(final[-1]), drop), count
+    moved = path[:, :-1]
+    losses = [float(loss(loss.initial + each)) for each in moved]
+    warm = (1 - WARM) * end * (losses[1] - losses[2]) / float((moved[2] - moved[1]).square().sum())
+    final = float(path[-1, -1])
+    return quantities(end, float(moved[2].square().sum()), warm, final, losses[0] - losses[2]), count
 
 
 def overhead(product: float, repeats: int) -> dict[str, float]:
@@ -230,10 +261,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes; seconds are only good with one")
     parser.add_argument("--only", nargs="*", metavar="NETWORK:PRODUCT", help="measure these, keep the rest of FILE")
     parser.add_argument("--extend", action="store_true", help="measure only the runs that FILE lacks")
+    parser.add_argument("--kept", type=Path, metavar="FOLDER", help="descents that were made before, and new ones")
     parser.add_argument("--report", type=Path, help="folder whose gradient-flow.md gets the tables and figures")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    jobs = planned = [(name, 10.0) for name in PROBLEMS] if options.quick else JOBS
+    jobs = planned = [(name, 10.0) for name in (*PROBLEMS, "Myrtle5 w4 n10")] if options.quick else JOBS
     measured, extra = [], {}
     if options.only is not None or options.extend:
         before = json.loads(options.out.read_text())
@@ -251,7 +283,7 @@ def main() -> None:
         }
     with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         known = {(case["problem"], case["sharpness_time"]): case for case in measured if options.extend}
-        futures = {pool.submit(measure, *job, options.quick, known.get(job)): job for job in jobs}
+        futures = {pool.submit(measure, *job, options.quick, known.get(job), options.kept): job for job in jobs}
         save(options.out, measured, extra, planned)
         for future in as_completed(futures):
             measured = [case for case in measured if (case["problem"], case["sharpness_time"]) != futures[future]]

@@ -3,14 +3,14 @@
 import math
 from typing import Any
 
-QUANTITIES = ("w2_squared", "inefficiency", "arc_length", "loss_drop")
+QUANTITIES = ("w2_squared", "inefficiency", "warm_inefficiency", "arc_length", "loss_drop")
 
 OURS = {"rkc2", "rock4"}
 
 
 def errors(found: dict[str, float], exact: dict[str, float]) -> dict[str, float]:
     """Relative errors, and the worst of them."""
-    each = {quantity: abs(found[quantity] / exact[quantity] - 1) for quantity in QUANTITIES}
+    each = {quantity: abs(found[quantity] / exact[quantity] - 1) for quantity in QUANTITIES if quantity in exact}
     return {**each, "worst": max(each.values())}
 
 
