@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from speedlimits.dynamics import descent
-from speedlimits.dynamics.loss import FlatLoss
+from speedlimits.dynamics.loss import Loss
 
 # Steps of descent between the ends of a chord, at most: longer than the period of a zigzag, short beside the path. The
 # fastest modes die within the first steps, and the path turns there: a chord spans a twentieth of the steps before it.
@@ -17,7 +17,7 @@ CHORD, SHARE = 64, 20
 WARM = 0.01
 
 
-def descend(loss: FlatLoss, theta0: Tensor, end: float, rate: float, folder: Path | None = None) -> dict[str, float]:
+def descend(loss: Loss, theta0: Tensor, end: float, rate: float, folder: Path | None = None) -> dict[str, float]:
     """Gradient descent to a time, or the same descent as ``folder`` remembers it.
 
     Args:
