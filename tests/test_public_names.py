@@ -23,7 +23,7 @@ NAMES = {
     "dynamics": """
         Annealing ExactSteps FlatLoss Langevin LangevinState Point Sharpness anneal check_deterministic check_pure
         cross_entropy gradient_descent gradient_flow half_squared_error laplacians losses_and_gradients sharpness
-        twice_differentiable value_and_gradient
+        smooth_relu smoothing_error twice_differentiable value_and_gradient
     """,
     "integrations": "MLflow TensorBoard WandB",
     "kernel": """

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from flow.gains import QUANTITIES, converges
+from flow.gains import OURS, QUANTITIES, converges
 from speedlimits._files import write_text_atomically
 
 BEGIN, END = "<!-- from here on written by benchmarks/gradient_flow.py -->", "<!-- to here -->"
@@ -23,8 +23,9 @@ AIMS = [
     ("tanh FCN", 1e5, 0.1, 250),
     ("GELU CNN", 1e4, 0.1, 30),
     ("ReLU CNN", 1e4, 0.1, 30),
+    ("Myrtle5 w8 n50", 1e3, 0.1, 25),
 ]
-STYLES = {"rkc2": "o-", "rock4": "s-", "gd": "^", "gd_steepest": "v", "rk4": "D", "dopri5": "x"}
+STYLES = {"rkc2": "o-", "rock4": "s-", "smooth": "P", "gd": "^", "gd_steepest": "v", "rk4": "D", "dopri5": "x"}
 
 
 def report(results: dict[str, Any], folder: Path) -> None:
@@ -112,13 +113,14 @@ def errors(cases: list[dict[str, Any]]) -> str:
                 rows.append([*place, label(row), f"{row['gradients']:,}", *each])
         each = [scientific(case["disagreement"].get(quantity)) for quantity in QUANTITIES]
         names = " and ".join(label(reference) for reference in case["references"])
-        rows.append([*place, f"references {names} differ by", "", *each])
+        chords = ", length by chords," if "arc_length_by_chords" in case["reference"] else ""
+        rows.append([*place, f"references {names}{chords} differ by", "", *each])
     return table(["network", "λ_max·T", "method", "gradients", *NAMES.values()], rows)
 
 
 def baselines(case: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs that are not ours."""
-    return [row for row in case["runs"] if row["method"] not in {"rkc2", "rock4"}]
+    return [row for row in case["runs"] if row["method"] not in OURS]
 
 
 def gain(case: dict[str, Any], method: str, setting: float) -> dict[str, float | None]:
@@ -134,7 +136,11 @@ def gain(case: dict[str, Any], method: str, setting: float) -> dict[str, float |
 def label(row: dict[str, Any]) -> str:
     """A run in words."""
     method, setting = row["method"], row["setting"]
-    words = {"gd": "descent, η = {:g}/λ_max", "gd_steepest": "descent, η = {:g}/λ_max (steepest)"}
+    words = {
+        "smooth": "rkc2 0.001, ε = {:g}",
+        "gd": "descent, η = {:g}/λ_max",
+        "gd_steepest": "descent, η = {:g}/λ_max (steepest)",
+    }
     return words.get(method, "RK4, h = {:g}/λ_max" if method == "rk4" else method + " {:g}").format(setting)
 
 

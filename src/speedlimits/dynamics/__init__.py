@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from speedlimits.dynamics.curvature import sharpness as sharpness
     from speedlimits.dynamics.descent import gradient_descent as gradient_descent
     from speedlimits.dynamics.flow.gradient_flow import gradient_flow as gradient_flow
+    from speedlimits.dynamics.flow.smoothing import smoothing_error as smoothing_error
+    from speedlimits.dynamics.kinks import smooth_relu as smooth_relu
     from speedlimits.dynamics.loss import FlatLoss as FlatLoss
     from speedlimits.dynamics.loss import cross_entropy as cross_entropy
     from speedlimits.dynamics.loss import half_squared_error as half_squared_error
@@ -31,6 +33,8 @@ else:
             "curvature": "Sharpness sharpness",
             "descent": "gradient_descent",
             "flow.gradient_flow": "gradient_flow",
+            "flow.smoothing": "smoothing_error",
+            "kinks": "smooth_relu",
             "loss": "FlatLoss cross_entropy half_squared_error value_and_gradient",
             "noise.annealing": "Annealing anneal",
             "noise.ensemble": "laplacians losses_and_gradients",

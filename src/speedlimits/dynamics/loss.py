@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from speedlimits._checks import check_integer
+from speedlimits._checks import check_integer, check_non_negative
+from speedlimits.dynamics.kinks import bent
 from speedlimits.dynamics.passes import one_tensor, plain_layers
 from speedlimits.dynamics.purity import check_pure
 from speedlimits.dynamics.samples import Inputs, as_tuple, check_lengths, split
@@ -98,6 +99,8 @@ class FlatLoss:
         criterion: (outputs, targets) → scalar loss; by default L = ½Σ(f − y)².
         chunk: samples whose part of the loss is computed at once, where `criterion` is a sum over samples; by default
             all. What a chunk needs then fits a cache, or a device's memory.
+        smooth: ε, in the unit of pre-activations: the derivative of each ReLU is a ramp over ±ε, so that the flow does
+            not slide along its kink; 0 leaves ReLU as it is. `smoothing_error` tells whether ε is small enough.
 
     Raises:
         ValueError: if the model has no trainable weights, mixes their dtypes or devices, or holds a layer that is
@@ -113,8 +116,10 @@ class FlatLoss:
         *,
         criterion: Callable[[Tensor, Tensor], Tensor] = half_squared_error,
         chunk: int | None = None,
+        smooth: float = 0.0,
     ) -> None:
         check_pure(model)
+        check_non_negative("smooth", smooth)
         if chunk is not None:
             check_integer("chunk", chunk, minimum=1)
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
@@ -133,10 +138,12 @@ class FlatLoss:
             for place, weight in enumerate(getattr(module, "_flat_weights", ())):
                 places.setdefault(id(weight), []).append((module._flat_weights, place))
         self.model = model
-        self._plain = plain_layers(model)
+        self._plain = bent(plain_layers(model), smooth) if smooth > 0 else plain_layers(model)
         self.inputs = inputs
         self.targets = targets
         self.criterion = criterion
+        self.chunk = chunk
+        self.smooth = smooth
         size = chunk or samples
         self.terms: list[Loss] = [
             partial(self._term, *piece) for piece in zip(split(inputs, size), targets.split(size), strict=True)
@@ -147,6 +154,12 @@ class FlatLoss:
         self._shapes = [weight.shape for weight in weights.values()]
         self.sizes = [weight.numel() for weight in weights.values()]
         self.initial: Flat = torch.cat([weight.detach().reshape(-1) for weight in weights.values()])
+
+    def smoothed(self, smooth: float) -> "FlatLoss":
+        """The same loss with another ``smooth``."""
+        return FlatLoss(
+            self.model, self.inputs, self.targets, criterion=self.criterion, chunk=self.chunk, smooth=smooth
+        )
 
     def __call__(self, theta: Flat) -> Float[Tensor, ""]:
         """L(θ), with a graph back to θ if it asks for one."""
