@@ -1,9 +1,9 @@
-"""What kinks do to a flow: the small ReLU network from starts 1e-4 apart, of other seeds, zigzags, and smoothed ReLU.
+"""What kinks do to a flow: the small ReLU network from starts 1e-4 apart, of other seeds, and how long a zigzag is.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/kinks.py [--quick] [--out FILE]
 
 λ_max·T is 1,000, λ_max that of the start. Descent takes steps of 1/λ_max, and of half of that once, the largest λ_max
-on the way; rkc2 has rtol 1e-2, and 1e-3 where ReLU is smoothed.
+on the way; rkc2 has rtol 1e-2.
 """
 
 import argparse
@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from environment import write
-from flow.descents import CHORD, descend
 from flow.problems import PROBLEMS, Problem
 from torch import Tensor
 
+from speedlimits.dynamics import descent
 from speedlimits.dynamics.flow.gradient_flow import gradient_flow
 from speedlimits.dynamics.loss import FlatLoss
 
@@ -24,8 +24,8 @@ RESULTS = Path(__file__).parent / "results" / "kinks.json"
 NAME = "ReLU CNN"
 # A start is moved by so much of its length.
 MOVE = 1e-4
-# ε of `FlatLoss`; other seeds have the first two.
-SMOOTH = (1e-3, 5e-4, 2.5e-4, 3e-3, 1e-2)
+# Steps of descent between the ends of a chord: longer than the period of a zigzag, short beside the path.
+CHORD = 64
 
 
 def main() -> None:
@@ -46,7 +46,6 @@ def main() -> None:
         "chord": CHORD,
         "seed": PROBLEMS[NAME],
         "from_the_start": [measure(problem, start, share) for share in (0.5, 1.0)],
-        "smoothed": smoothed(problem, SMOOTH[:1] if options.quick else SMOOTH),
         "from_beside": [measure(problem, start + MOVE * start.norm() / way.norm() * way, 1.0) for way in ways],
         "other_seeds": {str(seed): of_seed(seed, product) for seed in seeds},
     }
@@ -57,32 +56,38 @@ def main() -> None:
 def of_seed(seed: int, product: float) -> dict[str, Any]:
     """The network of another seed, by descent and by rkc2."""
     problem = Problem.of(NAME, product, seed)
-    return measure(problem, problem.loss.initial, 1.0) | {"smoothed": smoothed(problem, SMOOTH[:2])}
+    return measure(problem, problem.loss.initial, 1.0)
 
 
 def measure(problem: Problem, theta0: Tensor, share: float) -> dict[str, Any]:
     """Descent and rkc2 to the same time from the same start."""
+    found = gradient_flow(problem.loss, theta0, [0.0, problem.end], rtol=1e-2)
     return {
         "descent": descend(problem.loss, theta0, problem.end, problem.learning_rate("gd_steepest", share)),
-        "rkc2": follow(problem.loss, theta0, problem.end, 1e-2),
+        "rkc2": {
+            "w2_squared": float(found.w2_squared[-1]),
+            "arc_length": float(found.arc_lengths[-1]),
+            "gradients": int(found.gradient_evaluations[-1]),
+        },
     }
 
 
-def smoothed(problem: Problem, widths: tuple[float, ...]) -> dict[str, Any]:
-    """The flow of the network with smoothed ReLU, by ε."""
+def descend(loss: FlatLoss, theta0: Tensor, end: float, rate: float) -> dict[str, float]:
+    """Gradient descent, its path measured step by step and by chords."""
+    rate = descent.whole_steps(end, rate)
+    state = descent.init(loss, theta0)
+    last, chords = state.displacement, 0.0
+    for _ in range(round(end / rate)):
+        state = descent.step(loss, theta0, state, rate)
+        if state.step % CHORD == 0:
+            chords += float((state.displacement - last).norm())
+            last = state.displacement
     return {
-        f"{width:g}": follow(problem.loss.smoothed(width), problem.loss.initial, problem.end, 1e-3) for width in widths
-    }
-
-
-def follow(loss: FlatLoss, theta0: Tensor, end: float, rtol: float) -> dict[str, float]:
-    """The end of the flow by rkc2."""
-    found = gradient_flow(loss, theta0, [0.0, end], rtol=rtol)
-    return {
-        "w2_squared": float(found.w2_squared[-1]),
-        "arc_length": float(found.arc_lengths[-1]),
-        "path_over_loss_drop": float(found.path_dissipation[-1] / found.loss_drop[-1]),
-        "gradients": int(found.gradient_evaluations[-1]),
+        "w2_squared": float(state.displacement.dot(state.displacement)),
+        "arc_length": float(state.arc_length),
+        "arc_length_by_chords": chords + float((state.displacement - last).norm()),
+        "path_over_loss_drop": float(state.path_dissipation / (state.initial_loss - state.loss)),
+        "gradients": state.gradient_evaluations,
     }
 
 
