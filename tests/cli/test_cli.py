@@ -98,7 +98,7 @@ def test_options_win_over_the_file(tmp_path, capsys):
         (
             ["run", "--out", "{tmp}/x", "--method", "sgd"],
             2,
-            "`method` must be one of 'gd', 'rkc2', 'rock4', 'rk4'; method = 'sgd'.",
+            "`method` must be one of 'gd', 'rkc2', 'rock4', 'rk4', 'etd', 'auto'; method = 'sgd'.",
         ),
         (["run", "--out", "{tmp}/x", "--activation", "step"], 2, "`activation` must be one of 'erf', 'gelu',"),
         (

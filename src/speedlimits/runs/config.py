@@ -181,7 +181,8 @@ class RunConfig(Config):
     """T, flow time to train for: learning rate × steps, for the loss ½Σ(f−y)²."""
     method: str = "rkc2"
     """How to follow the gradient flow: rkc2, stabilised Runge–Kutta of order 2; rock4, of order 4, for rtol 1e-4 and
-    below; rk4, the classical method at 1/λ_max; gd, full-batch gradient descent."""
+    below; rk4, the classical method at 1/λ_max; etd, rkc2 until its steps are stiff, then exponential steps by the
+    network's own kernel; auto, etd where that is faster; gd, full-batch gradient descent."""
     rtol: float | Literal["auto"] = "auto"
     """Accuracy of the flow: distance, loss drop and T/T_SL come out within about 10 times this; 1e-2 or 1e-3 for kinks
     (relu); auto is 1e-4, or 1e-3 in float32, whose rounding allows no less."""

@@ -127,7 +127,7 @@ def _flow(name: str) -> Method:
         ),
         facts=lambda _, state, __: {
             "sharpness_final": state.radius,
-            **{count: getattr(state, count) for count in ("steps", "rejections", "kinks")},
+            **{count: getattr(state, count) for count in ("steps", "rejections", "kinks", "exponential")},
         },
     )
 

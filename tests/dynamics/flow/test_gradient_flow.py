@@ -408,5 +408,7 @@ def test_bad_arguments_are_named(times, rtol, dtype, message):
 
 def test_unknown_methods_are_named():
     """The error lists what there is."""
-    with pytest.raises(ValueError, match=r"`method` must be one of 'rkc2', 'rock4', 'rk4'; method = 'euler'"):
+    with pytest.raises(
+        ValueError, match=r"`method` must be one of 'rkc2', 'rock4', 'rk4', 'etd', 'auto'; method = 'euler'"
+    ):
         gradient_flow(norm_squared, torch.ones(2, dtype=torch.float64), [0.0, 1.0], method="euler")

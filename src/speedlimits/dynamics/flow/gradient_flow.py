@@ -6,6 +6,7 @@ Chebyshev method of `rkc2` takes steps h with s ≈ 1.25 √(h·λ_max) gradient
 """
 
 import bisect
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -16,10 +17,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from speedlimits._checks import check_increasing, check_non_negative, check_one_of, check_positive
+from speedlimits.dynamics.flow import exponential
 from speedlimits.dynamics.flow.force import Force, spectral_radius
 from speedlimits.dynamics.flow.methods import ONE_STEP_METHODS
-from speedlimits.dynamics.flow.segment import Segment
-from speedlimits.dynamics.flow.state import FlowState, between
+from speedlimits.dynamics.flow.segment import Path, Segment
+from speedlimits.dynamics.flow.state import FlowState, between, falls
 from speedlimits.dynamics.flow.step_size import growth, is_kink
 from speedlimits.dynamics.loss import Flat, Loss
 from speedlimits.dynamics.state import Point, collect
@@ -87,12 +89,15 @@ def init(loss: Loss, theta0: Flat, *, rtol: float, method: str = "rkc2") -> Flow
         steps=0,
         rejections=0,
         kinks=0,
+        exponential=0,
+        worth=scheme.worth(loss),
+        held=0,
     )
 
 
 def step(
     loss: Loss, theta0: Flat, state: FlowState, *, end: float, rtol: float, method: str = "rkc2"
-) -> tuple[FlowState, Segment]:
+) -> tuple[FlowState, Path]:
     """One accepted step, at most to the time ``end``.
 
     The local error is measured against the distance travelled, |error| ≤ rtol·|y|: the same tolerance is then right
@@ -113,6 +118,11 @@ def step(
         DivergenceError: if no step size makes the loss fall along its gradient, or keeps it finite.
     """
     force, scheme = Force(loss, theta0), ONE_STEP_METHODS[method]
+    if not state.held and scheme.stages(min(state.size, end - state.time) * state.radius * SAFETY) >= state.worth:
+        found = exponential.step(force, theta0, state, end=end, rtol=rtol)
+        if found is not None:
+            return found
+        state = dataclasses.replace(state, held=exponential.HOLD)
     y, start, origin = state.displacement, state.force, theta0 + state.displacement
     radius, direction, age = state.radius, state.direction, state.radius_age
     size, tries, rounding = state.size, [], torch.finfo(theta0.dtype).eps
@@ -130,7 +140,7 @@ def step(
         products = _products(mean, start, final, estimate, following)
         value = float(force.value)
         error = math.inf
-        if _falls(state, value, rtol, rounding) and products[4, 4] > 0 and math.isfinite(products[3, 3]):
+        if falls(value, state, rtol, rounding) and products[4, 4] > 0 and math.isfinite(products[3, 3]):
             error = math.sqrt(products[3, 3] / products[4, 4]) / scheme.tolerance(rtol)
         tries.append((size, error))
         along_kink = state.last_error > 1 and size * radius <= KINK_STEP and math.isfinite(error)
@@ -148,11 +158,11 @@ def step(
     proposal = size * growth(error, trend, size, state.last_size, order=scheme.error_order)
     if error > 1 and radius > 0:
         proposal = max(proposal, KINK_STEP / radius)
-    return FlowState(
+    return dataclasses.replace(
+        state,
         time=end if last else state.time + size,
         displacement=following,
         loss=value,
-        initial_loss=state.initial_loss,
         force=final,
         direction=direction,
         radius=radius,
@@ -166,6 +176,7 @@ def step(
         steps=state.steps + 1,
         rejections=state.rejections + len(tries) - 1,
         kinks=state.kinks + (error > 1),
+        held=max(0, state.held - 1),
     ), segment
 
 
@@ -212,7 +223,9 @@ def gradient_flow(
             smooth networks, by every method, down to 2e-9; at kinks (ReLU, max-pool) 1e-2 is as good as any.
         method: ``"rkc2"``, stabilised, order 2; ``"rock4"``, stabilised, order 4, with ``rtol`` of 1e-4 and below
             (above, the arc length suffers first); ``"rk4"``, the classical method with steps of at most 1/λ_max, for
-            reference.
+            reference; ``"etd"``, as ``"rkc2"`` until its steps are stiff, then exponential steps by the network's own
+            kernel: fewest gradients, for a `FlatLoss` whose criterion is a sum over samples; ``"auto"``, the same where
+            that takes less time, ``"rkc2"`` elsewhere.
 
     Returns:
         The trajectory at those times, each a snapshot and so a possible start. `path_dissipation` is ∫|v|²dt; how far
@@ -238,11 +251,6 @@ def _products(*vectors: Tensor) -> np.ndarray:
     """Inner products of all pairs, in one transfer to the host."""
     rows = torch.stack(vectors)
     return (rows @ rows.T).cpu().numpy()
-
-
-def _falls(state: FlowState, value: float, rtol: float, rounding: float) -> bool:
-    """Whether the loss falls, or rises by no more than the tolerance and its own rounding hide."""
-    return value - state.loss <= rtol * (state.initial_loss - state.loss) + 4 * rounding * abs(state.loss)
 
 
 def _check_hope(state: FlowState, size: float, error: float, rounding: float) -> None:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from speedlimits.dynamics.flow import rk4, rkc2, rock4
+from speedlimits.dynamics.flow import exponential, rk4, rkc2, rock4
+from speedlimits.dynamics.loss import Loss
 
 # Local errors below this drown in rounding.
 ROUNDING = 1e-11
@@ -24,6 +25,7 @@ class OneStepMethod:
         error_order: the power of h that the estimated error falls with.
         reach: largest h × spectral radius.
         bend: the rtol below which `tolerance` falls faster.
+        worth: loss → stages from which on an exponential step is cheaper; infinite where none is ever taken.
     """
 
     step: Step
@@ -31,6 +33,7 @@ class OneStepMethod:
     error_order: int
     reach: float = math.inf
     bend: float = 0.0
+    worth: Callable[[Loss], float] = lambda _: math.inf
 
     def tolerance(self, rtol: float) -> float:
         r"""Local error allowed, so that the error of the whole path stays in proportion to rtol.
@@ -48,9 +51,11 @@ class OneStepMethod:
         return min(rtol, max(bent, ROUNDING))
 
 
+# Its paths err by up to 0.31 τ^⅔ (exact linear flows, T/T_SL and the like): by 8 rtol where the bend is.
+RKC2 = OneStepMethod(rkc2.step, rkc2.stages, error_order=3, bend=5e-5)
+
 ONE_STEP_METHODS: dict[str, OneStepMethod] = {
-    # Its paths err by up to 0.31 τ^⅔ (exact linear flows, T/T_SL and the like): by 8 rtol where the bend is.
-    "rkc2": OneStepMethod(rkc2.step, rkc2.stages, error_order=3, bend=5e-5),
+    "rkc2": RKC2,
     "rock4": OneStepMethod(rock4.step, rock4.stages, error_order=4, reach=rock4.REACH),
     "rk4": OneStepMethod(
         lambda force, origin, start, size, _: rk4.step(force, origin, start, size),
@@ -58,4 +63,6 @@ ONE_STEP_METHODS: dict[str, OneStepMethod] = {
         error_order=4,
         reach=rk4.REACH,
     ),
+    "etd": replace(RKC2, worth=exponential.worth),
+    "auto": replace(RKC2, worth=exponential.worth_in_time),
 }

@@ -5,6 +5,7 @@ are those of this very curve, so that T·∫|v|²dt ≥ l² ≥ |Δθ|² hold fo
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -26,6 +27,37 @@ def _at(u: np.ndarray) -> np.ndarray:
 
 # Length and dissipation of whole steps are what every step asks for.
 AT_NODES = _at(NODES)
+
+
+@runtime_checkable
+class Path(Protocol):
+    """What a step leaves behind: where it went, how fast and how far."""
+
+    @property
+    def time(self) -> float:
+        """Where it begins."""
+        ...
+
+    @property
+    def size(self) -> float:
+        """How long it is."""
+        ...
+
+    def position(self, u: float) -> Tensor:
+        """Y at the fraction u of the step."""
+        ...
+
+    def speed_squared(self, u: float) -> float:
+        """|v|² at the fraction u."""
+        ...
+
+    def travelled(self, u: float = 1.0) -> tuple[float, float]:
+        """∫|v|dt and ∫|v|²dt up to the fraction u."""
+        ...
+
+    def loss(self, u: float, dissipated: float, values: tuple[float, float], slopes: tuple[float, float], /) -> float:
+        """The loss at the fraction u, from ∫|v|²dt up to it, the values at the ends and the slopes in u there."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -69,6 +101,10 @@ class Segment:
         squares = self._speeds_squared(AT_NODES if u == 1.0 else _at(u * NODES))
         weights = u * self.size * WEIGHTS
         return float(weights @ np.sqrt(squares)), float(weights @ squares)
+
+    def loss(self, u: float, _: float, values: tuple[float, float], slopes: tuple[float, float]) -> float:
+        """The loss at the fraction u, from its values at the ends and its slopes in u there."""
+        return monotone(u, values, slopes)
 
     def _speeds_squared(self, at: np.ndarray) -> np.ndarray:
         """Rounding below zero counts as rest."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float64
 from torch import Tensor
 
-from speedlimits.dynamics.flow.segment import Segment, monotone
+from speedlimits.dynamics.flow.segment import Path
 from speedlimits.dynamics.state import Displacement, Point
 
 Vector = Float64[Tensor, " parameters"]
@@ -33,6 +33,9 @@ class FlowState:
         steps: accepted so far.
         rejections: steps tried in vain so far.
         kinks: steps accepted above the tolerance, at kinks of the loss.
+        exponential: exponential steps among those accepted.
+        worth: stages of a step from which on an exponential one is cheaper; infinite where there is none.
+        held: steps before the next exponential one is tried, after one that failed.
     """
 
     time: float
@@ -52,6 +55,9 @@ class FlowState:
     steps: int
     rejections: int
     kinks: int
+    exponential: int
+    worth: float
+    held: int
 
     def point(self) -> Point:
         """This state as a point of the path."""
@@ -68,7 +74,7 @@ class FlowState:
         )
 
 
-def between(before: FlowState, after: FlowState, segment: Segment, time: float) -> Point:
+def between(before: FlowState, after: FlowState, segment: Path, time: float) -> Point:
     """The path at a time within a step: dense output, at no further gradient.
 
     Args:
@@ -84,16 +90,21 @@ def between(before: FlowState, after: FlowState, segment: Segment, time: float) 
         return after.point()
     u = (time - segment.time) / segment.size
     like = after.displacement
-    slopes = tuple(-segment.size * float(state.force.dot(state.force)) for state in (before, after))
+    first, last = (-segment.size * float(state.force.dot(state.force)) for state in (before, after))
     length, dissipated = segment.travelled(u)
     dissipation = like.new_tensor(before.path_dissipation + dissipated)
     return Point(
         time=time,
         displacement=segment.position(u),
-        loss=like.new_tensor(monotone(u, (before.loss, after.loss), (slopes[0], slopes[1]))),
+        loss=like.new_tensor(segment.loss(u, dissipated, (before.loss, after.loss), (first, last))),
         gradient_norm_squared=like.new_tensor(segment.speed_squared(u)),
         arc_length=like.new_tensor(before.arc_length + length),
         path_dissipation=dissipation,
         averaged_dissipation=dissipation,
         gradient_evaluations=after.gradient_evaluations,
     )
+
+
+def falls(value: float, state: FlowState, rtol: float, rounding: float) -> bool:
+    """Whether the loss falls to this value, or rises by no more than the tolerance and its own rounding hide."""
+    return value - state.loss <= rtol * (state.initial_loss - state.loss) + 4 * rounding * abs(state.loss)
