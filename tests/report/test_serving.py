@@ -15,8 +15,8 @@ from speedlimits import speed_limit, train_run
 from speedlimits.report.serving import page, respond
 from speedlimits.runs import RunFolder
 from speedlimits.runs.so_far import run_so_far
+from speedlimits.runs.study import writing
 from speedlimits.training.noisy import train_noisy
-from speedlimits.training.train import train_study
 from tests.browser import browser, opened
 from tests.torture._folders import CONFIG, NOISY, OTHER, Cut, every_step
 
@@ -147,15 +147,19 @@ def test_a_run_with_noise_is_read_while_it_trains(tmp_path):
     assert text.count('class="plot"') == 5
 
 
-def test_a_study_lists_its_runs(tmp_path):
-    """Each run has its share and its own page, under its number; the report of one that ended is there."""
-    train_study({"small": CONFIG, "large": OTHER}, tmp_path, engine="inline")
+def test_a_study_lists_its_runs(unfinished, tmp_path):
+    """Each run has its share and its own page, under its number; the report of one that has it is there."""
+    with writing(tmp_path, {"small": CONFIG, "large": OTHER}, resume=False, force=False):
+        shutil.copytree(unfinished, tmp_path / "small")
     (tmp_path / "small" / "report.html").write_text("the report")
     text = page(tmp_path, "/").decode()
-    assert "2 of 2 runs have ended" in text
-    for k, name in enumerate(("small", "large")):
+    assert "0 of 2 runs have ended" in text
+    for k, (name, words) in enumerate((("small", "1 of 2 networks have ended"), ("large", "not begun"))):
         assert f'<a href="/run/{k}/">{name}</a>' in text
-        assert f">{name}: " in page(tmp_path, f"/run/{k}/").decode()
+        assert words in text
+        alone = page(tmp_path, f"/run/{k}/").decode()
+        assert f">{name}: " in alone
+        assert words in alone
     assert page(tmp_path, "/run/0/report") == b"the report"
     assert page(tmp_path, "/run/1/report") is None
     assert page(tmp_path, "/run/2/") is None
