@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from speedlimits import speed_limit, train_run
+from speedlimits.cli.main import main
 from speedlimits.report.serving import page, respond
 from speedlimits.runs import RunFolder
 from speedlimits.runs.so_far import run_so_far
@@ -163,6 +164,24 @@ def test_a_study_lists_its_runs(unfinished, tmp_path):
     assert page(tmp_path, "/run/0/report") == b"the report"
     assert page(tmp_path, "/run/1/report") is None
     assert page(tmp_path, "/run/2/") is None
+
+
+@pytest.mark.usefixtures("as_user")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "`directory` must be a folder; nowhere is none."),
+        (["taken"], "`directory` must be a run or a study; taken holds a recording."),
+        (["taken", "--port", "65536"], "`port` must be from 0 to 65535; port = 65536."),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, message):
+    """What cannot be served is refused before a port is opened."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "recording.toml").touch()
+    assert main(["serve", *arguments]) == 2
+    assert capsys.readouterr().err == f"speedlimits: {message}\n"
 
 
 @contextlib.contextmanager

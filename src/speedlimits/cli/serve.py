@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from speedlimits.cli.text import say
+from speedlimits.runs.identity import MARKS
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class ServeCommand:
             raise ValueError(f"`port` must be from 0 to 65535; port = {self.port}.")
         if not self.directory.is_dir():
             raise ValueError(f"`directory` must be a folder; {self.directory} is none.")
+        if (self.directory / MARKS["recording"]).exists():
+            raise ValueError(f"`directory` must be a run or a study; {self.directory} holds a recording.")
         try:
             import uvicorn
         except ModuleNotFoundError:

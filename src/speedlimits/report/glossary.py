@@ -39,10 +39,11 @@ TERMS = {
 }
 # What each kind of page uses beside the columns of its table.
 USED = {
-    "run": ("time", "start", "certified", "seed", "std", "points"),
+    "run": ("time", "start", "certified", "seed", "std"),
+    "points": ("points",),
     "kernel": ("residual", "eigenvalue"),
     "live": ("inefficiency", "speed_limit", "time", "seed"),
-    "recording": ("time", "start", "certified", "points", "drift", "noise", "stride", "sketch"),
+    "recording": ("time", "start", "certified", "drift", "noise", "stride", "sketch"),
     "noisy": (
         *("time", "ensemble", "w2", "dissipated", "certified", "temperature", "free_energy", "entropy"),
         *("side", "limit", "holds"),

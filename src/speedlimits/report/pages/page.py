@@ -62,6 +62,7 @@ def write_page(
         charts["overlaps"] = kernel_panels.overlaps(kernel)
         charts["eigenvalues"] = kernel_panels.eigenvalues(kernel)
         charts["prediction"] = kernel_panels.prediction(kernel, member)
+    kinds = ["run", *(["points"] if at_least(summary) else []), *(["kernel"] if kernel else [])]
     render(
         path,
         "run.html.j2",
@@ -77,7 +78,7 @@ def write_page(
         at_least=at_least(summary),
         accuracy=measured(summary, "test_accuracy"),
         columns=columns(summary),
-        terms=terms("run", *(["kernel"] if kernel else []), columns=columns(summary)),
+        terms=terms(*kinds, columns=columns(summary)),
         verdict=verdict(summary)[1:],
         warm=warm[0] if warm else None,
         kernel=kernel,

@@ -8,7 +8,7 @@ from speedlimits.report.glossary import terms
 from speedlimits.report.pages import panels
 from speedlimits.report.pages.chart import Chart, Paths
 from speedlimits.report.pages.render import render
-from speedlimits.report.words import columns, loss_label, measured
+from speedlimits.report.words import at_least, columns, loss_label, measured
 from speedlimits.runs.recording import Recording
 from speedlimits.trajectory import Trajectory
 
@@ -54,7 +54,7 @@ def write_recording_page(path: str | Path, recording: Recording) -> None:
         points=summary["mean"]["points"],
         accuracy=measured(summary, "test_accuracy"),
         columns=columns(summary),
-        terms=terms("recording", columns=columns(summary)),
+        terms=terms("recording", *(["points"] if at_least(summary) else []), columns=columns(summary)),
     )
 
 
