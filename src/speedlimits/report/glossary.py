@@ -20,7 +20,7 @@ TERMS = {
     "stride": ("stride", "the path is seen at each m-th step only, which hides noise that cancels within m steps"),
     "sketch": ("sketch", "random sums of all weights, from which distances are estimated with a known error"),
     "residual": ("Δ<sub>k</sub>", "output minus target along the k-th eigenvector of the tangent kernel"),
-    "eigenvalue": ("λ<sub>k</sub>", "eigenvalue of the tangent kernel: the rate at which the part Δ_k is learned"),
+    "eigenvalue": ("λ<sub>k</sub>", "eigenvalue of the tangent kernel: the rate at which the part Δₖ is learned"),
     "ensemble": ("⟨…⟩", "mean over the networks of the ensemble"),
     "temperature": ("β⁻¹", "temperature of the noise; β is its inverse"),
     "w2": (
