@@ -109,9 +109,10 @@ def balance(seed: int, counts: tuple[int, ...], rate: float = 0.2, decay: float 
     """T/T_SL with a normalisation and weight decay: weights turn for ever, and the number grows with the steps."""
     torch.manual_seed(seed)
     run = Training(Setting("perceptron", batch=BATCH), rate, seed)
-    run.model = nn.Sequential(nn.Linear(64, 48, bias=False), nn.BatchNorm1d(48), nn.Tanh(), nn.Linear(48, 10))
+    first = nn.Linear(64, 48, bias=False)
+    run.model = nn.Sequential(first, nn.BatchNorm1d(48), nn.Tanh(), nn.Linear(48, 10))
     run.optimizer = torch.optim.SGD(run.model.parameters(), lr=rate, weight_decay=decay)
-    spheres = Spheres(run.optimizer, {"first": [run.model[0].weight]})
+    spheres = Spheres(run.optimizer, {"first": [first.weight]})
     recorder = Recorder(triples=0, snapshot_growth=None).attach(run.optimizer)
     found = []
     for step, loss in enumerate(run.steps(max(counts) + 1)):
