@@ -27,7 +27,7 @@ NAMES = {
     """,
     "integrations": "MLflow TensorBoard WandB",
     "kernel": """
-        KernelOperator Lanczos ResidualMeasure eigenmodes empirical_kernel estimated_drift kernel_drift
+        KernelOperator Lanczos ResidualMeasure adapted_kernel eigenmodes empirical_kernel estimated_drift kernel_drift
         residual_measure spectral_density top_eigenpairs
     """,
     "models": "FCN Myrtle5 NTKConv3x3 NTKLinear",
@@ -52,10 +52,12 @@ NAMES = {
     "report": "write write_trajectories",
     "spectra": "PowerLawFit Quadrature fit_power_law quadrature",
     "theory": """
-        ConstantKernel ExpectedStrides FokkerPlanck FokkerPlanckSolution HeavyBall LeadingTerms LinearRegression
-        MiniBatchLimit MiniBatchPath MiniBatches OrnsteinUhlenbeck PhaseDiagram PowerLaw PowerLawSums RegressionLimit
-        Sampler Surrogate SurrogateTimes TwoCycle Uncertainty asymptotic_geometric asymptotic_inefficiency
-        asymptotic_pace first_order of_linear of_solution phase_diagram second_order
+        AdaptedKernel BestSchedule ConstantKernel ExpectedStrides FokkerPlanck FokkerPlanckSolution HeavyBall
+        KernelInterval LeadingTerms LinearRegression MiniBatchLimit MiniBatchPath MiniBatches NoisyPowerLaw
+        OrnsteinUhlenbeck PhaseDiagram PowerLaw PowerLawSums RegressionLimit Sampler ScheduleExponents
+        ScheduledLoss Surrogate SurrogateTimes TwoCycle Uncertainty asymptotic_geometric
+        asymptotic_inefficiency asymptotic_pace first_order of_linear of_solution phase_diagram
+        polynomial_decay schedule_exponents second_order stable_decay
     """,
     "transport": """
         LinearMap MonotoneMap OptimalProtocol action assignment_cost displacement fastest_map gelbrich max_sliced

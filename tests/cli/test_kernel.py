@@ -29,6 +29,17 @@ def test_kernel_prints_prediction_beside_measurement(finished, capsys):
     assert "Predicted by the kernel beside measured" in page
 
 
+def test_kernels_on_the_way_are_shown(finished, capsys):
+    """A table of the intervals, what it took, a line and a panel on the page."""
+    assert main(["kernel", str(finished), "--adapt", "2"]) == 0
+    printed = capsys.readouterr().out
+    for text in ("adapted", "turned by", "spent there", "Half as many intervals", "gradients; training took"):
+        assert text in printed
+    page = (finished / "report.html").read_text()
+    assert page.count('class="plot"') == 8
+    assert "Where the loss goes while the kernel changes" in page
+
+
 def test_report_keeps_the_kernel(finished):
     """A report drawn again, without the kernel being measured again, still has its panels."""
     assert main(["kernel", str(finished), "--seed", "1"]) == 0
@@ -37,7 +48,7 @@ def test_report_keeps_the_kernel(finished):
     assert "Tangent kernel of seed 1" in (finished / "report.html").read_text()
 
 
-@pytest.mark.parametrize("options", [[], ["--matrix-free"], ["--at", "0.005"]])
+@pytest.mark.parametrize("options", [["--adapt", "2"], ["--matrix-free"], ["--at", "0.005"]])
 def test_json_has_the_promised_keys(finished, capsys, options):
     """One JSON object without NaN: prediction and measurement at the same times, exponents, drift."""
     assert main(["kernel", str(finished), "--json", *options]) == 0
@@ -46,6 +57,7 @@ def test_json_has_the_promised_keys(finished, capsys, options):
     for kind, more in (("predicted", set()), ("measured", {"certified"})):
         assert set(found[kind]) == {"time", "w2_squared", "dissipation", "inefficiency", "geometric", "pace"} | more
     assert all(found["measured"]["certified"])
+    assert (found["adapted"] or {}).keys() == (found["predicted"].keys() if "--adapt" in options else set())
     assert found["predicted"]["time"] == found["measured"]["time"]
     assert (found["start_time"] > 0) == ("--at" in options)
     assert found["exponents"]["window"][0] == 20
@@ -56,6 +68,7 @@ def test_json_has_the_promised_keys(finished, capsys, options):
     [
         (["--seed", "7"], 2, "`seed` must be one of 0, 1; seed = 7."),
         (["--at", "3"], 2, "`at` must lie in [0, 0.1), before the run's end; at = 3."),
+        (["--adapt", "5"], 2, "`adapt` must be even, because half as many intervals tell the error; adapt = 5."),
         (["--memory", "1e-9"], 2, "`memory` must be at least"),
         (["--memory", "0"], 2, "`memory` must be positive and finite; memory = 0."),
     ],

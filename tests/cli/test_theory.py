@@ -23,6 +23,7 @@ MINI_BATCHES = [
     *("--teacher-variance", "2", "--label-variance", "0.25"),
 ]
 SAMPLER = ["sampler", "--radius", "2", "--schedule", "cosine", "--steps", "5", "10", "--particles", "50"]
+SCHEDULES = ["schedules", "--spectrum-exponent", "2", "--residual-exponent", "1.4"]
 DOUBLE_WELL = ["fokker-planck", "--potential", "x**2 + 1.5*(x**2-1.2)**2", "--inverse-temperature", "2"]
 
 
@@ -237,6 +238,16 @@ def test_surrogates_lie_between_this_loss_and_the_limit(spectrum, capsys):
     assert 1 < many["gain_of_best"] < many["inefficiency"]
 
 
+def test_schedules_are_compared_with_the_limit(capsys):
+    """No schedule beats the best, which takes more steps than the limit allows; exponents and regime stand beside."""
+    found = answer(capsys, *SCHEDULES, "--steps", "100", "10000")
+    for known in ("polynomial", "stable_decay", "constant"):
+        assert (np.array(found[known]) >= np.array(found["best"])).all()
+    assert (np.array(found["least_steps"]) < 0.5 * np.array(found["steps"])).all()
+    assert found["exponents"] == pytest.approx({"limit": 0.25, "flow": 0.2, "schedule": 0.2})
+    assert found["regime"] == "stable"
+
+
 def test_tables_show_the_same(spectrum, capsys):
     """Without --json a reader gets one row per time."""
     assert main(["theory", *spectrum, "--time", "0.7", "3"]) == 0
@@ -330,6 +341,10 @@ def test_densities_are_drawn(tmp_path, capsys):
         ([*SAMPLER, "--radius"], 2, "`radius` must be one or more; there is none."),
         ([*SAMPLER, "--schedule", "linear"], 2, "`schedule` must be one of"),
         ([*SAMPLER, "--steps", "0"], 2, "`steps` must be an integer of at least 1; steps = 0."),
+        ([*SCHEDULES, "--steps"], 2, "`steps` must be one number or more; there is none."),
+        ([*SCHEDULES, "--steps", "0"], 2, "`steps` must be an integer of at least 1; steps = 0."),
+        ([*SCHEDULES, "--noise", "0"], 2, "`noise` must be positive and finite; noise = 0."),
+        ([*SCHEDULES[:-1], "1"], 2, "`residual_exponent` must be above 1, or the loss is not finite"),
         ([*MINI_BATCHES, "--steps", "0"], 2, "`steps` must be an integer of at least 1; steps = 0."),
         ([*MINI_BATCHES, "--steps"], 2, "`steps` must be one number or more; there is none."),
         ([*MINI_BATCHES, "--steps", "1", "--samples", "5"], 2, "`dimension` must be an integer of at least 1;"),
@@ -395,6 +410,7 @@ def test_theory_needs_no_torch(tmp_path):
         [*POWER_LAW, "--time", "1"],
         [*MINI_BATCHES, "--steps", "4"],
         SAMPLER,
+        [*SCHEDULES, "--steps", "10"],
         ["surrogate", "--eigenvalues", file, "--residual", file, "--start-variance", "1", "--time", "1"],
         ["finite-steps", "--eigenvalues", file, "--residual", file, "--learning-rate", "0.1", "--steps", "5"],
     ]

@@ -5,14 +5,9 @@ import pytest
 import torch
 
 from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_drift
-from speedlimits.kernel.lanczos import (
-    Lanczos,
-    estimated_drift,
-    residual_measure,
-    spectral_density,
-    top_eigenpairs,
-)
+from speedlimits.kernel.lanczos import Lanczos, residual_measure
 from speedlimits.kernel.operator import KernelOperator
+from speedlimits.kernel.spectrum import estimated_drift, spectral_density, top_eigenpairs
 from speedlimits.models.fcn import FCN
 from speedlimits.models.myrtle import Myrtle5
 from speedlimits.theory.constant_kernel import ConstantKernel

@@ -126,5 +126,34 @@ EQUIVALENT = {
     ("theory.regression_limit.RegressionLimit._moved_and_spent", "BLOCK * spacing: / for *"): BLOCKS,
     ("theory.regression_limit.RegressionLimit._moved_and_spent", "first + size: left 1 % off"): BLOCKS,
     ("theory.regression_limit.RegressionLimit._moved_and_spent", "first + size: right 1 % off"): BLOCKS,
+    (
+        "theory.adapted_kernel.AdaptedKernel.speed_limit",
+        "np.zeros((3, times.size))",
+    ): "written over, interval by interval",
+    ("theory.schedule_phases.schedule_exponents", "0.0"): "the quotient is infinite beyond",
+    **{
+        ("theory.schedules._modes", f"PANELS + 1: {what}"): PANELS
+        for what in ("left 1 % off", "right 1 % off", "right dropped", "- for +")
+    },
+    **{
+        ("theory.schedules.NoisyPowerLaw._turn", term): "a hundredth of the step of a fine grid"
+        for term in (
+            "balance[after] / (balance[after] - balance[after - 1]): 1 % off",
+            "balance[after] - balance[after - 1]: left 1 % off",
+            "balance[after] - balance[after - 1]: right 1 % off",
+            "places[after] + share * (places[after - 1] - places[after]): right 1 % off",
+            "share * (places[after - 1] - places[after]): 1 % off",
+        )
+    },
+    **{
+        ("theory.schedules.NoisyPowerLaw.best", term): NODES
+        for term in (
+            "np.expm1(np.linspace(0.0, np.log1p(self.largest_rate * steps), AGES)): value 1 % off",
+            "np.linspace(0.0, np.log1p(self.largest_rate * steps), AGES): argument 1 % off",
+            "np.log1p(self.largest_rate * steps): argument 1 % off",
+            "self.largest_rate * steps: 1 % off",
+            "self.largest_rate * steps: left dropped",
+        )
+    },
     ("dissipation.path._checked", "np.zeros_like(covariance)"): "without noise it is multiplied by β⁻¹ = 0",
 }

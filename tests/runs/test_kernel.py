@@ -8,6 +8,7 @@ import pytest
 from speedlimits import Trajectory
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.kernel import KernelRecord, KernelView
+from speedlimits.theory.adapted_kernel import AdaptedKernel, KernelInterval
 from speedlimits.theory.constant_kernel import ConstantKernel
 
 EIGENVALUES = 5.0 * np.arange(1.0, 201) ** -1.2
@@ -30,6 +31,26 @@ def record(**changes) -> KernelRecord:
         "drift": np.array([0.01, 0.03]),
     }
     return KernelRecord(**fields | changes)
+
+
+def adapted(intervals: int) -> AdaptedKernel:
+    """The same kernel seen again in each of some intervals; nothing has turned."""
+    edges = np.linspace(0.0, 1.0, intervals + 1)
+    left = [np.exp(-EIGENVALUES * edge) * RESIDUAL for edge in edges]
+    kernel = ConstantKernel(eigenvalues=EIGENVALUES, residual=RESIDUAL)
+    found = tuple(
+        KernelInterval(
+            eigenvalues=EIGENVALUES,
+            residual=residual,
+            moved=residual - RESIDUAL,
+            start_time=edge,
+            moved_squared=float(kernel.w2_squared(np.array([edge]))[0]),
+            loss=0.5 * residual @ residual,
+            drift=0.0,
+        )
+        for edge, residual in zip(edges[:-1], left[:-1], strict=True)
+    )
+    return AdaptedKernel(intervals=found, end_time=1.0, end_loss=0.5 * left[-1] @ left[-1], gradients=10 * intervals)
 
 
 def run() -> Trajectory:
@@ -71,6 +92,28 @@ def test_summary_sets_prediction_beside_measurement():
         np.testing.assert_allclose(summary["predicted"][name][1:], summary["measured"][name][1:], rtol=1e-12)
     assert summary["eigenvalues_top"] == EIGENVALUES[:20].tolist()
     assert summary["drift"] == {"time": [0.5, 1.0], "drift": [0.01, 0.03]}
+
+
+def test_adapted_path_is_kept_and_told(tmp_path):
+    """After saving, a path in intervals has the same series; one of a still kernel is the prediction."""
+    record(adapted=(adapted(4), adapted(2))).save(tmp_path / "kernel.npz")
+    summary = KernelRecord.load(tmp_path / "kernel.npz").summary(run())
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    for name, series in summary["predicted"].items():
+        np.testing.assert_allclose(summary["adapted"][name][1:], series[1:], rtol=1e-12)
+    found = summary["adaptation"]
+    assert [row["start"] for row in found["intervals"]] == [0.0, 0.25, 0.5, 0.75]
+    assert found["intervals"][-1]["end"] == 1.0
+    spent = sum(row["spent"] for row in found["intervals"])
+    assert spent == pytest.approx(found["intervals"][0]["loss"] - found["end_loss"], rel=1e-12)
+    assert max(found["error"].values()) < 1e-12
+    assert found["gradients"] == 60
+
+
+def test_record_without_adaptation_says_so():
+    """Where nobody asked for it, both keys are null."""
+    summary = record().summary(run())
+    assert summary["adapted"] is summary["adaptation"] is None
 
 
 def test_summary_has_the_exponents_and_what_they_mean():

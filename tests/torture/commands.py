@@ -45,7 +45,7 @@ OPTIONS = {
         "langevin": "samples model width depth activation inverse-temperature prior-precision members time step scheme "
         "records confidence strengths anneal-steps seed problem config dataset",
         "study": "preset models samples seeds method rtol dtype device engine address gpus storage problem",
-        "kernel": "at seed modes memory problem",
+        "kernel": "at seed modes adapt memory problem",
         "compare": "tolerance plot",
         "report": "nonsense json",
         "show": "json nonsense",
@@ -61,6 +61,7 @@ OPTIONS = {
         "dimension samples draws rng-seed plot",
         "finite-steps": "eigenvalues residual learning-rate steps momentum sharpness softening plot",
         "surrogate": "eigenvalues residual start-variance time plot",
+        "schedules": "spectrum-exponent residual-exponent noise largest-rate steps plot",
         "sampler": "radius components deviation schedule steps particles rng-seed plot",
     }.items()
 }
@@ -74,6 +75,7 @@ THEORY = {
         "mini-batches": "--aspect-ratio 1 --batch-share 0.5 --learning-rate 0.1 --teacher-variance 1 --steps 5",
         "finite-steps": "--eigenvalues numbers.txt --residual numbers.txt --learning-rate 0.1 --steps 5",
         "surrogate": "--eigenvalues numbers.txt --residual numbers.txt --start-variance 1 --time 1",
+        "schedules": "--spectrum-exponent 2 --residual-exponent 1.4 --steps 10",
         "sampler": "--radius 2 --components 2 --schedule cosine --steps 2 --particles 5",
     }.items()
 }

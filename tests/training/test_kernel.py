@@ -19,10 +19,10 @@ def finished(tmp_path_factory) -> Path:
     return folder
 
 
-def gaps(folder: Path, record: KernelRecord) -> dict[str, float]:
+def gaps(folder: Path, record: KernelRecord, kind: str = "predicted") -> dict[str, float]:
     """Largest relative distance between prediction and measurement, by quantity."""
     summary = record.summary(load_run(folder).trajectories[record.seed])
-    predicted, measured = summary["predicted"], summary["measured"]
+    predicted, measured = summary[kind], summary["measured"]
     return {
         name: float(np.max(np.abs(np.divide(predicted[name][1:], measured[name][1:]) - 1)))
         for name in ("w2_squared", "dissipation", "inefficiency", "geometric", "pace")
@@ -43,6 +43,21 @@ def test_linear_network_is_predicted(linear, options):
     # Local errors of 1e-7 of the distance add up over the steps.
     assert max(gaps(linear, record).values()) < 2e-5
     assert record.drift.max() < 1e-14
+
+
+@pytest.mark.parametrize("options", [{}, {"at": 0.02}, {"matrix_free": True}])
+def test_linear_network_is_predicted_in_intervals(linear, options):
+    """The same with kernels measured again on the way, from either start: there is nothing to adapt to."""
+    record = analyse_kernel(linear, adapt=2, **options)
+    assert max(gaps(linear, record, "adapted").values()) < 2e-5
+    assert [len(path.intervals) for path in record.adapted] == [2, 1]
+
+
+def test_kernels_on_the_way_are_nearer_to_the_run(finished):
+    """A narrow network: with four intervals T/T_SL is off by a fifth at most of what a constant kernel is."""
+    record = analyse_kernel(finished, adapt=4)
+    constant, adapted = (gaps(finished, record, kind)["inefficiency"] for kind in ("predicted", "adapted"))
+    assert adapted < constant / 5
 
 
 def test_matrix_free_record_is_the_dense_one(finished):
@@ -95,6 +110,8 @@ def test_residual_and_loss_are_those_of_the_run(finished):
         ({"at": 0.7}, r"`at` must lie in \[0, 0.5\), before the run's end; at = 0.7"),
         ({"at": -0.1}, "`at` must be non-negative and finite; at = -0.1"),
         ({"matrix_free": True, "modes": -1}, "`modes` must be an integer of at least 0; modes = -1"),
+        ({"adapt": 3}, "`adapt` must be even, because half as many intervals tell the error; adapt = 3"),
+        ({"adapt": -2}, "`adapt` must be an integer of at least 0; adapt = -2"),
         ({"memory": 1e4}, "`memory` must be at least 0.000461 GB for a kernel of 120 pairs"),
     ],
 )

@@ -55,6 +55,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "theory surrogate --eigenvalues eigenvalues.txt --residual residual.txt --start-variance 1 --time 1",
         "theory surrogate --eigenvalues eigenvalues.txt --residual residual.txt --start-variance 1 --time 1 10 --json",
     ),
+    "theory schedules": (
+        "theory schedules --spectrum-exponent 2 --residual-exponent 1.4",
+        "theory schedules --spectrum-exponent 2 --residual-exponent 3 --steps 1000 100000 --json",
+    ),
     "theory sampler": (
         "theory sampler --radius 4 --components 8 --schedule linear --steps 5",
         "theory sampler --radius 4 --components 8 --schedule cosine --steps 5 10 20 --plot sampler.png",

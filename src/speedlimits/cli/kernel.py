@@ -1,5 +1,6 @@
 """`speedlimits kernel`: the tangent kernel of a finished run, and what it predicts beside what was measured."""
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from speedlimits.runs.kernel import KernelRecord
 
 
-KINDS = ("predicted", "measured")
+KINDS = ("predicted", "adapted", "measured")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class KernelCommand:
     """Never form the kernel: for many samples."""
     modes: int = 120
     """Largest eigenvalues to find in that case, the window of the exponents; they cost time."""
+    adapt: Annotated[int, tyro.conf.arg(metavar="K")] = 0
+    """Follow the kernel as it changes: measure it again in so many intervals of time, an even number."""
     memory: float = 4.0
     """Gigabytes that may be used, about."""
     problem: Annotated[str | None, tyro.conf.arg(metavar="FILE.py:FUNCTION")] = None
@@ -54,6 +57,7 @@ class KernelCommand:
             at=self.at,
             matrix_free=self.matrix_free,
             modes=self.modes,
+            adapt=self.adapt,
             memory=1e9 * self.memory,
             problem=self.problem,
             changed=self.changed,
@@ -64,21 +68,23 @@ class KernelCommand:
         if self.json:
             print(json.dumps(summary, allow_nan=False))
         else:
-            print_kernel(record, summary)
+            print_kernel(record, summary, int(run.trajectories[record.seed].gradient_evaluations[-1]))
             say(f"Report: {page}")
 
 
-def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
+def print_kernel(record: "KernelRecord", summary: dict[str, Any], gradients: int) -> None:
     """Print prediction beside measurement, and what to make of them.
 
     Args:
         record: what was found.
         summary: the same as numbers.
+        gradients: what training took.
     """
+    kinds = [kind for kind in KINDS if summary[kind] is not None]
     print_table(
-        ["", *KINDS],
+        ["", *kinds],
         [
-            ["T/T_SL" if key == "inefficiency" else key, *(number(summary[kind][key][-1]) for kind in KINDS)]
+            ["T/T_SL" if key == "inefficiency" else key, *(number(summary[kind][key][-1]) for kind in kinds)]
             for key in summary["predicted"]
         ],
         title=f"NTK of {record.pairs} (sample, output) pairs, seed {record.seed}, from t = {summary['start_time']:.4g}",
@@ -97,8 +103,34 @@ def print_kernel(record: "KernelRecord", summary: dict[str, Any]) -> None:
         # Estimates below rounding are none.
         known = "not known" if summary["error"] is None else f"{max(summary['error'], 1e-12):.1g}"
         say(f"Error of the prediction, the kernel not formed: {known}.")
+    if summary["adaptation"] is not None:
+        _print_intervals(summary["adaptation"], gradients)
     drift = summary["drift"]
     say(f"The kernel has turned by {number(drift['drift'][-1], '.2g')} at t = {drift['time'][-1]:.4g} (0: not at all).")
+
+
+def _print_intervals(found: dict[str, Any], gradients: int) -> None:
+    """The kernel's way: how far it turns, its top, and where the loss goes."""
+    drop = sum(row["spent"] for row in found["intervals"])
+    print_table(
+        ["from", "to", "turned by", "largest eigenvalue", "loss", "spent there"],
+        [
+            [
+                *(number(row[key], ".3g") for key in ("start", "end", "drift", "sharpness", "loss")),
+                number(row["spent"] / drop, ".1%"),
+            ]
+            for row in found["intervals"]
+        ],
+        title="The kernel along the predicted path",
+    )
+    apart = found["error"]["inefficiency"]
+    say(
+        f"Half as many intervals have a T/T_SL that is {number(apart, '.2%')} off: about three times the error. "
+        f"Both took as much as {found['gradients']:,} gradients; training took {gradients:,}."
+    )
+    losses = [*(row["loss"] for row in found["intervals"]), found["end_loss"]]
+    if any(after > before for before, after in itertools.pairwise(losses)):
+        say("The loss rises on this path, which no gradient flow does: take more intervals.")
 
 
 def _with_spread(found: dict[str, Any], name: str) -> str:

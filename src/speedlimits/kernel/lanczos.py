@@ -1,4 +1,4 @@
-r"""A kernel known only by its products: its quadrature on the residual, its density and its top.
+r"""A kernel known only by its products: its quadrature on the residual.
 
 :math:`\mathcal W_2` and :math:`\Delta L` are quadratic forms :math:`\Delta^\top g(\Theta)\Delta`. Lanczos' recurrence
 from the residual gives Gauss quadrature for them all: its nodes and weights stand for eigenvalues and squared modes in
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 from scipy.linalg import eigh_tridiagonal
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from speedlimits._checks import check_finite, check_integer, check_non_negative, check_positive, check_shape
 from speedlimits._shapes import Times
@@ -112,11 +111,24 @@ class Lanczos:
         found = self.off_diagonal[-1] * np.abs(vectors[-1, ::-1]) <= CONVERGED * values[::-1]
         return steps if found.all() else int(np.argmin(found))
 
+    def ritz(self) -> tuple[Nodes, Float64[np.ndarray, "rows nodes"]]:
+        """What stands for eigenvalues and eigenvectors in functions of the operator on the first direction.
+
+        Returns:
+            The nodes of Gauss' rule at all steps, and the vectors that belong to them, in columns.
+        """
+        values, vectors = self._solved(self.diagonal, self.off_diagonal[:-1])
+        return values, self._basis[: values.size].T @ vectors
+
     def _rule(self, diagonal: list[float], off_diagonal: list[float]) -> tuple[Nodes, Nodes]:
+        values, vectors = self._solved(diagonal, off_diagonal)
+        return values, self.norm * np.abs(vectors[0])
+
+    def _solved(self, diagonal: list[float], off_diagonal: list[float]) -> tuple[Nodes, Float64[np.ndarray, "n n"]]:
         values, vectors = eigh_tridiagonal(diagonal, off_diagonal)
         # Zero eigenvalues come out as rounding, on both sides of zero; the length feels the root of one times t.
         rounding = self._basis.shape[1] * np.finfo(float).eps * values.max()
-        return np.where(values > rounding, values, 0.0), self.norm * np.abs(vectors[0])
+        return np.where(values > rounding, values, 0.0), vectors
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -168,9 +180,39 @@ def residual_measure(
     Raises:
         ValueError: if the residual is zero, a time or number of modes is negative or another setting is not positive.
     """
+    check_integer("modes", modes, minimum=0)
+    krylov, error = recurrence(operator, residual, times, tolerance=tolerance, modes=modes, max_products=max_products)
+    nodes, modes_there = krylov.gauss(len(krylov.diagonal))
+    return ResidualMeasure(
+        eigenvalues=nodes,
+        residual=modes_there,
+        error=error,
+        products=len(krylov.diagonal),
+        converged=krylov.converged(),
+    )
+
+
+def recurrence(
+    operator: Operator, residual: Vector, times: Times, *, tolerance: float, modes: int = 0, max_products: int = 1000
+) -> tuple[Lanczos, float]:
+    """Lanczos' recurrence until Gauss' rule is good enough at all times: what `residual_measure` is made from.
+
+    Args:
+        operator: u → Θu.
+        residual: where to start.
+        times: t at which the rule shall hold.
+        tolerance: relative error to stop at.
+        modes: largest eigenvalues to find as well.
+        max_products: to stop after in any case.
+
+    Returns:
+        The recurrence, and the error of its rule, as that of `ResidualMeasure`.
+
+    Raises:
+        ValueError: as `residual_measure`.
+    """
     check_non_negative("times", times)
     check_positive("tolerance", tolerance)
-    check_integer("modes", modes, minimum=0)
     check_integer("max_products", max_products, minimum=2)
     check_shape("residual", residual, (None,))
     check_finite("residual", residual)
@@ -183,17 +225,12 @@ def residual_measure(
         krylov.step()
         steps = len(krylov.diagonal)
         if krylov.exhausted:
-            error = 0.0
-        elif steps >= min(next_try, max_products):
+            return krylov, 0.0
+        if steps >= min(next_try, max_products):
             next_try = int(np.ceil(TRY_GROWTH * steps))
             error = _error(krylov, moving)
-        else:
-            continue
-        if krylov.exhausted or steps == max_products or (error <= tolerance and krylov.converged() >= modes):
-            nodes, modes_there = krylov.gauss(steps)
-            return ResidualMeasure(
-                eigenvalues=nodes, residual=modes_there, error=error, products=steps, converged=krylov.converged()
-            )
+            if steps == max_products or (error <= tolerance and krylov.converged() >= modes):
+                return krylov, error
 
 
 def _error(krylov: Lanczos, times: Times) -> float:
@@ -228,91 +265,3 @@ def _parts(rule: ConstantKernel, times: Times) -> tuple[Times, Times]:
         rest = np.where(x < 0.01, x / 2 * (1 - x / 3 * (1 - x / 4 * (1 - x / 5 * (1 - x / 6)))), 1 - left / x)
     squares = rule.residual**2
     return times * (rest @ squares), times * ((left + (1 - left) * rest) @ squares)
-
-
-def spectral_density(
-    operator: Operator, rows: int, *, probes: int = 8, steps: int = 64, generator: np.random.Generator
-) -> tuple[Nodes, Nodes]:
-    r"""Density of the kernel's eigenvalues, by stochastic Lanczos quadrature.
-
-    .. math:: \operatorname{Tr} g(\Theta) \approx \sum_j w_j\, g(\lambda_j)
-
-    Args:
-        operator: u → Θu.
-        rows: of the operator.
-        probes: random vectors of signs; the relative error of a smooth count falls as their number^−½.
-        steps: products for each, and nodes.
-        generator: draws the probes.
-
-    Returns:
-        Nodes λ_j in increasing order [1/time], and weights w_j: numbers of eigenvalues, which sum to ``rows``.
-
-    Raises:
-        ValueError: if a number is not an integer of at least 1.
-    """
-    for name, number in (("rows", rows), ("probes", probes), ("steps", steps)):
-        check_integer(name, number, minimum=1)
-    nodes, weights = [], []
-    for _ in range(probes):
-        krylov = Lanczos(operator, generator.choice([-1.0, 1.0], size=rows))
-        while len(krylov.diagonal) < steps and not krylov.exhausted:
-            krylov.step()
-        values, roots = krylov.gauss(len(krylov.diagonal))
-        nodes.append(values)
-        weights.append(roots**2 / probes)
-    order = np.argsort(np.concatenate(nodes))
-    return np.concatenate(nodes)[order], np.concatenate(weights)[order]
-
-
-def top_eigenpairs(
-    operator: Operator, rows: int, count: int, *, generator: np.random.Generator
-) -> tuple[Float64[np.ndarray, " count"], Float64[np.ndarray, "rows count"]]:
-    """The largest eigenvalues and their eigenvectors, by ARPACK's restarted Lanczos method, to rounding.
-
-    Args:
-        operator: u → Θu.
-        rows: of the operator.
-        count: how many, fewer than ``rows``.
-        generator: draws the first direction.
-
-    Returns:
-        The eigenvalues, the largest first, and the eigenvectors in columns.
-
-    Raises:
-        ValueError: if ``count`` is not an integer from 1 to ``rows`` − 1.
-    """
-    check_integer("count", count, minimum=1)
-    if count >= rows:
-        raise ValueError(f"`count` must be below the {rows} rows of the operator; count = {count}.")
-    linear = LinearOperator(  # the stub knows its subclasses' signature alone
-        (rows, rows),  # pyright: ignore
-        matvec=lambda vector: operator(vector.ravel()),  # pyright: ignore
-        dtype=np.float64,  # pyright: ignore
-    )
-    values, vectors = eigsh(linear, count, which="LA", v0=generator.standard_normal(rows))
-    return values[::-1], vectors[:, ::-1]
-
-
-def estimated_drift(
-    operator: Operator, later: Operator, rows: int, *, probes: int = 16, generator: np.random.Generator
-) -> float:
-    r"""`empirical.kernel_drift` without forming the kernels, from ⟨K, K'⟩ = E[(Kz)·(K'z)] for random signs z.
-
-    Args:
-        operator: u → Ku.
-        later: u → K'u.
-        rows: of both.
-        probes: random vectors.
-        generator: draws them.
-
-    Returns:
-        The estimate of 1 − ⟨K, K'⟩/(|K||K'|); the same vectors in all three products keep it in [0, 1] and exactly
-        zero for proportional kernels.
-
-    Raises:
-        ValueError: if ``probes`` is not an integer of at least 1.
-    """
-    check_integer("probes", probes, minimum=1)
-    signs = generator.choice([-1.0, 1.0], size=(probes, rows))
-    first, second = (np.array([product(z) for z in signs]) for product in (operator, later))
-    return float(0.5 * np.sum((first / np.linalg.norm(first) - second / np.linalg.norm(second)) ** 2))

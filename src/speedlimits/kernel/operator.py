@@ -94,9 +94,17 @@ class KernelOperator:
         Raises:
             ValueError: if its length is not the number of pairs, or an element or a derivative is not finite.
         """
-        check_shape("vector", vector, (self.size,))
-        check_finite("vector", vector)
-        return self._forwards(self._backwards(torch.from_numpy(vector))).double().cpu().numpy()
+        return self.forwards(self.backwards(vector))
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """θ, where the kernel is taken, in the order of `backwards`."""
+        return list(self._function.weights.values())
+
+    @property
+    def names(self) -> list[str]:
+        """What the model calls these weights."""
+        return list(self._function.weights)
 
     def residual(self, targets: Tensor | np.ndarray) -> Vector:
         """The error of the outputs, f − y, at these weights: where the dynamics starts.
@@ -118,10 +126,22 @@ class KernelOperator:
             )
         return outputs.ravel() - targets.ravel()
 
-    def _backwards(self, vector: Tensor) -> list[Tensor]:
-        """Jᵀu, by weight."""
+    def backwards(self, vector: Vector) -> list[Tensor]:
+        """Jᵀu, by one pass backwards.
+
+        Args:
+            vector: u, over (sample, output) pairs with the sample first.
+
+        Returns:
+            One tensor a weight.
+
+        Raises:
+            ValueError: if its length is not the number of pairs, or an element or a derivative is not finite.
+        """
+        check_shape("vector", vector, (self.size,))
+        check_finite("vector", vector)
         total = [torch.zeros_like(weight, dtype=torch.float64) for weight in self._function.weights.values()]
-        rows = vector.to(self._function.device).view_as(self.outputs).split(count(self._chunks[0]))
+        rows = torch.from_numpy(vector).to(self._function.device).view_as(self.outputs).split(count(self._chunks[0]))
         for inputs, row in zip(self._chunks, rows, strict=True):
             for sum_so_far, gradient in zip(total, self._gradients(inputs, row.to(self._function.dtype)), strict=True):
                 sum_so_far += gradient
@@ -130,10 +150,17 @@ class KernelOperator:
                 raise ValueError(f"`model` must have finite derivatives; with respect to {name} they are not.")
         return [gradient.to(self._function.dtype) for gradient in total]
 
-    def _forwards(self, direction: list[Tensor]) -> Tensor:
-        """Jv."""
+    def forwards(self, direction: list[Tensor]) -> Vector:
+        """Jv, by one pass forwards.
+
+        Args:
+            direction: v, one tensor a weight.
+
+        Returns:
+            The product, over (sample, output) pairs.
+        """
         forwards = self._forward_mode_product if self._forward_mode else self._twice_backwards
-        return torch.cat([forwards(inputs, direction) for inputs in self._chunks]).flatten()
+        return torch.cat([forwards(inputs, direction) for inputs in self._chunks]).flatten().double().cpu().numpy()
 
     def _forward_mode_product(self, inputs: Inputs, direction: list[Tensor]) -> Tensor:
         with torch.no_grad(), dual_level():

@@ -16,7 +16,9 @@ from speedlimits._numbers import finite_or_none, plain
 from speedlimits.bound import SpeedLimit
 from speedlimits.errors import RunFolderError
 from speedlimits.measured import speed_limit
+from speedlimits.runs import adapted
 from speedlimits.spectra.power_law import PowerLawFit, fit_power_law
+from speedlimits.theory.adapted_kernel import AdaptedKernel
 from speedlimits.theory.constant_kernel import ConstantKernel
 from speedlimits.trajectory import Trajectory
 
@@ -44,6 +46,8 @@ DAMAGE = (
 )
 # Eigenvalues that a summary lists.
 TOP = 20
+# What a record holds several of, each with arrays of its own.
+SEVERAL = ("views", "adapted")
 # Modes up to which a fit that starts at the twentieth must reach.
 FEWEST = 28
 
@@ -102,6 +106,8 @@ class KernelRecord:
         drift_times: of the snapshots whose kernels were compared with the chosen view's, since the run's start [time].
         drift: 1 − ⟨K, K'⟩/(|K||K'|) there.
         run: id of the run; empty where version 0.1 wrote it.
+        adapted: the path from the chosen view under a kernel that is measured again on the way, and the same with half
+            as many intervals; empty where nobody asked for it.
     """
 
     seed: int
@@ -112,6 +118,7 @@ class KernelRecord:
     drift_times: Float64[np.ndarray, " drifts"]
     drift: Float64[np.ndarray, " drifts"]
     run: str = ""
+    adapted: tuple[AdaptedKernel, ...] = ()
 
     @property
     def view(self) -> KernelView:
@@ -153,6 +160,8 @@ class KernelRecord:
             "eigenvalues_top": plain(view.top[:TOP]),
             "exponents": self._exponents(seen.times[-1:]),
             "predicted": _series(view.predicted(seen.times)),
+            "adapted": _series(self.adapted[0].speed_limit(seen.times)) if self.adapted else None,
+            "adaptation": adapted.summary(self.adapted),
             "measured": _series(measured) | {"certified": [measured[k].certified for k in range(len(measured))]},
             "drift": {"time": plain(self.drift_times), "drift": plain(self.drift)},
         }
@@ -190,9 +199,10 @@ class KernelRecord:
             OSError: what the disk reports.
         """
         arrays: dict[str, Any] = {"schema": SCHEMA, "views": len(self.views)}
-        arrays |= {name: getattr(self, name) for name in KernelRecord.__dataclass_fields__ if name != "views"}
+        arrays |= {name: getattr(self, name) for name in KernelRecord.__dataclass_fields__ if name not in SEVERAL}
         for k, view in enumerate(self.views):
             arrays |= {f"{name}_{k}": getattr(view, name) for name in KernelView.__dataclass_fields__}
+        arrays |= adapted.arrays(self.adapted)
         write_atomically(Path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
     @classmethod
@@ -217,7 +227,8 @@ class KernelRecord:
             )
             # Version 0.1 wrote no id.
             found.setdefault("run", "")
-            fields = {name: found[name] for name in cls.__dataclass_fields__ if name != "views"}
+            fields = {name: found[name] for name in cls.__dataclass_fields__ if name not in SEVERAL}
+            fields["adapted"] = adapted.restored(found)
         except FileNotFoundError:
             raise RunFolderError(f"`path` must be a saved kernel; {path} does not exist.") from None
         except OSError as error:
@@ -264,6 +275,10 @@ class KernelRecord:
             loss, found = path.losses[path.times == view.start_time][0], 0.5 * view.residual @ view.residual
             if not self.matrix_free and abs(found - loss) > RESIDUAL * loss:
                 return f"½|Δ|² must be the loss {loss:.6g} at t = {view.start_time:.6g}; it is {found:.6g}"
+        loss = path.losses[path.times == self.view.start_time][0]
+        for begun in (each.intervals[0].loss for each in self.adapted):
+            if abs(begun - loss) > RESIDUAL * loss:
+                return f"the first interval must start at the loss {loss:.6g}; it starts at {begun:.6g}"
         return ""
 
 

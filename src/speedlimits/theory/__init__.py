@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from speedlimits._lazy import lazy
 
 if TYPE_CHECKING:
+    from speedlimits.theory.adapted_kernel import AdaptedKernel as AdaptedKernel
+    from speedlimits.theory.adapted_kernel import KernelInterval as KernelInterval
     from speedlimits.theory.constant_kernel import ConstantKernel as ConstantKernel
     from speedlimits.theory.discretisation import TwoCycle as TwoCycle
     from speedlimits.theory.discretisation import first_order as first_order
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
     from speedlimits.theory.power_law_sums import PowerLawSums as PowerLawSums
     from speedlimits.theory.regression_limit import RegressionLimit as RegressionLimit
     from speedlimits.theory.samplers import Sampler as Sampler
+    from speedlimits.theory.schedule_phases import ScheduleExponents as ScheduleExponents
+    from speedlimits.theory.schedule_phases import schedule_exponents as schedule_exponents
+    from speedlimits.theory.schedules import BestSchedule as BestSchedule
+    from speedlimits.theory.schedules import NoisyPowerLaw as NoisyPowerLaw
+    from speedlimits.theory.schedules import ScheduledLoss as ScheduledLoss
+    from speedlimits.theory.schedules import polynomial_decay as polynomial_decay
+    from speedlimits.theory.schedules import stable_decay as stable_decay
     from speedlimits.theory.surrogate import Surrogate as Surrogate
     from speedlimits.theory.surrogate import SurrogateTimes as SurrogateTimes
     from speedlimits.theory.uncertainty import Uncertainty as Uncertainty
@@ -37,6 +46,7 @@ else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,
         {
+            "adapted_kernel": "AdaptedKernel KernelInterval",
             "constant_kernel": "ConstantKernel",
             "discretisation": "TwoCycle first_order second_order",
             "fokker_planck": "FokkerPlanck FokkerPlanckSolution",
@@ -51,6 +61,8 @@ else:
             "power_law_sums": "PowerLawSums",
             "regression_limit": "RegressionLimit",
             "samplers": "Sampler",
+            "schedule_phases": "ScheduleExponents schedule_exponents",
+            "schedules": "BestSchedule NoisyPowerLaw ScheduledLoss polynomial_decay stable_decay",
             "surrogate": "Surrogate SurrogateTimes",
             "uncertainty": "Uncertainty of_linear of_solution",
         },

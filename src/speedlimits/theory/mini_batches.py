@@ -2,7 +2,9 @@ r"""Mini-batch descent in linear regression on given data: mean and covariance a
 
 The loss is the mean over samples, :math:`L = \frac1{2n}|y-X^{\mathsf T}\theta|^2`, with the Hessian S = XXᵀ/n. Each
 step draws B of the n samples anew, and moves by the mean of their gradients :math:`x_ir_i`, with the errors
-:math:`r = X^{\mathsf T}\theta-y`. Passes over a shuffled order are another process: their batches depend on each other.
+:math:`r = X^{\mathsf T}\theta-y`. Passes over a shuffled order are another process. Their batches depend on each other:
+moments would have to be followed for every set of samples seen so far, 2ⁿ of them, and the mean of a pass alone is a
+sum over all orders of n/B matrices that do not commute.
 """
 
 from collections import deque

@@ -7,14 +7,17 @@ import numpy as np
 
 from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive
 from speedlimits.dynamics.threads import one_thread
+from speedlimits.kernel.adaptation import adapted_kernel
 from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_drift
-from speedlimits.kernel.lanczos import estimated_drift, residual_measure
+from speedlimits.kernel.lanczos import residual_measure
 from speedlimits.kernel.operator import KernelOperator
+from speedlimits.kernel.spectrum import estimated_drift
 from speedlimits.runs.config import ProblemName
 from speedlimits.runs.identity import check_still
 from speedlimits.runs.kernel import FILE, TOP, KernelRecord, KernelView
 from speedlimits.runs.provenance import check_unchanged
 from speedlimits.runs.run import Run, RunFolder
+from speedlimits.theory.adapted_kernel import AdaptedKernel
 from speedlimits.training.problem import Problem
 from speedlimits.training.sources import Source
 
@@ -22,6 +25,8 @@ from speedlimits.training.sources import Source
 DRIFTS = 6
 # Float64 matrices of the kernel's size that its eigenvectors and a second kernel need at once.
 MATRICES = 4
+# And those that adaptation keeps besides: the first kernel, and the one at an interval's start.
+KEPT = 2
 TOLERANCE = 1e-8
 MODES = 120
 
@@ -34,6 +39,7 @@ def analyse_kernel(
     at: float | None = None,
     matrix_free: bool = False,
     modes: int = MODES,
+    adapt: int = 0,
     memory: float = 4e9,
     problem: ProblemName | None = None,
     changed: bool = False,
@@ -47,6 +53,8 @@ def analyse_kernel(
             start beside it [time].
         matrix_free: never form the kernel: for many samples.
         modes: largest eigenvalues to find in that case, for the exponents: about 1.7 products with the kernel each.
+        adapt: intervals in each of which the kernel is measured again on the way, by `adapted_kernel`: an even number,
+            0 for none.
         memory: bytes that may be used, about.
         problem: the run's own, where it has one: its code runs only if it is named here.
         changed: go on although its source has changed.
@@ -55,8 +63,8 @@ def analyse_kernel(
         The record.
 
     Raises:
-        ValueError: if the seed or time is not one of the run's, the number of modes is negative, the kernel does not
-            fit into the memory, or the loss has no residual that a kernel moves.
+        ValueError: if the seed or time is not one of the run's, the number of modes is negative, that of intervals
+            odd or negative, the kernel does not fit into the memory, or the loss has no residual that a kernel moves.
         RunFolderError: if the folder is damaged or its run has not ended.
         OSError: what the disk reports.
     """
@@ -67,9 +75,12 @@ def analyse_kernel(
     check_one_of("seed", seed, run.config.seeds)
     check_positive("memory", memory)
     check_integer("modes", modes, minimum=0)
+    check_integer("adapt", adapt, minimum=0)
+    if adapt % 2:
+        raise ValueError(f"`adapt` must be even, because half as many intervals tell the error; adapt = {adapt}.")
     member = _Member(folder, run, seed, memory, _problem(run, seed, problem, changed=changed))
     if not matrix_free:
-        member.check_fits()
+        member.check_fits(MATRICES + KEPT * bool(adapt))
     warm = member.nearest("at", run.config.warm_start * member.end if at is None else at)
     times = sorted({0.0, warm})
     chosen = 0 if at is None else len(times) - 1
@@ -85,6 +96,7 @@ def analyse_kernel(
         drift_times=drift_times,
         drift=compare(times[chosen], drift_times),
         run=run.provenance.get("id", ""),
+        adapted=tuple(member.adapted(times[chosen], k, matrix_free) for k in (adapt, adapt // 2) if k),
     )
     # It may have taken minutes.
     check_still(folder.path, folder.identity.id)
@@ -119,8 +131,8 @@ class _Member:
         self.pairs = self._problem.flat_loss.targets.numel()
         self.end = self._run.time
 
-    def check_fits(self) -> None:
-        needed = MATRICES * 8 * self.pairs**2
+    def check_fits(self, matrices: int) -> None:
+        needed = matrices * 8 * self.pairs**2
         if needed > self._memory:
             raise ValueError(
                 f"`memory` must be at least {needed / 1e9:.3g} GB for a kernel of {self.pairs} pairs, or the kernel "
@@ -169,6 +181,19 @@ class _Member:
             residual=measure.residual[::-1],
             top=eigenvalues[: measure.converged],
             error=measure.error,
+        )
+
+    def adapted(self, time: float, intervals: int, matrix_free: bool) -> AdaptedKernel:
+        loss = self._problem.flat_loss
+        return adapted_kernel(
+            loss.model,
+            loss.inputs,
+            loss.targets,
+            self.end - time,
+            intervals=intervals,
+            weights=self._weights(time),
+            matrix_free=matrix_free,
+            memory=self._memory / 4,
         )
 
     def drifts(self, start: float, times: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from speedlimits._checks import check_covariance, check_inverse_temperature, check_positive, check_shape
 from speedlimits._shapes import Matrix, Vector
 from speedlimits.transport.gaussian import displacement, w2_squared
+from speedlimits.transport.maps import fastest_map
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,7 +58,7 @@ class OptimalProtocol:
 
     def velocity(self, time: float) -> tuple[Vector, Matrix]:
         r"""Velocity field of Eq. (22) at time t: its mean (m₁ − m₀)/T and its gradient A_t, symmetric [1/time]."""
-        stretch = _carrier(self.covariance_start, self.covariance_end) - np.eye(self.mean_start.size)
+        stretch = fastest_map(self.covariance_start, self.covariance_end) - np.eye(self.mean_start.size)
         eigenvalues, vectors = np.linalg.eigh(stretch)
         rates = eigenvalues / (self.time + time * eigenvalues)
         return (self.mean_end - self.mean_start) / self.time, (vectors * rates) @ vectors.T
@@ -82,13 +83,3 @@ class OptimalProtocol:
         drift, gradient = self.velocity(time)
         stiffness = np.linalg.inv(covariance) / inverse_temperature - gradient
         return stiffness, drift + stiffness @ mean
-
-
-def _carrier(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """The symmetric positive M with M Σ₀ M = Σ₁: Σ₀^{-1/2} (Σ₀^{1/2} Σ₁ Σ₀^{1/2})^{1/2} Σ₀^{-1/2}."""
-    eigenvalues, vectors = np.linalg.eigh(start)
-    root = (vectors * np.sqrt(eigenvalues)) @ vectors.T
-    inverse_root = (vectors / np.sqrt(eigenvalues)) @ vectors.T
-    inner_values, inner_vectors = np.linalg.eigh(root @ end @ root)
-    inner = (inner_vectors * np.sqrt(np.maximum(inner_values, 0.0))) @ inner_vectors.T
-    return inverse_root @ inner @ inverse_root

@@ -12,6 +12,7 @@ from speedlimits.cli.theory.linear_regression import LinearRegressionCommand
 from speedlimits.cli.theory.mini_batches import MiniBatchesCommand
 from speedlimits.cli.theory.power_law import PowerLawCommand
 from speedlimits.cli.theory.sampler import SamplerCommand
+from speedlimits.cli.theory.schedules import SchedulesCommand
 from speedlimits.cli.theory.surrogate import SurrogateCommand
 
 
@@ -28,6 +29,7 @@ class TheoryCommand:
         | Annotated[SamplerCommand, tyro.conf.subcommand("sampler")]
         | Annotated[FiniteStepsCommand, tyro.conf.subcommand("finite-steps")]
         | Annotated[SurrogateCommand, tyro.conf.subcommand("surrogate")]
+        | Annotated[SchedulesCommand, tyro.conf.subcommand("schedules")]
     )
 
     def __call__(self) -> None:

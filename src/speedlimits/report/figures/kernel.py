@@ -6,15 +6,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from speedlimits.measured import speed_limit
-from speedlimits.report.figures.sheet import COLD_COLOUR, GREY, STYLE, WARM_COLOUR, legend, log_numbers, sheet
-from speedlimits.report.spectrum import label, ranked, shares
+from speedlimits.report.figures.sheet import (
+    ACCURACY,
+    COLD_COLOUR,
+    GREY,
+    STYLE,
+    WARM_COLOUR,
+    legend,
+    log_numbers,
+    shades,
+    sheet,
+)
+from speedlimits.report.spectrum import drawn, label, ranked, shares, spent
 from speedlimits.runs.kernel import KernelRecord
+from speedlimits.theory.adapted_kernel import AdaptedKernel
 from speedlimits.trajectory import Trajectory
 
 
 @mpl.rc_context(STYLE)
 def kernel_figure(record: KernelRecord, run: Trajectory, title: str) -> Figure:
-    """Both panels on one sheet.
+    """All panels on one sheet: two, and a third where the kernel was measured again on the way.
 
     Args:
         record: of the kernel.
@@ -24,9 +35,11 @@ def kernel_figure(record: KernelRecord, run: Trajectory, title: str) -> Figure:
     Returns:
         The figure, not bound to any window.
     """
-    figure, (left, right) = sheet(title, 2)
+    figure, (left, right, *rest) = sheet(title, 2 + bool(record.adapted), columns=2)
     overlaps(left, record)
     prediction(right, record, run)
+    for axes in rest:
+        intervals(axes, record.adapted[0])
     return figure
 
 
@@ -61,7 +74,24 @@ def prediction(axes: Axes, record: KernelRecord, run: Trajectory) -> None:
         )
         axes.plot(seen.times[1:], view.predicted(seen.times[1:]).inefficiency, color=colour, linestyle="--")
     axes.plot([], [], color=GREY, linestyle="--", label="predicted by the kernel there")
+    for path in record.adapted[:1]:
+        times = np.geomspace(1e-3 * path.end_time, path.end_time, 100)
+        name = f"with {len(path.intervals)} intervals of its own kernel"
+        axes.plot(times, path.speed_limit(times).inefficiency, color=ACCURACY, linestyle=":", label=name)
     axes.set(xscale="log", yscale="log", xlabel="time since the start $T$", ylabel="$T/T_{SL}$")
     log_numbers(axes)
     axes.set_title("Predicted by the tangent kernel beside measured")
     legend(axes, columns=1)
+
+
+def intervals(axes: Axes, path: AdaptedKernel) -> None:
+    """Where in the spectrum the loss goes, interval by interval."""
+    shown = drawn(path)
+    for j, colour in zip(shown, shades(len(shown)), strict=True):
+        places, heights = spent(path, j)
+        name = f"to $t$ = {path.edges[j + 1]:.2g}: {heights.sum():.0%}"
+        axes.plot(places, heights, color=colour, linewidth=1, label=name)
+    axes.set(xscale="log", xlabel=r"eigenvalue $\lambda$", ylabel="share of the loss that is spent")
+    log_numbers(axes)
+    axes.set_title("Where the loss goes while the kernel changes")
+    legend(axes, columns=3)

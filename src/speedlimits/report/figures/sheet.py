@@ -4,9 +4,11 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from mpl_toolkits.mplot3d.axes3d import Axes3D
@@ -80,6 +82,11 @@ def draw_triple(axes: Axes3D, path: np.ndarray, index: int) -> None:
     colour = TRIPLES[index % len(TRIPLES)]
     axes.plot(*path, color=colour, linewidth=1.3)
     axes.plot(*path[:, -1:], color=colour, marker="o", markersize=3)
+
+
+def shades(count: int) -> list[str]:
+    """So many colours in order, from dark to bright."""
+    return [to_hex(colour) for colour in mpl.colormaps["viridis"](np.linspace(0.0, 0.85, count))]
 
 
 def log_numbers(axes: Axes, across: int = 5, up: int = 7) -> None:

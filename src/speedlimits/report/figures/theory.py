@@ -10,7 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from speedlimits.bound import SpeedLimit
-from speedlimits.report.figures.sheet import ACCURACY, COLD_COLOUR, GREY, STYLE, WARM_COLOUR, legend, log_numbers, sheet
+from speedlimits.report.figures.sheet import (
+    ACCURACY,
+    COLD_COLOUR,
+    GREY,
+    STYLE,
+    WARM_COLOUR,
+    legend,
+    log_numbers,
+    shades,
+    sheet,
+)
 from speedlimits.theory.fokker_planck import FokkerPlanckSolution
 
 Times = Float64[np.ndarray, " times"]
@@ -87,7 +97,7 @@ def densities(solution: FokkerPlanckSolution, curve: SpeedLimit, title: str) -> 
     x, width = solution.points, np.diff(solution.edges)
     left.plot(x, solution.start / width, color=GREY, linestyle=":", label="start")
     left.plot(x, solution.gibbs / width, color=GREY, linestyle="--", label="equilibrium")
-    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, solution.times.size))
+    colours = shades(solution.times.size)
     for index, colour in zip(np.argsort(solution.times), colours, strict=True):
         left.plot(x, solution.densities[index], color=colour, label=f"$T$ = {solution.times[index]:.3g}")
     highest = np.max([solution.start, solution.gibbs, *solution.probabilities], axis=0) / width

@@ -3,10 +3,11 @@
 import numpy as np
 
 from speedlimits.measured import speed_limit
-from speedlimits.report.pages.chart import Axis, Chart, Colour, line
+from speedlimits.report.pages.chart import Axis, Chart, Colour, line, triple
 from speedlimits.report.pages.panels import RATIO, SINCE
-from speedlimits.report.spectrum import label, ranked, shares
+from speedlimits.report.spectrum import drawn, interval_label, label, ranked, shares, spent
 from speedlimits.runs.kernel import KernelRecord
+from speedlimits.theory.adapted_kernel import AdaptedKernel
 from speedlimits.trajectory import Trajectory
 
 COLOURS: tuple[Colour, Colour] = ("cold", "warm")
@@ -40,5 +41,20 @@ def prediction(record: KernelRecord, run: Trajectory) -> Chart:
             line(f"measured {label(view)}", times, measured, colour),
             line(f"predicted {label(view)}", times, np.asarray(view.predicted(times).inefficiency), colour, "dash"),
         ]
+    for path in record.adapted[:1]:
+        times = np.geomspace(1e-3 * path.end_time, path.end_time, 100)
+        values = np.asarray(path.speed_limit(times).inefficiency)
+        curves.append(line(f"with {len(path.intervals)} intervals of its own kernel", times, values, "accuracy", "dot"))
     about = "T/T_SL as it was measured, and as a kernel that stays the same would have it."
     return Chart(about, SINCE, Axis(RATIO, "×"), curves)
+
+
+def intervals(path: AdaptedKernel) -> Chart:
+    """Where in the spectrum the loss goes, interval by interval."""
+    curves = [
+        line(interval_label(path, j), *spent(path, j), triple(place), "solid" if place < 6 else "dash")
+        for place, j in enumerate(drawn(path))
+    ]
+    about = "Share of the loss that each part of the kernel's spectrum spends in each interval of time."
+    up = Axis("share of the loss that is spent", logarithmic=False, zero=True)
+    return Chart(about, Axis("eigenvalue λ", "1/flow time"), up, curves)

@@ -62,6 +62,8 @@ def write_page(
         charts["overlaps"] = kernel_panels.overlaps(kernel)
         charts["eigenvalues"] = kernel_panels.eigenvalues(kernel)
         charts["prediction"] = kernel_panels.prediction(kernel, member)
+        for adapted in kernel.adapted[:1]:
+            charts["intervals"] = kernel_panels.intervals(adapted)
     kinds = ["run", *(["points"] if at_least(summary) else []), *(["kernel"] if kernel else [])]
     render(
         path,
