@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 BENCHMARKS = sorted(path for path in (ROOT / "benchmarks").glob("*.py") if path.name != "environment.py")
 # Even in small, these take ten seconds to most of a minute.
 LONG = {
+    "adaptation.py",
     "advice.py", "coverage.py", "ensemble.py", "gradient_flow.py", "kernel.py", "kinks.py", "recorder.py",
     "step_length.py", "study.py",
 }  # fmt: skip
