@@ -195,6 +195,11 @@ class FlatLoss:
         """θ as the model's named weights: views, no copies."""
         return dict(zip(self._names, self._views(theta), strict=True))
 
+    def many(self, thetas: Float[Tensor, "members parameters"]) -> list[Tensor]:
+        """Members in rows as the model's weights, each with the members in front."""
+        pieces = torch.split_with_sizes(thetas, self.sizes, dim=1)
+        return [piece.reshape(len(thetas), *shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
+
     def _views(self, theta: Flat) -> list[Tensor]:
         pieces = torch.split_with_sizes(theta, self.sizes)
         return [piece.view(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]

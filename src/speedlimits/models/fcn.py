@@ -1,9 +1,11 @@
 """Fully connected network in NTK parametrisation: any depth, width and activation."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from speedlimits._checks import check_integer, check_one_of, check_positive
@@ -72,3 +74,38 @@ class FCN(nn.Module):
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
         return self.layers[-1](x)
+
+    def side_by_side(
+        self, weights: Sequence[Tensor], x: Tensor
+    ) -> tuple[Float[Tensor, "networks samples outputs"], Callable[[Tensor], list[Tensor]]]:
+        """Outputs of many networks of this kind for the same inputs, and how to differentiate them.
+
+        Args:
+            weights: of each layer, (networks, outputs, inputs).
+            x: inputs, as of `forward`.
+
+        Returns:
+            The outputs, and a function from what multiplies their derivatives, of the same shape, to the derivatives by
+            each layer's weights.
+        """
+        count, scales = len(weights[0]), [cast("NTKLinear", layer).scale for layer in self.layers]
+        x = x.flatten(1) * scales[0]
+        # The inputs are the same for all: one product of matrices, where batches of small ones would be.
+        z = (x @ weights[0].flatten(0, 1).mT).view(len(x), count, -1).transpose(0, 1)
+        passed: list[tuple[Tensor, Tensor]] = []
+        for scale, weight in zip(scales[1:], weights[1:], strict=True):
+            with torch.enable_grad():
+                z = z.detach().requires_grad_()
+                passed.append((z, self.activation(z)))
+            z = torch.bmm(passed[-1][1].detach(), weight.mT) * scale
+
+        def back(slopes: Tensor) -> list[Tensor]:
+            found = []
+            for scale, weight, (before, after) in zip(scales[:0:-1], weights[:0:-1], reversed(passed), strict=True):
+                slopes = slopes * scale
+                found.append(torch.bmm(slopes.mT, after.detach()))
+                (slopes,) = torch.autograd.grad(after, before, torch.bmm(slopes, weight))
+            first = slopes.transpose(0, 1).reshape(len(x), -1).mT @ x
+            return [first.view(count, -1, x.shape[1]), *reversed(found)]
+
+        return z, back

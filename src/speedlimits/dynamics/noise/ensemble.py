@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.func import grad, grad_and_value, vmap
 
 from speedlimits._checks import check_integer
-from speedlimits.dynamics.loss import Loss
+from speedlimits.dynamics.loss import FlatLoss, Loss, half_squared_error
 from speedlimits.dynamics.passes import twice_differentiable
 
 Ensemble = Float[Tensor, "members parameters"]
@@ -22,7 +22,9 @@ def members_at_once(parameters: int) -> int:
 
 
 def losses_and_gradients(loss: Loss, thetas: Ensemble, *, chunk: int | None = None) -> tuple[Members, Ensemble]:
-    """L and ∇L of every member by `torch.func.vmap`: one gradient evaluation a member.
+    """L and ∇L of every member, one gradient evaluation each: by the model's own ``side_by_side``, or by vmap.
+
+    A model that has such a method, as `FCN`, runs many networks at once; that saves what `torch.func.vmap` takes.
 
     Args:
         loss: a function of a flat weight vector made of torch operations alone, as `FlatLoss`.
@@ -34,10 +36,32 @@ def losses_and_gradients(loss: Loss, thetas: Ensemble, *, chunk: int | None = No
     """
     chunk = members_at_once(thetas.shape[1]) if chunk is None else chunk
     check_integer("chunk", chunk, minimum=1)
+    if isinstance(loss, FlatLoss) and _runs_side_by_side(loss):
+        pieces = [_at_once(loss, piece) for piece in thetas.split(chunk)]
+        losses, gradients = zip(*pieces, strict=True)
+        return (losses[0], gradients[0]) if len(pieces) == 1 else (torch.cat(losses), torch.cat(gradients))
     with twice_differentiable():
         # vmap makes lists as long as its chunk.
         gradients, losses = vmap(grad_and_value(loss), chunk_size=min(chunk, len(thetas)))(thetas)
     return losses, gradients
+
+
+def _runs_side_by_side(loss: FlatLoss) -> bool:
+    """Whether the model has a way of its own to run many networks, and all of its weights are trained."""
+    # A subclass with a forward pass of its own has inherited the way of another network.
+    owner = next(kind for kind in type(loss.model).__mro__ if "forward" in vars(kind))
+    trained = all(weight.requires_grad for weight in loss.model.parameters())
+    return "side_by_side" in vars(owner) and trained and isinstance(loss.inputs, Tensor)
+
+
+def _at_once(loss: FlatLoss, thetas: Ensemble) -> tuple[Members, Ensemble]:
+    outputs, back = loss.model.side_by_side(loss.many(thetas), loss.inputs)  # type: ignore[operator]
+    if loss.criterion is half_squared_error:
+        slopes = outputs.sub_(loss.targets)
+        losses = 0.5 * slopes.square().sum((1, 2))
+    else:
+        slopes, losses = vmap(grad_and_value(loss.criterion), in_dims=(0, None))(outputs, loss.targets)
+    return losses, torch.cat([slope.flatten(1) for slope in back(slopes)], dim=1)
 
 
 def losses_of(loss: Loss, thetas: Ensemble, *, chunk: int | None = None) -> Members:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from speedlimits._checks import check_integer, check_non_negative, check_one_of, check_positive, check_seed
@@ -27,6 +28,8 @@ from speedlimits.dynamics.noise.refinement import TOO_STEEP, refine
 from speedlimits.dynamics.noise.state import Draws, Ensemble, LangevinState, Members
 from speedlimits.errors import DivergenceError
 
+# Weights, of all members together, that one operation is done on.
+BLOCK = 1 << 15
 SCHEMES = ("euler-maruyama", "leimkuhler-matthews", "metropolis")
 
 
@@ -73,7 +76,7 @@ class Langevin:
 
     def forces(self, thetas: Ensemble, gradients: Ensemble) -> Ensemble:
         """The force −∇V on each member whose ∇L is known."""
-        return torch.add(-2.0 * self.prior_precision * thetas, gradients, alpha=-self.strength)
+        return (-2.0 * self.prior_precision * thetas).add_(gradients, alpha=-self.strength)
 
 
 def prior(dynamics: Langevin, members: int, parameters: int, *, seed: int) -> Ensemble:
@@ -171,10 +174,7 @@ def step(dynamics: Langevin, state: LangevinState, draws: Draws | None = None) -
         DivergenceError: if a member leaves the finite numbers.
     """
     draws = draw(dynamics, state) if draws is None else draws
-    size, beta = dynamics.time_step, dynamics.inverse_temperature
-    forces = dynamics.forces(state.thetas, state.gradients)
-    kick = 0.5 * (state.noise + draws.noise) if dynamics.scheme == "leimkuhler-matthews" else draws.noise
-    thetas = torch.add(state.thetas, forces, alpha=size).add_(kick, alpha=math.sqrt(2.0 * size / beta))
+    thetas = _moved(dynamics, state, draws)
     losses, gradients = losses_and_gradients(dynamics.loss, thetas, chunk=dynamics.chunk)
     after = replace(
         state,
@@ -186,24 +186,59 @@ def step(dynamics: Langevin, state: LangevinState, draws: Draws | None = None) -
         accepted=state.accepted + len(thetas),
         random=draws.random,
     )
-    following = dynamics.forces(thetas, gradients)
-    # ln p(θ'|θ)/p(θ|θ') of one step, Eqs. (29), (37), as in `dissipation.path_measure`, in one product:
-    # (β/2)(f + f')·δ + (βh/4)(|f'|² − |f|²).
-    moved = torch.add(thetas - state.thetas, following - forces, alpha=0.5 * size)
-    ratio = 0.5 * beta * torch.linalg.vecdot(forces + following, moved)
+    ratio, steep = _ratios(dynamics, state, after)
     if draws.uniform is not None:
         heat = _heat(dynamics, state, after)
         accepted = draws.uniform.log() < heat - ratio
         after = _accepted(state, after, accepted)
         # Accepted so, a step and its reversal have the ratio of detailed balance.
         return _checked(dynamics, replace(after, path_ratio=state.path_ratio + torch.where(accepted, heat, 0.0)))
-    steep = ~(size * (following - forces).norm(dim=1) <= TOO_STEEP * (thetas - state.thetas).norm(dim=1))
     if bool(steep.any()):
-        after = _refined(dynamics, state, after, kick, steep)
-    if dynamics.scheme == "leimkuhler-matthews" or bool(steep.any()):
-        plain = (~steep) & (dynamics.scheme != "leimkuhler-matthews")
-        ratio = torch.where(plain, ratio, _heat(dynamics, state, after))
+        after = _refined(dynamics, state, after, _kick(state, draws, slice(None)), steep)
+    if len(state.noise) or bool(steep.any()):
+        ratio = torch.where((~steep) & (not len(state.noise)), ratio, _heat(dynamics, state, after))
     return _checked(dynamics, replace(after, path_ratio=state.path_ratio + ratio))
+
+
+def _moved(dynamics: Langevin, state: LangevinState, draws: Draws) -> Ensemble:
+    """Every member one time step later."""
+    size, moved = dynamics.time_step, torch.empty_like(state.thetas)
+    for rows in _blocks(moved):
+        forces = dynamics.forces(state.thetas[rows], state.gradients[rows])
+        torch.add(state.thetas[rows], forces, alpha=size, out=moved[rows])
+        moved[rows].add_(_kick(state, draws, rows), alpha=math.sqrt(2.0 * size / dynamics.inverse_temperature))
+    return moved
+
+
+def _ratios(
+    dynamics: Langevin, before: LangevinState, after: LangevinState
+) -> tuple[Members, Bool[Tensor, " members"]]:
+    """Each member's ln p(θ'|θ)/p(θ|θ') of one step, and whether the step is `TOO_STEEP`.
+
+    Eqs. (29), (37), as in `dissipation.path_measure`, in one product: (β/2)(f + f')·δ + (βh/4)(|f'|² − |f|²).
+    """
+    size, ratio, steep = dynamics.time_step, torch.empty_like(after.losses), torch.empty_like(after.losses).bool()
+    for rows in _blocks(after.thetas):
+        moved = after.thetas[rows] - before.thetas[rows]
+        forces, following = (dynamics.forces(state.thetas[rows], state.gradients[rows]) for state in (before, after))
+        change = following.sub_(forces)
+        # torch's products of rows take five times as long as its norms.
+        steep[rows] = ~(size * change.norm(dim=1) <= TOO_STEEP * moved.norm(dim=1))
+        moved.add_(change, alpha=0.5 * size)
+        ratio[rows] = forces.mul_(2.0).add_(change).mul_(moved).sum(1)
+    return ratio.mul_(0.5 * dynamics.inverse_temperature), steep
+
+
+def _blocks(ensemble: Ensemble) -> Iterator[slice]:
+    """Members, so many at a time that what is computed of them stays in a core's cache; elsewhere all at once."""
+    members, parameters = ensemble.shape
+    rows = max(1, BLOCK // parameters) if ensemble.device.type == "cpu" else members
+    return (slice(row, row + rows) for row in range(0, members, rows))
+
+
+def _kick(state: LangevinState, draws: Draws, rows: slice) -> Ensemble:
+    """The noise of some members' step: the draw, or its mean with the one before."""
+    return (state.noise[rows] + draws.noise[rows]).mul_(0.5) if len(state.noise) else draws.noise[rows]
 
 
 def _refined(
