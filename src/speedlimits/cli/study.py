@@ -41,7 +41,7 @@ class StudyCommand(TrainingOptions):
     time: float | None = None
     """T, flow time, instead of the preset's."""
     method: str | None = None
-    """How to follow the flow: rkc2, rock4, rk4 or gd."""
+    """How to follow the flow: rkc2, rock4, etd, auto, rk4 or gd."""
     rtol: float | None = None
     """Local error of the flow's solver."""
     records: int | None = None
