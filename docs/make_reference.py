@@ -25,7 +25,7 @@ def public(package: str) -> dict[str, str]:
     """The public names of a package or module, each with its first sentence; none that the package itself exports."""
     module = importlib.import_module(package)
     names = getattr(module, "__all__", None) or [name for name in vars(module) if _is_own(module, name)]
-    exported = speedlimits.__all__ if package != "speedlimits" else ()
+    exported = vars(speedlimits)["__all__"] if package != "speedlimits" else ()
     return {name: sentence(getattr(module, name)) for name in names if name not in exported}
 
 
