@@ -38,6 +38,24 @@ def headroom() -> list[str]:
     return lines
 
 
+def replay() -> list[str]:
+    """A line for each setting and share of the stable rate: what a replayed schedule reaches, and one rate."""
+    lines = [
+        "| network, optimizer | recorded: rate, steps | loss | share of the stable rate | steps | replayed | one rate |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in read("replay")["rows"]:
+        cells = [
+            row["setting"],
+            f"{row['rate']:g}, {row['steps']}",
+            ranged(row["recorded"], ".3g"),
+            f"{row['share']:g}",
+        ]
+        cells += [ranged(row["replayed_steps"], ".0f"), ranged(row["replayed"], ".3g"), ranged(row["one_rate"], ".3g")]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
 def inputs() -> list[str]:
     """A line for each kind of inputs: the best rate, its steps and its headroom."""
     lines = ["| network | inputs | best rate | steps | N/N_edge |", "|---|---|---|---|---|"]
@@ -112,6 +130,7 @@ def _number(value: float | None, form: str) -> str:
 
 TABLES: dict[str, Callable[[], list[str]]] = {
     "headroom": headroom,
+    "replay": replay,
     "inputs": inputs,
     "meaning": meaning,
     "progress": progress,
