@@ -41,7 +41,7 @@ def headroom() -> list[str]:
 def replay() -> list[str]:
     """A line for each setting and share of the stable rate: what a replayed schedule reaches, and one rate."""
     lines = [
-        "| network, optimizer | recorded: rate, steps | loss | share of the stable rate | steps | replayed | one rate |",
+        "| network, optimizer | recorded: rate, steps | loss | share of stable rate | steps | replayed | one rate |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in read("replay")["rows"]:

@@ -14,7 +14,7 @@ BENCHMARKS = sorted(path for path in (ROOT / "benchmarks").glob("*.py") if path.
 # Even in small, these take ten seconds to most of a minute.
 LONG = {
     "adaptation.py",
-    "advice.py", "coverage.py", "ensemble.py", "gradient_flow.py", "kernel.py", "kinks.py", "recorder.py",
+    "advice.py", "coverage.py", "ensemble.py", "gradient_flow.py", "kernel.py", "kinks.py", "recorder.py", "replay.py",
     "step_length.py", "study.py",
 }  # fmt: skip
 
