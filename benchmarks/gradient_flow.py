@@ -263,7 +263,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", metavar="NETWORK:PRODUCT", help="measure these, keep the rest of FILE")
     parser.add_argument("--extend", action="store_true", help="measure only the runs that FILE lacks")
     parser.add_argument("--kept", type=Path, metavar="FOLDER", help="descents that were made before, and new ones")
-    parser.add_argument("--report", type=Path, help="folder whose gradient-flow.md gets the tables and figures")
+    parser.add_argument("--report", type=Path, help="folder whose flow-cost.md gets the tables and figures")
     options = parser.parse_args()
     torch.set_num_threads(1)
     jobs = planned = [(name, 10.0) for name in (*PROBLEMS, "Myrtle5 w4 n10")] if options.quick else JOBS

@@ -37,12 +37,12 @@ def test_benchmark_runs(path, tmp_path):
 
 
 def test_tables_of_the_documentation_are_those_of_the_results(monkeypatch):
-    """No number in the tables of docs/gradient-flow.md is typed by hand."""
+    """No number in the tables of docs/flow-cost.md is typed by hand."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     from flow.report import BEGIN, END, tables
 
     results = json.loads((ROOT / "benchmarks" / "results" / "gradient_flow.json").read_text())
-    page = (ROOT / "docs" / "gradient-flow.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "flow-cost.md").read_text(encoding="utf-8")
     assert page.partition(BEGIN)[2].partition(END)[0].strip() == tables(results).strip()
 
 

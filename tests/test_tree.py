@@ -1,6 +1,7 @@
 """Every file under version control says in one sentence what it is."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,12 @@ def test_every_sentence_has_its_file(tree):
     """What docs/make_tree.py speaks of is there."""
     listed = {tree.entry(name) for name in tree.tracked()}
     assert set(tree.SENTENCES) <= listed
+
+
+def test_links_lead_somewhere():
+    """Every relative link of README and the documentation names a file that is there, or that the build makes."""
+    made = {"cli.md", "tree.md", "reference", "gallery"}
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "studies").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)\s#]+)", page.read_text(encoding="utf-8")):
+            there = (page.parent / target).exists() or target.split("/")[0] in made
+            assert there, f"{page.name}: {target}"

@@ -1,4 +1,4 @@
-"""The tables and figures of docs/gradient-flow.md, from the results alone."""
+"""The tables and figures of docs/flow-cost.md, from the results alone."""
 
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,13 @@ STYLES = {"rkc2": "o-", "rock4": "s-", "smooth": "P", "gd": "^", "gd_steepest": 
 
 
 def report(results: dict[str, Any], folder: Path) -> None:
-    """Write tables between the marks of gradient-flow.md, and a figure for each network.
+    """Write tables between the marks of flow-cost.md, and a figure for each network.
 
     Args:
         results: of the benchmark.
         folder: of the documentation.
     """
-    page = folder / "gradient-flow.md"
+    page = folder / "flow-cost.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     write_text_atomically(page, before + BEGIN + "\n\n" + tables(results) + "\n" + END + after)
