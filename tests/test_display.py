@@ -137,13 +137,22 @@ def test_cards_need_no_library_of_pictures():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def finished() -> Run:
+    """A run of two members, as if it had been read."""
+    members = {0: member(0), 1: member(1)}
+    return Run(Path("runs/x"), RunConfig(seeds=(0, 1)), {"mean": {"inefficiency": 2.5}}, {}, members)
+
+
 def test_run_shows_itself():
-    """A run is one line, a card, and one table of all its members."""
-    run = Run(
-        Path("runs/x"), RunConfig(seeds=(0, 1)), {"mean": {"inefficiency": 2.5}}, {}, {0: member(0), 1: member(1)}
-    )
+    """A run is one line and a card."""
+    run = finished()
     assert repr(run) == "Run(runs/x, 2 networks to T = 1, 2.5 times slower than the limit)"
     assert run._repr_html_().count("<svg") == 2
-    table = run.to_pandas()
+
+
+def test_run_is_one_table():
+    """All members stand below each other, with their seeds."""
+    pytest.importorskip("pandas")
+    table = finished().to_pandas()
     assert table.index.names == ["seed", "time"]
     np.testing.assert_array_equal(table.loc[1, "losses"], member(1).losses)
