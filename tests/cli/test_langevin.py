@@ -60,7 +60,7 @@ def test_brackets_enclose_at_every_time(summary):
 def test_page_shows_it(finished, summary):
     """The page stands alone and says what was certified, from which pair."""
     page = (finished / "report.html").read_text()
-    assert "certified</span>" in page
+    assert ">certified</a>" in page
     assert summary["pair"][0] in page
     assert "<script src=" not in page
 
