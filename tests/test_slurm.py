@@ -27,6 +27,7 @@ def job(folder: Path, seed: int, *options: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_array_of_seeds_is_one_page(tmp_path):
     """Two tasks are two runs of one seed each; requeued ones end as they were; their trajectories make one report."""
     for seed in (0, 1):
