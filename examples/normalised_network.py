@@ -7,10 +7,12 @@ Batch normalisation: how much of the motion changes nothing, and the limit for w
 Run: ``python examples/normalised_network.py``
 """
 
+import matplotlib.pyplot as plt
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+from speedlimits import plot
 from speedlimits.recorder import Recorder, Spheres, scale_invariant
 
 
@@ -38,6 +40,8 @@ def main() -> None:
     print("the directions that matter:", spheres.speed_limit())
     for name, share in spheres.radial_share.items():
         print(f"{name}: {share:.1%} of its motion changed its size alone, which changes nothing")
+    plot.inefficiency(recorder.trajectory())
+    plt.show()
 
 
 if __name__ == "__main__":

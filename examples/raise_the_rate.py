@@ -7,6 +7,7 @@ Advice and what it is worth: a cautious rate, the headroom that was measured, an
 Run: ``python examples/raise_the_rate.py``
 """
 
+import matplotlib.pyplot as plt
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
@@ -44,7 +45,12 @@ def main() -> None:
         print(f"{name}: rate {rate:.2g}, {run.steps[-1]:.0f} steps to a loss of {run.losses[-1]:.3g}")
         print(recorder.speed_limit(clock="step"))
         print(*recorder.advice(), sep="\n")
+        plt.semilogy(run.steps, run.losses, label=f"{name}: rate {rate:.2g}")
         wanted, rate = run.losses[-1], rate * run.least_headroom
+    plt.xlabel("steps")
+    plt.ylabel("loss")
+    plt.legend()
+    plt.show()
 
 
 if __name__ == "__main__":
