@@ -3,12 +3,13 @@
 Run: python docs/make_advice_tables.py [--check]
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "advice.md"
@@ -146,27 +147,9 @@ def written(page: str) -> str:
         page: its text, with a pair of comments around each of them.
     """
     for name, table in TABLES.items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        before, _, rest = page.partition(begin)
-        page = f"{before}{begin}\n\n" + "\n".join(table()) + f"\n\n{end}{rest.partition(end)[2]}"
+        page = pages.renewed(page, name, table())
     return page
 
 
-def main() -> int:
-    """Write the page, or say whether it is up to date.
-
-    Returns:
-        1 if the page is old and was only checked.
-    """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if the page is old")
-    old = PAGE.read_text(encoding="utf-8")
-    new = written(old)
-    if parser.parse_args().check:
-        return int(new != old)
-    PAGE.write_text(new, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(pages.main(__doc__, PAGE, written))

@@ -6,6 +6,8 @@ Run: python docs/make_cli_page.py (`make docs` does)
 import os
 from pathlib import Path
 
+import pages
+
 from speedlimits.cli.commands import help_text
 from speedlimits.cli.help import EXAMPLES
 
@@ -33,9 +35,7 @@ def render() -> str:
 
 def write() -> None:
     """Write the page, unless it is as it should be."""
-    text = render()
-    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        PAGE.write_text(text, encoding="utf-8")
+    pages.write(PAGE, render())
 
 
 if __name__ == "__main__":

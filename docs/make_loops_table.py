@@ -16,6 +16,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import pages
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "recorder.md"
 NOISE = ROOT / "benchmarks" / "results" / "noise.json"
@@ -99,28 +101,15 @@ def noise() -> list[str]:
     return lines
 
 
-def written(page: str, name: str, lines: list[str]) -> str:
-    """The page with one of its tables renewed.
-
-    Args:
-        page: its text.
-        name: of the table.
-        lines: of it.
-    """
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, _, rest = page.partition(begin)
-    return "\n".join([f"{before}{begin}", "", *lines, "", end]) + rest.partition(end)[2]
-
-
 def main() -> None:
     """Write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loops", action="store_true", help="train every loop, and write how it came out")
     page = PAGE.read_text(encoding="utf-8")
     if parser.parse_args().loops:
-        page = written(page, "loops", loops())
-    page = written(page, "noise", noise())
-    PAGE.write_text(written(page, "costs", costs()), encoding="utf-8")
+        page = pages.renewed(page, "loops", loops())
+    page = pages.renewed(page, "noise", noise())
+    pages.write(PAGE, pages.renewed(page, "costs", costs()))
 
 
 if __name__ == "__main__":

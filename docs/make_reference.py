@@ -8,6 +8,8 @@ import inspect
 import pkgutil
 from pathlib import Path
 
+import pages
+
 import speedlimits
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -50,22 +52,20 @@ def sentence(each: object) -> str:
 
 def write() -> None:
     """Write all pages anew, but leave those alone that are as they should be."""
-    pages = {}
+    found = {}
     for package in packages():
         names, inside = public(package), modules(package)
         if not names and not inside:
             continue
-        pages[package] = _index(package, names, inside)
-        pages |= {f"{package}.{name}": _object(package, name) for name in names}
-        pages |= {name: _module(package, name) for name in inside}
-    pages["index"] = _all([name for name in packages() if name in pages])
+        found[package] = _index(package, names, inside)
+        found |= {f"{package}.{name}": _object(package, name) for name in names}
+        found |= {name: _module(package, name) for name in inside}
+    found["index"] = _all([name for name in packages() if name in found])
     REFERENCE.mkdir(exist_ok=True)
-    for stale in {path.stem for path in REFERENCE.glob("*.md")} - pages.keys():
+    for stale in {path.stem for path in REFERENCE.glob("*.md")} - found.keys():
         (REFERENCE / f"{stale}.md").unlink()
-    for name, text in pages.items():
-        path = REFERENCE / f"{name}.md"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+    for name, text in found.items():
+        pages.write(REFERENCE / f"{name}.md", text)
 
 
 def _all(names: list[str]) -> str:

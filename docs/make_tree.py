@@ -7,6 +7,8 @@ import ast
 import subprocess
 from pathlib import Path
 
+import pages
+
 ROOT = Path(__file__).resolve().parents[1]
 TREE = ROOT / "docs" / "tree.md"
 
@@ -125,9 +127,7 @@ def render() -> str:
 
 def write() -> None:
     """Write the list, unless it is as it should be."""
-    text = render()
-    if not TREE.exists() or TREE.read_text(encoding="utf-8") != text:
-        TREE.write_text(text, encoding="utf-8")
+    pages.write(TREE, render())
 
 
 if __name__ == "__main__":
