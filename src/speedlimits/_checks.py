@@ -35,26 +35,30 @@ def real(name: str, value: object, rule: str = "real numbers") -> np.ndarray:
     Raises:
         ValueError: if the value is anything but real numbers.
     """
-    problem = f"`{name}` must be {rule}; {name} = {shown(value)}"
+
+    def problem() -> str:
+        # Not before it is needed: the text of an array takes far longer than its check.
+        return f"`{name}` must be {rule}; {name} = {shown(value)}"
+
     if isinstance(value, np.ma.MaskedArray):
         raise ValueError(f"`{name}` must be {rule}; {name} is a masked array (fill it, or leave masked values out).")
     try:
         array = np.asarray(value)
     # Foreign arrays raise what they like, torch's a RuntimeError where they need gradients.
     except Exception:
-        raise ValueError(f"{problem}.") from None
+        raise ValueError(f"{problem()}.") from None
     if array.dtype.kind == "c":
-        raise ValueError(f"{problem}: complex numbers have no order, and no part of them is left out.")
+        raise ValueError(f"{problem()}: complex numbers have no order, and no part of them is left out.")
     if array.dtype.kind == "O":
         # Fractions and decimals are real numbers; texts and truth values are not, though float() takes them.
         if not all(isinstance(each, Real | Decimal) and not isinstance(each, bool) for each in array.flat):
-            raise ValueError(f"{problem}.")
+            raise ValueError(f"{problem()}.")
     elif array.dtype.kind not in "fiu":
-        raise ValueError(f"{problem}.")
+        raise ValueError(f"{problem()}.")
     try:
         return array.astype(float, copy=False)
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{problem}.") from None
+        raise ValueError(f"{problem()}.") from None
 
 
 def check_finite(name: str, value: object) -> None:
