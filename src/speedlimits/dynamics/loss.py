@@ -138,7 +138,8 @@ class FlatLoss:
             for place, weight in enumerate(getattr(module, "_flat_weights", ())):
                 places.setdefault(id(weight), []).append((module._flat_weights, place))
         self.model = model
-        self._plain = bent(plain_layers(model), smooth) if smooth > 0 else plain_layers(model)
+        # What makes a context for each pass of the model.
+        self.passes = bent(plain_layers(model), smooth) if smooth > 0 else plain_layers(model)
         self.inputs = inputs
         self.targets = targets
         self.criterion = criterion
@@ -186,7 +187,7 @@ class FlatLoss:
         own = [registry[name] for ((registry, name), *_) in self._places]
         try:
             self._put(self._views(theta))
-            with self._plain():
+            with self.passes():
                 return one_tensor(self.model(*as_tuple(inputs)))
         finally:
             self._put(own)

@@ -45,3 +45,14 @@ def test_fixed_weights_stay_with_vmap():
     thetas = torch.randn(2, 20, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     gradients = losses_and_gradients(loss, thetas)[1]
     torch.testing.assert_close(gradients[1], value_and_gradient(loss, thetas[1])[1])
+
+
+def test_many_smoothed_networks_are_those_one_by_one():
+    """With ReLU smoothed, as for one network: what runs many at once runs them in the same way."""
+    generator = torch.Generator().manual_seed(0)
+    model = FCN(4, 2, width=8, depth=2, activation="relu", generator=generator)
+    inputs = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    loss = FlatLoss(model, inputs, torch.ones(6, 2, dtype=torch.float64), smooth=0.5)
+    thetas = torch.randn(3, loss.initial.numel(), generator=generator, dtype=torch.float64)
+    for theta, *found in zip(thetas, *losses_and_gradients(loss, thetas), strict=True):
+        torch.testing.assert_close(tuple(found), value_and_gradient(loss, theta), rtol=1e-12, atol=1e-12)

@@ -55,7 +55,8 @@ def _runs_side_by_side(loss: FlatLoss) -> bool:
 
 
 def _at_once(loss: FlatLoss, thetas: Ensemble) -> tuple[Members, Ensemble]:
-    outputs, back = loss.model.side_by_side(loss.many(thetas), loss.inputs)  # type: ignore[operator]
+    with loss.passes():
+        outputs, back = loss.model.side_by_side(loss.many(thetas), loss.inputs)  # type: ignore[operator]
     if loss.criterion is half_squared_error:
         slopes = outputs.sub_(loss.targets)
         losses = 0.5 * slopes.square().sum((1, 2))
