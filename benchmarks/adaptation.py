@@ -3,7 +3,6 @@
 Run: OMP_NUM_THREADS=1 python benchmarks/adaptation.py [--quick] [--out FILE]
 """
 
-import argparse
 import itertools
 import json
 import time
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from environment import write
+from environment import command_line, write
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
@@ -59,10 +58,7 @@ class ConvolutionalNetwork(nn.Module):
 
 def main() -> None:
     """Measure both tables and write them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
-    options = parser.parse_args()
+    options = command_line(__doc__, RESULTS).parse_args()
     cases, reach, wide = CASES, SHARPNESS_TIME, (WIDTHS, WIDE_SAMPLES, WIDE_SEEDS, WIDE_TIME)
     if options.quick:
         cases, reach, wide = (("cnn", 2, 4, 1),), 10.0, ((4, 8), 4, 1, 10.0)

@@ -7,14 +7,13 @@ the least; the steps to the same loss are counted. Inputs: steps at tuned rates,
 less. What the number means: at the edge of stability, when little was learned, and when weights turn on the spot.
 """
 
-import argparse
 import math
 import statistics
 from pathlib import Path
 from typing import Any
 
 import torch
-from environment import write
+from environment import command_line, write
 from small.problems import BATCH, INPUTS, TUNING, Setting, Training, steps_to, told, tuned
 from torch import nn
 
@@ -125,10 +124,7 @@ def balance(seed: int, counts: tuple[int, ...], rate: float = 0.2, decay: float 
 
 def main() -> None:
     """Try each rule, and write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one setting of each and two seeds, to see that it runs")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
+    given = command_line(__doc__, RESULTS, quick="one setting of each and two seeds, to see that it runs").parse_args()
     torch.set_num_threads(1)
     seeds = 2 if given.quick else 5
     results: dict[str, Any] = {"seeds": seeds, "headroom": [], "inputs": []}

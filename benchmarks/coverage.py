@@ -6,7 +6,6 @@ A limit at 95 % may be wrong in 5 % of the repetitions, and three standard error
 wrong; its share stands beside.
 """
 
-import argparse
 import json
 import math
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from environment import write
+from environment import command_line, write
 from scipy import stats
 from torch.func import vmap
 
@@ -42,10 +41,7 @@ MEMBERS = 400
 
 def main() -> None:
     """Run all cases and write what they found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few repetitions: does it run?")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
-    options = parser.parse_args()
+    options = command_line(__doc__, RESULTS, quick="few repetitions: does it run?").parse_args()
     torch.set_num_threads(1)
     repetitions = 5 if options.quick else 400
     results: dict[str, list[dict[str, Any]]] = {"wells": [], "initial_losses": [], "springs": [], "steps": []}

@@ -3,7 +3,6 @@
 Run: OMP_NUM_THREADS=1 python benchmarks/ensemble.py [--quick] [--out FILE]
 """
 
-import argparse
 import json
 import math
 import multiprocessing
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from environment import medians, write
+from environment import command_line, medians, write
 from torch.func import grad, vmap
 
 from speedlimits.dynamics.loss import value_and_gradient
@@ -29,10 +28,7 @@ WIDTHS = (16, 64, 256)
 
 def main() -> None:
     """Measure each width and write what was found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
-    options = parser.parse_args()
+    options = command_line(__doc__, RESULTS).parse_args()
     widths, gradients, repeats = ((8,), 3, 1) if options.quick else (WIDTHS, 60, 5)
     results = {
         "members": MEMBERS,

@@ -1,5 +1,6 @@
 """What every benchmark shares: the machine it ran on, medians of interleaved repeats, and a result written whole."""
 
+import argparse
 import json
 import os
 import statistics
@@ -18,6 +19,25 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def environment() -> dict[str, Any]:
     """Versions, commit, command, processor and threads, as JSON."""
     return {**provenance(device="cpu", workers=1), "threads": {name: os.environ.get(name) for name in THREADS}}
+
+
+def command_line(
+    sentences: str | None, out: Path, *, quick: str = "small sizes: does it run?"
+) -> argparse.ArgumentParser:
+    """The options that every benchmark has; some add their own.
+
+    Args:
+        sentences: what it says of itself.
+        out: where its JSON goes by default.
+        quick: what `--quick` does.
+
+    Returns:
+        The parser.
+    """
+    parser = argparse.ArgumentParser(description=sentences, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--out", type=Path, default=out, help="where the JSON goes")
+    return parser
 
 
 def medians(

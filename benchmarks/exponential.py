@@ -7,7 +7,6 @@ gradient-equivalents: a Jacobian of ten outputs counts as ten. Seconds are those
 turn, each method at its own tolerance of equal error.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from environment import medians, write
+from environment import command_line, medians, write
 from flow.gains import errors
 from flow.problems import build
 
@@ -43,9 +42,7 @@ ROUNDS = 3
 
 def main() -> None:
     """Measure all cases, write them down, and the table where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "exponential.json")
+    parser = command_line(__doc__, HERE / "results" / "exponential.json")
     parser.add_argument("--report", type=Path, help="the folder of gradient-flow.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

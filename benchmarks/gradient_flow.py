@@ -13,7 +13,6 @@ step they zigzag across kinks. Gradients are counted, those of curvature estimat
 depend on the machine. `torchdiffeq` is measured when it is installed.
 """
 
-import argparse
 import json
 import multiprocessing
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from environment import environment, medians, write
+from environment import command_line, environment, medians, write
 from flow.descents import WARM, descend
 from flow.gains import QUANTITIES, errors, ratios
 from flow.problems import MYRTLE, PROBLEMS, SAMPLES, Problem, build, realistic
@@ -256,9 +255,7 @@ def overhead(product: float, repeats: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "gradient_flow.json", help="where the JSON goes")
+    parser = command_line(__doc__, HERE / "results" / "gradient_flow.json")
     parser.add_argument("--workers", type=int, default=1, help="processes; seconds are only good with one")
     parser.add_argument("--only", nargs="*", metavar="NETWORK:PRODUCT", help="measure these, keep the rest of FILE")
     parser.add_argument("--extend", action="store_true", help="measure only the runs that FILE lacks")

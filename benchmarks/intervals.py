@@ -5,13 +5,12 @@ Run: OMP_NUM_THREADS=1 python benchmarks/intervals.py [--quick] [--out FILE]
 An interval of 90 % must hold the truth in 85 % on every kind of spectrum to be called one. It does not.
 """
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from environment import write
+from environment import command_line, write
 
 from speedlimits.spectra.power_law import fit_power_law
 
@@ -92,10 +91,7 @@ def measure(repeats: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few repeats, to see that it runs")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = command_line(__doc__, RESULTS, quick="few repeats, to see that it runs").parse_args()
     result = measure(2 if options.quick else 100)
     for name, case in result["cases"].items():
         print(name, {key: round(value, 3) for key, value in case.items()})

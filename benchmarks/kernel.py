@@ -8,7 +8,6 @@ say which. Every measurement has a process of its own, whose peak memory is read
 seconds on the processor, which other work on the machine matters less to. Peers are in `peers/tangent_kernels.py`.
 """
 
-import argparse
 import contextlib
 import ctypes
 import gc
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from environment import environment, write
+from environment import command_line, environment, write
 from peers.tangent_kernels import CONTESTANTS
 from torch import Tensor, nn
 
@@ -50,9 +49,7 @@ LONGEST = {"fcn": 1e4, "cnn": 1e3}
 
 def main() -> None:
     """Measure every part, and write what was found after each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
+    parser = command_line(__doc__, RESULTS)
     parser.add_argument("--only", nargs="+", metavar="PART", help="parts to measure, the rest kept")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="rounds, of which medians are taken")
     options = parser.parse_args()

@@ -6,13 +6,12 @@ Run: OMP_NUM_THREADS=1 python benchmarks/kinks.py [--quick] [--out FILE]
 on the way; rkc2 has rtol 1e-2.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from environment import write
+from environment import command_line, write
 from flow.problems import PROBLEMS, Problem
 from torch import Tensor
 
@@ -30,10 +29,7 @@ CHORD = 64
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a short time: does it run?")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
-    options = parser.parse_args()
+    options = command_line(__doc__, RESULTS, quick="a short time: does it run?").parse_args()
     torch.set_num_threads(1)
     product, moves, seeds = (2.0, 1, [4]) if options.quick else (1e3, 5, [4, 5, 6, 7, 8, 9])
     problem = Problem.of(NAME, product)

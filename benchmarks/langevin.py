@@ -5,7 +5,6 @@ Run: OMP_NUM_THREADS=1 python benchmarks/langevin.py [--quick] [--out FILE]
 posteriors is no dependency: without it (``pip install posteriors``) its column is null, with the reason.
 """
 
-import argparse
 import json
 import math
 import time
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from environment import medians, write
+from environment import command_line, medians, write
 from torch.func import vmap
 
 from speedlimits.data.digits import digits
@@ -33,10 +32,7 @@ BETA, STEP = 10.0, 1e-3
 
 def main() -> None:
     """Run both benchmarks and write what they found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
-    options = parser.parse_args()
+    options = command_line(__doc__, RESULTS).parse_args()
     if options.quick:
         results = {"steps": [stepping(8, 4, 2, 3)], "bounds": bounding(16, 500)}
     else:

@@ -6,7 +6,6 @@ A perceptron on the 8×8 digits and a small transformer on their pixels as a tex
 start. The truth is the ratio of the same steps with the full batch.
 """
 
-import argparse
 import copy
 import math
 import statistics
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from environment import write
+from environment import command_line, write
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -99,10 +98,7 @@ def row(start: nn.Module, rate: float, steps: int, batch: int, seeds: int, truth
 
 def main() -> None:
     """Train, and write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two batches and two seeds, to see that it runs")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
+    given = command_line(__doc__, RESULTS, quick="two batches and two seeds, to see that it runs").parse_args()
     torch.set_num_threads(1)
     batches, seeds = ([16, 64], 2) if given.quick else ([4, 16, 64, 256], 6)
     results: dict[str, Any] = {}

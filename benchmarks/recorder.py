@@ -7,7 +7,6 @@ what else the machine does falls on all alike. Cockpit stands beside where it is
 cockpit-for-pytorch "setuptools<80".
 """
 
-import argparse
 import math
 import statistics
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from environment import write
+from environment import command_line, write
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -237,10 +236,7 @@ def slope(table: dict[str, float]) -> float:
 
 def main() -> None:
     """Measure, and write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few and short rounds, to see that it runs")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
+    given = command_line(__doc__, RESULTS, quick="few and short rounds, to see that it runs").parse_args()
     torch.set_num_threads(1)
     # Memory that each step gives back and takes again costs as much as small things measured here, now and then.
     keep_freed_memory()

@@ -6,13 +6,12 @@ A cautious training is recorded with its largest curvature λ over flow time. Th
 steps, with rates of a share of the largest stable one, 2/λ, wherever it is; and once more in as many steps of one rate.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from environment import write
+from environment import command_line, write
 from small.problems import Setting, Training, told
 
 from speedlimits.recorder.edge import EdgeReading
@@ -72,10 +71,7 @@ def row(setting: Setting, rate: float, steps: int, share: float, seeds: int) -> 
 
 def main() -> None:
     """Train, and write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one setting and two seeds, to see that it runs")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
+    given = command_line(__doc__, RESULTS, quick="one setting and two seeds, to see that it runs").parse_args()
     torch.set_num_threads(1)
     seeds, rows = 2 if given.quick else 5, []
     for setting, rate, steps in [(CAUTIOUS[0][0], 0.1, 60)] if given.quick else CAUTIOUS:

@@ -6,7 +6,6 @@ Each contestant has one number, tuned on one grid for all until its best point h
 seeds than those reported. The pace by steps is that of the constant rate.
 """
 
-import argparse
 import math
 import statistics
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from environment import write
+from environment import command_line, write
 from small.problems import BATCH, TUNING, Setting, Training, told, tuned
 
 from speedlimits import Recorder
@@ -106,10 +105,7 @@ def row(setting: Setting, steps: int, seeds: int, tuning: int) -> dict[str, Any]
 
 def main() -> None:
     """Train, and write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one setting and two seeds, to see that it runs")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
+    given = command_line(__doc__, RESULTS, quick="one setting and two seeds, to see that it runs").parse_args()
     torch.set_num_threads(1)
     seeds, tuning = (2, 1) if given.quick else (5, 2)
     rows = []

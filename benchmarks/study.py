@@ -7,7 +7,6 @@ The network is Myrtle-5 in float32 on the first images of CIFAR-10, or on digits
 Every ratio compares runs that take turns.
 """
 
-import argparse
 import dataclasses
 import itertools
 import json
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from environment import medians, write
+from environment import command_line, medians, write
 from torch import Tensor, nn
 
 from speedlimits._machine import keep_freed_memory
@@ -46,9 +45,7 @@ STEP = 1e-5
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
+    parser = command_line(__doc__, RESULTS)
     parser.add_argument("--only", nargs="+", choices=("processes", "layouts", "members"), help="keep the rest of FILE")
     options = parser.parse_args()
     torch.set_num_threads(1)

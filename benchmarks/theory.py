@@ -3,7 +3,6 @@
 Run: OMP_NUM_THREADS=1 python benchmarks/theory.py [--quick] [--out FILE]
 """
 
-import argparse
 import json
 import math
 import tracemalloc
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from environment import medians, write
+from environment import command_line, medians, write
 from scipy.integrate import IntegrationWarning, quad
 
 from speedlimits.theory.constant_kernel import ConstantKernel
@@ -26,10 +25,7 @@ BLOCK = 16_384
 
 def main() -> None:
     """Run both benchmarks and write what they found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes")
-    options = parser.parse_args()
+    options = command_line(__doc__, RESULTS).parse_args()
     repeats = 5
     if options.quick:
         results = {"linear_regression": regression([100], 3, repeats), "ntk": curves(100, 20, repeats)}
