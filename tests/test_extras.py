@@ -12,7 +12,7 @@ LIGHT = """
 import sys
 class Light:
     def find_spec(self, name, path=None, target=None):
-        if name in ('torch', 'sklearn', 'threadpoolctl', 'pooch'):
+        if name in ('torch', 'sklearn', 'threadpoolctl', 'pooch', 'uvicorn'):
             raise ModuleNotFoundError(f'No module named {name!r}', name=name)
 sys.meta_path.insert(0, Light())
 """
@@ -49,6 +49,13 @@ def test_commands_that_train_say_what_they_need(command, tmp_path, monkeypatch):
     assert found.stderr == f"speedlimits: `{command.split()[0]}` needs torch: {NEEDED}\n"
     assert found.returncode == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_serving_says_what_it_needs(tmp_path):
+    """Each extra is named by its own name."""
+    found = light("from speedlimits.cli.main import entry; entry()", "serve", str(tmp_path))
+    assert found.stderr == "speedlimits: `serve` needs uvicorn: pip install 'speedlimits[serve]'\n"
+    assert found.returncode == 1
 
 
 def test_theory_needs_no_torch():

@@ -1,7 +1,13 @@
-"""Packages that the extra `train` brings, and what to say where one is missing."""
+"""Packages that an extra brings, and what to say where one is missing."""
 
-# As they are imported: scikit-learn has another name there.
-TRAIN = {"torch": "torch", "sklearn": "scikit-learn", "threadpoolctl": "threadpoolctl", "pooch": "pooch"}
+# By the name that is imported: the package, and its extra.
+EXTRAS = {
+    "torch": ("torch", "train"),
+    "sklearn": ("scikit-learn", "train"),
+    "threadpoolctl": ("threadpoolctl", "train"),
+    "pooch": ("pooch", "train"),
+    "uvicorn": ("uvicorn", "serve"),
+}
 
 
 def missing(what: str, error: BaseException) -> str | None:
@@ -12,8 +18,9 @@ def missing(what: str, error: BaseException) -> str | None:
         error: that its import ended with.
 
     Returns:
-        One line with what to run; None if the error is no missing package of the extra ``train``.
+        One line with what to run; None if the error is no missing package of an extra.
     """
-    if isinstance(error, ModuleNotFoundError) and (package := TRAIN.get((error.name or "").partition(".")[0])):
-        return f"`{what}` needs {package}: pip install 'speedlimits[train]'"
+    if isinstance(error, ModuleNotFoundError) and (found := EXTRAS.get((error.name or "").partition(".")[0])):
+        package, extra = found
+        return f"`{what}` needs {package}: pip install 'speedlimits[{extra}]'"
     return None

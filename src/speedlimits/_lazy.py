@@ -29,7 +29,7 @@ def lazy(
 
     Raises:
         ValueError: if a name is also a module: Python would replace the one by the other when it imports the module.
-        ImportError: by the package's ``__getattr__``, where a name needs a package of the extra ``train``; the message
+        ImportError: by the package's ``__getattr__``, where a name needs a package of an extra; the message
             says how to install it.
     """
     home = {name: module for module, held in names.items() for name in held.split()}

@@ -9,14 +9,12 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 
 from speedlimits.noise import Noise
 from speedlimits.report.curves import inefficiency_map, later_views, limit_band
 from speedlimits.report.figures import kernel, overview
-from speedlimits.report.figures.sheet import COLD_COLOUR, GREY, STYLE, WARM_COLOUR, legend, log_numbers
+from speedlimits.report.figures.sheet import COLD_COLOUR, GREY, STYLE, WARM_COLOUR, draw_map, legend, log_numbers
 from speedlimits.runs.kernel import KernelRecord
 from speedlimits.runs.run import Run
 from speedlimits.trajectory import Trajectory
@@ -131,12 +129,8 @@ def map(trajectory: Trajectory, ax: Axes | None = None) -> Axes:
     if kept.size < 2:
         raise ValueError(f"`trajectory` must have two kept weights or more; it has {kept.size}.")
     ax, times = _axes(ax), trajectory.times[kept]
-    mesh = ax.pcolormesh(inefficiency_map(trajectory), norm=LogNorm(), cmap="cividis")
+    mesh = draw_map(ax, inefficiency_map(trajectory), times, times)
     log_numbers(ax.figure.colorbar(mesh, ax=ax, label="$T/T_{SL}$ from $t_0$ to $t$").ax)
-    chosen = np.unique(np.linspace(0, times.size - 1, 6).round().astype(int))
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_ticks((chosen + 0.5).tolist(), [f"{times[k]:.2g}" for k in chosen])
-    ax.set(xlabel="end $t$", ylabel="start $t_0$")
     return ax
 
 

@@ -31,10 +31,9 @@ class ServeCommand:
             raise ValueError(f"`directory` must be a folder; {self.directory} is none.")
         if (self.directory / MARKS["recording"]).exists():
             raise ValueError(f"`directory` must be a run or a study; {self.directory} holds a recording.")
-        try:
-            import uvicorn
-        except ModuleNotFoundError:
-            raise ValueError("`speedlimits serve` needs uvicorn: pip install 'speedlimits[serve]'") from None
+        # Late: it need not be installed.
+        import uvicorn
+
         from speedlimits.report.serving import HOST, application
 
         with listening(HOST, self.port) as door:

@@ -17,12 +17,6 @@ from speedlimits.runs.study import check_folder
 from speedlimits.runs.toml import parse_toml, read_config
 from speedlimits.training.presets import PRESET, own_study, preset
 
-# What the file of --config may hold: a study, not a folder or what is to become of it.
-IN_CONFIG = (
-    *("preset", "models", "samples", "seeds", "time", "method", "rtol", "records", "dtype", "problem"),
-    *("device", "workers", "engine", "address", "gpus", "storage"),
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class StudyCommand(TrainingOptions):
@@ -103,6 +97,10 @@ class StudyCommand(TrainingOptions):
                     f"`{name}` must be left out with a problem of your own; {name} = {getattr(self, name)!r}."
                 )
         return own_study(self.problem, samples=self.samples, seeds=self.seeds, **options)
+
+
+# What the file of --config may hold: all that makes a study, not its folder or what is to become of that.
+IN_CONFIG = (*(name for name in StudyCommand.__annotations__ if name not in ("config", "json")), "problem")
 
 
 def study_words(arguments: Sequence[str]) -> list[str]:

@@ -44,6 +44,16 @@ def _without_shortcuts(*, recurrent: bool) -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
+def apart_from_draws() -> AbstractContextManager[None]:
+    """Draws inside, as dropout's, change none of those that follow, on any device.
+
+    Returns:
+        The context.
+    """
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    return torch.random.fork_rng(devices)
+
+
 @contextmanager
 def twice_differentiable(name: str = "loss") -> Iterator[None]:
     """Make second derivatives, and those of many networks at once, possible for what is run inside.

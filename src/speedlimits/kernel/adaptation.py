@@ -15,6 +15,7 @@ from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_dr
 from speedlimits.kernel.lanczos import Lanczos, recurrence
 from speedlimits.kernel.operator import KernelOperator, Vector
 from speedlimits.theory.adapted_kernel import AdaptedKernel, KernelInterval, interval_edges
+from speedlimits.theory.constant_kernel import relaxation
 
 Named = Mapping[str, Tensor | np.ndarray]
 # Of Lanczos' rule in an interval.
@@ -156,13 +157,15 @@ class _Place:
         if not self._problem.matrix_free:
             return self._moving(float(self.modes(self.residual, 0.0).eigenvalues[0]))
         krylov = Lanczos(self._product, self.residual)
-        while len(krylov.diagonal) < SHARPNESS_PRODUCTS and not krylov.exhausted:
-            krylov.step()
-        return self._moving(float(krylov.gauss(len(krylov.diagonal))[0].max()))
+        return self._moving(float(krylov.after(SHARPNESS_PRODUCTS)[0].max()))
+
+    @cached_property
+    def _formed(self) -> _Modes:
+        return _Modes(*eigenmodes(self.kernel))
 
     def modes(self, vector: Vector, time: float) -> _Modes:
         if not self._problem.matrix_free:
-            return _Modes(*eigenmodes(self.kernel))
+            return self._formed
         if not vector.any():
             return _Modes(np.zeros(1), np.zeros((vector.size, 1)))
         krylov, _ = recurrence(self._product, vector, np.array([time]), tolerance=TOLERANCE)
@@ -172,9 +175,7 @@ class _Place:
     def move(self, residual: Vector, time: float) -> tuple[list[Tensor], _Modes]:
         """−Jᵀφ(Θ, t)r, by weight, and the modes it was found by."""
         modes = self.modes(residual, time)
-        flat = modes.eigenvalues == 0
-        rates = np.where(flat, 1.0, modes.eigenvalues)
-        pace = np.where(flat, time, -np.expm1(-time * modes.eigenvalues) / rates)
+        pace = relaxation(modes.eigenvalues, time)
         self._problem.gradients += 1
         return self.operator.backwards(-modes.vectors @ (pace * (modes.vectors.T @ residual))), modes
 

@@ -72,6 +72,19 @@ class Lanczos:
         self.off_diagonal.append(size)
         self._basis[k + 1] = product / size if size > 0 else 0.0
 
+    def after(self, steps: int) -> tuple[Nodes, Nodes]:
+        """Gauss' rule after so many steps, or as many as there are directions.
+
+        Args:
+            steps: from the start; one at least.
+
+        Returns:
+            The nodes, and the square roots of the weights.
+        """
+        while len(self.diagonal) < steps and not self.exhausted:
+            self.step()
+        return self.gauss(len(self.diagonal))
+
     def gauss(self, nodes: int) -> tuple[Nodes, Nodes]:
         """Gauss' rule, exact for polynomials of degree 2·nodes − 1.
 

@@ -5,6 +5,7 @@ from jaxtyping import Float64
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from speedlimits._checks import check_integer
+from speedlimits.kernel.empirical import kernel_drift
 from speedlimits.kernel.lanczos import Lanczos, Nodes, Operator
 
 
@@ -32,10 +33,7 @@ def spectral_density(
         check_integer(name, number, minimum=1)
     nodes, weights = [], []
     for _ in range(probes):
-        krylov = Lanczos(operator, generator.choice([-1.0, 1.0], size=rows))
-        while len(krylov.diagonal) < steps and not krylov.exhausted:
-            krylov.step()
-        values, roots = krylov.gauss(len(krylov.diagonal))
+        values, roots = Lanczos(operator, generator.choice([-1.0, 1.0], size=rows)).after(steps)
         nodes.append(values)
         weights.append(roots**2 / probes)
     order = np.argsort(np.concatenate(nodes))
@@ -88,9 +86,9 @@ def estimated_drift(
         zero for proportional kernels.
 
     Raises:
-        ValueError: if ``probes`` is not an integer of at least 1.
+        ValueError: if ``probes`` is not an integer of at least 1, or as `kernel_drift`.
     """
     check_integer("probes", probes, minimum=1)
     signs = generator.choice([-1.0, 1.0], size=(probes, rows))
     first, second = (np.array([product(z) for z in signs]) for product in (operator, later))
-    return float(0.5 * np.sum((first / np.linalg.norm(first) - second / np.linalg.norm(second)) ** 2))
+    return kernel_drift(first, second)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from speedlimits._checks import check_positive
 from speedlimits._shapes import Records
-from speedlimits.dynamics.passes import twice_differentiable
+from speedlimits.dynamics.passes import apart_from_draws, twice_differentiable
 from speedlimits.recorder.hooks import Attachment
 from speedlimits.recorder.optimizers import stable_rate
 from speedlimits.recorder.ritz import GRADIENTS_PER_PRODUCT, Flat, largest
@@ -148,7 +148,7 @@ class EdgeMeter:
             self._look(self._edge, optimizers, max(attachment.step_size for attachment in attached))
 
     def _look(self, edge: Edge, optimizers: Sequence[torch.optim.Optimizer], duration: float) -> None:
-        with torch.enable_grad(), twice_differentiable("edge"), _same_random_numbers():
+        with torch.enable_grad(), twice_differentiable("edge"), apart_from_draws():
             operator = Operator(edge.loss(), optimizers, duration)
             generator = torch.Generator().manual_seed(len(self._looks))
             fresh = torch.randn(operator.scale.numel(), generator=generator, dtype=operator.scale.dtype)
@@ -256,9 +256,3 @@ def _integral(times: Records, knots: Records, values: Records) -> Records:
     sums = np.concatenate([[0.0], np.cumsum(np.diff(grid) * (heights[1:] + heights[:-1]) / 2)])
     found = sums[np.searchsorted(grid, times)]
     return found - found[0]
-
-
-def _same_random_numbers() -> Any:
-    """Draws inside, as dropout's, change none of those that follow."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    return torch.random.fork_rng(devices)

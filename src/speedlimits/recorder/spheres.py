@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from speedlimits._checks import check_positive
 from speedlimits.bound import SpeedLimit
+from speedlimits.dynamics.passes import apart_from_draws
 from speedlimits.recorder.optimizers import learning_rate
 
 Groups = Mapping[str, Sequence[Tensor]]
@@ -36,7 +37,7 @@ def scale_invariant(
     """
     check_positive("tolerance", tolerance)
     found: dict[str, list[Tensor]] = {}
-    with torch.no_grad(), torch.random.fork_rng(()):
+    with torch.no_grad(), apart_from_draws():
         state = torch.get_rng_state()
 
         def seen() -> Tensor:

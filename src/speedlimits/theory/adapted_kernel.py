@@ -13,7 +13,7 @@ from jaxtyping import Float
 from speedlimits._checks import check_finite, check_integer, check_non_negative, check_positive, check_shape
 from speedlimits._shapes import Modes, Times
 from speedlimits.bound import SpeedLimit
-from speedlimits.theory.constant_kernel import ConstantKernel, QuadraticLoss, blocks, checked_times
+from speedlimits.theory.constant_kernel import ConstantKernel, QuadraticLoss, blocks, checked_times, relaxation
 
 # Weights decay at λ, the loss at 2λ. Of 1, 1.5 and 2 the largest error on 15 small networks is least with 1.5.
 ONSET = 1.5
@@ -94,11 +94,8 @@ class KernelInterval(QuadraticLoss):
         """
         limit = self.kernel.speed_limit(times)
         onwards, products = np.empty_like(times), self.residual * self.moved
-        flat = self.eigenvalues == 0
-        rates = np.where(flat, 1.0, self.eigenvalues)
-        for part in blocks(times, rates.size):
-            spans = times[part, None]
-            onwards[part] = np.where(flat, spans, -np.expm1(-spans * self.eigenvalues) / rates) @ products
+        for part in blocks(times, products.size):
+            onwards[part] = relaxation(self.eigenvalues, times[part, None]) @ products
         # Where the path comes back to its start, rounding takes it past zero.
         squared = np.maximum(self.moved_squared - 2.0 * onwards + limit.w2_squared, 0.0)
         return np.stack([squared, limit.dissipation, limit.arc_length])

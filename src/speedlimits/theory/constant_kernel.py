@@ -159,6 +159,20 @@ def blocks(times: np.ndarray, modes: int) -> Iterator[slice]:
     return (slice(first, first + rows) for first in range(0, times.size, rows))
 
 
+def relaxation(rates: np.ndarray, times: np.ndarray | float) -> np.ndarray:
+    """(1 − e^{−λt})/λ, and its limit t where λ = 0.
+
+    Args:
+        rates: λ, not negative [1/time].
+        times: t, of a shape that goes with theirs [time].
+
+    Returns:
+        The common shape [time].
+    """
+    flat = rates == 0
+    return np.where(flat, times, -np.expm1(-rates * times) / np.where(flat, 1.0, rates))
+
+
 def path_length(speed: Callable[[np.ndarray], np.ndarray], rate: float, times: np.ndarray) -> Times:
     """∫₀ᵗ speed(s)ds to a relative 1e-12, where the speed's shortest time scale is 1/rate.
 

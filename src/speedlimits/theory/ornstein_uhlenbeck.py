@@ -17,6 +17,7 @@ from speedlimits._shapes import Matrix, Times, Vector
 from speedlimits.bound import SpeedLimit
 from speedlimits.dissipation.free_energy import gaussian_entropy, nonequilibrium_free_energy
 from speedlimits.dissipation.path import gaussian_rate_terms, gaussian_velocity_squared, time_integral
+from speedlimits.theory.constant_kernel import relaxation
 from speedlimits.transport.gaussian import w2_squared as gaussian_w2_squared
 
 
@@ -61,9 +62,9 @@ class OrnsteinUhlenbeck:
         check_non_negative("time", time)
         rates, modes = self._modes
         decay = np.exp(-rates * time)
-        mean = decay * (modes.T @ self.mean_start) + _relaxation(rates, time) * (modes.T @ self.force)
+        mean = decay * (modes.T @ self.mean_start) + relaxation(rates, time) * (modes.T @ self.force)
         spread = decay[:, None] * (modes.T @ self.covariance_start @ modes) * decay
-        spread += np.diag(2.0 / self.inverse_temperature * _relaxation(2.0 * rates, time))
+        spread += np.diag(2.0 / self.inverse_temperature * relaxation(2.0 * rates, time))
         covariance = modes @ spread @ modes.T
         return modes @ mean, 0.5 * (covariance + covariance.T)
 
@@ -130,9 +131,3 @@ class OrnsteinUhlenbeck:
     @cached_property
     def _modes(self) -> tuple[np.ndarray, np.ndarray]:
         return np.linalg.eigh(self.stiffness)
-
-
-def _relaxation(rates: np.ndarray, time: float) -> np.ndarray:
-    """(1 − e^{−λt})/λ, and its limit t where λ = 0."""
-    flat = rates == 0
-    return np.where(flat, time, -np.expm1(-rates * time) / np.where(flat, 1.0, rates))

@@ -16,7 +16,7 @@ s = 1 − 1/β is δ = α here. What the speed limit allows beside it, and the b
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -285,6 +285,7 @@ class NoisyPowerLaw:
             )
 
 
+@cache
 def _modes() -> tuple[Points, Points]:
     """Indices k, and how many modes each stands for: single ones, then Gauss' rule over ln k from SINGLE + ½ on."""
     edges = np.linspace(np.log(SINGLE + 0.5), np.log(LAST), PANELS + 1)

@@ -9,7 +9,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 
@@ -161,15 +160,11 @@ def _map(axes: Axes, table: Table) -> None:
     grid = np.full((starts.size, ends.size), np.nan)
     rows, columns = np.searchsorted(starts, table["start_time"]), np.searchsorted(ends, table["end_time"])
     grid[rows, columns] = table["inefficiency_mean"]
-    mesh = axes.pcolormesh(grid, norm=LogNorm(), cmap="cividis")
+    mesh = sheet.draw_map(axes, grid, starts, ends)
     # No run ends before it starts: that corner is free.
     place = axes.inset_axes((0.06, 0.86, 0.4, 0.06))
     bar = axes.figure.colorbar(mesh, cax=place, orientation="horizontal", label="$T/T_{SL}$ from $t_0$ to $t$")
     sheet.log_numbers(bar.ax, 4)
-    for axis, times in ((axes.xaxis, ends), (axes.yaxis, starts)):
-        chosen = np.unique(np.linspace(0, times.size - 1, 6).round().astype(int))
-        axis.set_ticks((chosen + 0.5).tolist(), [f"{times[k]:.2g}" for k in chosen])
-    axes.set(xlabel="end $t$", ylabel="start $t_0$")
     axes.set_title("From any start to any end")
 
 

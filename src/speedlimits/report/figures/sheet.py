@@ -8,7 +8,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from mpl_toolkits.mplot3d.axes3d import Axes3D
@@ -75,6 +76,16 @@ def in_space(axes: Axes) -> Axes3D:
         axis.labelpad = -6  # pyright: ignore[reportAttributeAccessIssue]
     found.set_box_aspect(None, zoom=1.0)  # pyright: ignore[reportArgumentType]  (the stub says int)
     return found
+
+
+def draw_map(axes: Axes, grid: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> QuadMesh:
+    """T/T_SL from each start, a row, to each end, a column, in colours; the colour bar is the caller's."""
+    mesh = axes.pcolormesh(grid, norm=LogNorm(), cmap="cividis")
+    for axis, times in ((axes.xaxis, ends), (axes.yaxis, starts)):
+        chosen = np.unique(np.linspace(0, times.size - 1, 6).round().astype(int))
+        axis.set_ticks((chosen + 0.5).tolist(), [f"{times[k]:.2g}" for k in chosen])
+    axes.set(xlabel="end $t$", ylabel="start $t_0$")
+    return mesh
 
 
 def draw_triple(axes: Axes3D, path: np.ndarray, index: int) -> None:

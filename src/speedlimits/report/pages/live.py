@@ -35,18 +35,8 @@ def run_page(run: RunSoFar, *, fragment: bool, report: bool, above: str = "") ->
         charts = noisy.so_far(run.rows, 1 / run.config.inverse_temperature) if len(run.rows) > 1 else {}
     else:
         charts = _charts(run.members)
-    return page(
-        "live.html.j2",
-        charts,
-        layout="fragment.html.j2" if fragment else "base.html.j2",
-        run=run,
-        rows=[_row(member) for member in run.members],
-        verdict=_verdict(run),
-        report=report,
-        above=above,
-        runs=[],
-        terms=terms("live"),
-    )
+    rows = [_row(member) for member in run.members]
+    return _page(charts, run, _verdict(run), fragment=fragment, rows=rows, report=report, above=above)
 
 
 def study_page(name: str, runs: Sequence[RunSoFar], *, fragment: bool) -> str:
@@ -61,18 +51,15 @@ def study_page(name: str, runs: Sequence[RunSoFar], *, fragment: bool) -> str:
         The HTML.
     """
     ended = sum(run.ended for run in runs)
-    return page(
-        "live.html.j2",
-        {},
-        layout="fragment.html.j2" if fragment else "base.html.j2",
-        run=RunSoFar(name, None, ended=ended == len(runs)),
-        rows=[],
-        verdict=f"{ended} of {len(runs)} runs have ended",
-        report=False,
-        above="",
-        runs=[(each.name, each.share, each.ended, _verdict(each)) for each in runs],
-        terms=terms("live"),
-    )
+    listed = [(each.name, each.share, each.ended, _verdict(each)) for each in runs]
+    whole = RunSoFar(name, None, ended=ended == len(runs))
+    return _page({}, whole, f"{ended} of {len(runs)} runs have ended", fragment=fragment, runs=listed)
+
+
+def _page(charts: dict[str, Chart], run: RunSoFar, verdict: str, *, fragment: bool, **shown: Any) -> str:
+    layout = "fragment.html.j2" if fragment else "base.html.j2"
+    shown = {"rows": [], "runs": [], "report": False, "above": ""} | shown
+    return page("live.html.j2", charts, layout=layout, run=run, verdict=verdict, terms=terms("live"), **shown)
 
 
 def _verdict(run: RunSoFar) -> str:
