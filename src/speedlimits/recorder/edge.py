@@ -34,9 +34,8 @@ class Edge:
         loss: gives the loss of the weights as they are, of one fixed batch. A part of the data is enough: a large
             curvature stands far out.
         cost: of one gradient of it, in gradients of a training step: ¼ for a quarter of its batch.
-        share: of all gradients that may go into this, once the first look is paid off, which comes
-            after ½/``share`` steps and takes up to 21. The look at the
-            end, of up to 9, may lie beyond it.
+        share: of all gradients that may go into this, once the first look is paid off, which comes after ½/``share``
+            steps and takes up to 21. The look at the end, of up to 9, may lie beyond it.
 
     Raises:
         ValueError: if ``loss`` cannot be called, or a number is not positive.
