@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from speedlimits._machine import has_room
+
 FAULTS = """
 import resource
 import numpy as np
@@ -33,3 +35,9 @@ def test_freed_memory_is_used_again():
     # Pages may be larger than 4 KB.
     assert counts[0] > 10
     assert counts[1] < counts[0] / 10
+
+
+def test_room():
+    """A megabyte is there; more than any machine can address is not."""
+    assert has_room(10**6)
+    assert not has_room(2**62)

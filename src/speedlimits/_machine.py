@@ -14,6 +14,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def has_room(size: int) -> bool:
+    """Whether the system would give this process so many more bytes."""
+    try:
+        # Nothing is imported for it: where memory is short, that fails as well.
+        bytearray(size)
+    except MemoryError:
+        return False
+    return True
+
+
 def keep_freed_memory() -> bool:
     """Keep what is freed for this process's next step, which asks for as much again; no number changes.
 

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
+from speedlimits.cli import main as cli
 from speedlimits.cli.main import main
 from speedlimits.cli.text import one_line, printable
+from speedlimits.errors import RunFolderError
 from tests.cli.options import TINY
 
 COMMAND = [sys.executable, "-m", "speedlimits"]
@@ -149,7 +152,10 @@ def test_interrupt_while_it_starts_is_one_line(tmp_path, seconds):
 
 @pytest.mark.parametrize("megabytes", [60, 120, 190])
 def test_little_memory_is_one_line(megabytes):
-    """Where libraries find no room, be it NumPy's, ours or Arrow's, the command says so."""
+    """Where libraries find no room, be it NumPy's, ours or Arrow's, the command says so.
+
+    Whatever they say themselves: a package without metadata, a damaged file.
+    """
     limit = megabytes * 10**6
     found = subprocess.run(
         [*COMMAND, "show", str(Path(__file__).parents[2] / "studies" / "small" / "myrtle-n00125")],
@@ -163,6 +169,21 @@ def test_little_memory_is_one_line(megabytes):
     assert found.returncode == 1
     assert found.stderr.startswith("speedlimits: memory is short: ")
     assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [PackageNotFoundError("typeguard"), RunFolderError("part-0.parquet is damaged.")])
+def test_errors_without_room_are_memorys(monkeypatch, capsys, error):
+    """What a library says where it finds no room is not believed: the package is there, the file is whole."""
+
+    def execute(*_, **__):
+        raise error
+
+    monkeypatch.setattr(cli, "_execute", execute)
+    assert main(["show", "run"]) == 1
+    assert not capsys.readouterr().err.startswith("speedlimits: memory is short")
+    monkeypatch.setattr(cli, "has_room", lambda _: False)
+    assert main(["show", "run"]) == 1
+    assert capsys.readouterr().err.startswith(f"speedlimits: memory is short: {error}")
 
 
 def test_terminal_without_greek_letters(tmp_path):

@@ -15,6 +15,7 @@ from typing import Any
 
 import speedlimits
 from speedlimits._extras import missing
+from speedlimits._machine import has_room
 from speedlimits.cli.text import one_line
 from speedlimits.errors import SpeedLimitsError
 
@@ -28,6 +29,9 @@ NO_MEMORY = (
     "not enough memory",
     "malloc of size",
 )
+# Bytes that must be free for an error to be of another kind: libraries that find none also say that a file is damaged,
+# or that a package is missing.
+ROOM = 64 * 10**6
 
 _interrupted = False
 
@@ -109,10 +113,11 @@ def _failure(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
         trains = arguments[:1] in (["run"], ["study"], ["langevin"])
         return "interrupted" + ("; the same command with --resume goes on where it stood" if trains else ""), 130
     text = str(error)
+    told = isinstance(error, MemoryError) or any(words in text.lower() for words in NO_MEMORY)
+    if told or not (isinstance(error, ValueError) or has_room(ROOM)):
+        return f"memory is short: {text or 'nothing was left'}", 1
     if message := missing(arguments[0] if arguments else PROGRAM, error):
         return message, 1
-    if isinstance(error, MemoryError) or any(words in text.lower() for words in NO_MEMORY):
-        return f"memory is short: {text or 'nothing was left'}", 1
     if isinstance(error, ValueError):
         return text, 2
     if isinstance(error, SpeedLimitsError):
