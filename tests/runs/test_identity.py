@@ -1,6 +1,7 @@
 """Whose a folder is: edited, empty and foreign configurations are refused, those of version 0.1 are read."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from speedlimits import RunConfig, load_run
 from speedlimits._files import digest
 from speedlimits.errors import RunFolderError
-from speedlimits.runs.identity import Identity, Owner, claimed, read_identity, sealed
+from speedlimits.runs.identity import Identity, Owner, claimed, extended, read_identity, sealed
 from speedlimits.runs.noisy import NoisyConfig, NoisyFolder
 from speedlimits.runs.run import Plan, RunFolder
 from speedlimits.runs.study import read_study
@@ -86,6 +87,20 @@ def test_other_kinds_and_later_versions_are_refused(tmp_path):
     with pytest.raises(RunFolderError, match=r"it says run, schema 3"):
         read_identity("run", write(tmp_path, text.replace("schema 2", "schema 3")))
     assert claimed("run", tmp_path) is None
+
+
+def test_members_added_leave_the_identity(tmp_path):
+    """Members carry the digest that the run began with; the configuration as it is now is sealed as well."""
+    text, identity = sealed("run", CONFIGS["run"].to_toml())
+    more = replace(CONFIGS["run"], seeds=(*CONFIGS["run"].seeds, 99))
+    grown = extended("run", more.to_toml(), identity)
+    found, table = read_identity("run", write(tmp_path, grown))
+    assert (found, claimed("run", tmp_path)) == (identity, identity)
+    assert RunConfig.from_dict(table) == more
+    with pytest.raises(RunFolderError, match="has been edited"):
+        read_identity("run", write(tmp_path, grown.replace("99", "98")))
+    # Back to where it began: the same first line.
+    assert extended("run", CONFIGS["run"].to_toml(), identity) == text
 
 
 def test_folders_of_version_0_1_have_no_id(tmp_path):

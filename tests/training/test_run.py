@@ -246,6 +246,39 @@ def test_folders_are_refused_for_a_reason(small, tmp_path):
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter1.tex"]
 
 
+def test_added_members_share_the_learning_rate(tmp_path):
+    """A steeper member added to descent keeps to the rate that is there; fewer members are another run."""
+    config = RunConfig(samples=8, width=3, seeds=(0,), time=0.05, records=8, triples=0, method="gd")
+    train_run(config, tmp_path, engine="inline")
+    before, bits = RunFolder.open(tmp_path).plan(), series(tmp_path)
+    more = dataclasses.replace(config, seeds=(1, 0, 2))
+    run = train_run(more, tmp_path, engine="inline", resume=True)
+    plan = RunFolder.open(tmp_path).plan()
+    assert (plan.learning_rate, plan.sharpness[0]) == (before.learning_rate, before.sharpness[0])
+    assert plan.sharpness.keys() == {0, 1, 2}
+    assert [row["seed"] for row in run.summary["members"]] == [1, 0, 2]
+    assert series(tmp_path).items() >= bits.items()
+    assert len(run.provenance["resumed"]) == 1
+    with pytest.raises(RunFolderError, match=r"`seeds` must be \(1, 0, 2\) as in"):
+        train_run(config, tmp_path, engine="inline", resume=True)
+
+
+def test_nothing_is_added_to_a_damaged_run(tmp_path):
+    """What has ended is looked at before its manifest goes; a folder of version 0.1 takes no members."""
+    config = RunConfig(samples=8, width=3, seeds=(0,), time=0.02, records=5, triples=0)
+    train_run(config, tmp_path, engine="inline")
+    mark = (tmp_path / "config.toml").read_text()
+    summary = tmp_path / "summary.json"
+    summary.write_text(summary.read_text().replace("8", "9"))
+    with pytest.raises(RunFolderError, match=r"summary\.json is not what the run wrote"):
+        train_run(dataclasses.replace(config, seeds=(0, 1)), tmp_path, engine="inline", resume=True)
+    assert (tmp_path / "manifest.json").exists()
+    (tmp_path / "config.toml").write_text(mark.split("\n", 1)[1])
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(RunFolderError, match=r"version 0\.2 or later for more members; .* is of version 0\.1"):
+        train_run(dataclasses.replace(config, seeds=(0, 1)), tmp_path, engine="inline", resume=True)
+
+
 def test_one_process_a_folder(small):
     """A folder that another process is writing to is left alone."""
     with FileLock(small / ".lock"), pytest.raises(RunFolderError, match="another process is writing"):

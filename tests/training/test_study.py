@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from filelock import FileLock
 
 from speedlimits.errors import RunFolderError
 from speedlimits.runs.study import load_study, read_study
+from speedlimits.runs.verification import verify
 from speedlimits.training.presets import PRESETS, preset
 from speedlimits.training.train import train_study
 from tests.training.studies import STUDIES, series
@@ -60,6 +62,25 @@ def test_killed_sweep_resumes_to_the_same_bits(finished, tmp_path):
         assert series(tmp_path / "cut" / name) == series(finished / name)
     # The run that had ended was not trained again.
     assert {share for name, share in events if name == "n40"} == {1.0}
+
+
+def test_members_and_runs_are_added(finished, tmp_path):
+    """One member of one run, then all of both: the same bits as at once; what is there is not trained again."""
+    first = replace(STUDIES["n20"], seeds=(3,))
+    train_study({"n20": first}, tmp_path / "grown", engine="inline")
+    member = tmp_path / "grown" / "n20" / "members" / "seed-00003" / "member.json"
+    before = member.stat().st_mtime_ns
+    with pytest.raises(RunFolderError, match="to go on with it; it is another"):
+        train_study({"n20": replace(STUDIES["n20"], records=21)}, tmp_path / "grown", engine="inline", resume=True)
+    assert read_study(tmp_path / "grown") == {"n20": first}
+    train_study(STUDIES, tmp_path / "grown", engine="inline", resume=True)
+    assert rows(tmp_path / "grown") == rows(finished)
+    for name in STUDIES:
+        assert series(tmp_path / "grown" / name) == series(finished / name)
+        assert not verify(tmp_path / "grown" / name).problems
+    assert member.stat().st_mtime_ns == before
+    with pytest.raises(RunFolderError, match="to go on with it; it is another"):
+        train_study({**STUDIES, "n20": first}, tmp_path / "grown", engine="inline", resume=True)
 
 
 def test_truncated_checkpoint_costs_only_time(finished, tmp_path):

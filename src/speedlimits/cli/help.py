@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 EXAMPLES: dict[str, tuple[str, str]] = {
     "": ("run --out demo", "theory power-law --spectrum-exponent 1 --residual-exponent 0.5 --modes 200000 --time 2000"),
     "run": ("run --out demo", "run --out wide --width 256 --seeds 0 1 --time 2 --json"),
-    "study": ("study --preset smoke --out smoke", "study --preset small --samples 125 250 --out small --resume"),
+    "study": ("study --preset smoke --out smoke", "study --preset small --seeds 0 1 2 3 4 5 --out small --resume"),
     "figure1": ("figure1 smoke", "figure1 smoke --start-time 0.02 --no-kernel"),
     "report": ("report demo", "report recording"),
     "show": ("show demo", "show demo --json"),

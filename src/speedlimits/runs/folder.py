@@ -12,7 +12,7 @@ from speedlimits._files import write_text_atomically
 from speedlimits.errors import RunFolderError
 from speedlimits.runs import replaced
 from speedlimits.runs.formats import read_json, write_json
-from speedlimits.runs.identity import MARKS, Identity, Kind, claimed, read_identity, sealed
+from speedlimits.runs.identity import MARKS, Identity, Kind, claimed, extended, read_identity, sealed
 from speedlimits.runs.manifest import FILE as MANIFEST
 from speedlimits.runs.manifest import Manifest
 from speedlimits.runs.replaced import LOCK as LOCK
@@ -151,7 +151,7 @@ def holding(
     *,
     resume: bool,
     force: bool,
-    check: Callable[[], object],
+    check: Callable[[], str | None],
     beside: bool = False,
 ) -> Iterator[Identity]:
     """Hold a folder for writing: a new one, or one to go on with. No other process can write to it meanwhile.
@@ -164,7 +164,7 @@ def holding(
         text: its configuration, if it is new.
         resume: go on with what is there.
         force: replace what is there; only what we wrote is ever moved.
-        check: raises if what is there is not to be gone on with.
+        check: raises if what is there is not to be gone on with; its configuration, if members are to be added to it.
         beside: a new one may lie beside what is foreign.
 
     Yields:
@@ -189,8 +189,10 @@ def holding(
             replaced.bring_back(path, kind)
             try:
                 if resume:
-                    check()
+                    more = check()
                     identity, _ = read_identity(kind, path)
+                    if more is not None:
+                        _extend(path, kind, more, identity)
                     replaced.tell(path)
                 else:
                     identity = _begin(path, kind, text, force=force, beside=beside)
@@ -220,6 +222,15 @@ def _begin(path: Path, kind: Kind, text: str, *, force: bool, beside: bool) -> I
     write_text_atomically(path / MARKS[kind], content)
     replaced.moved(path)
     return identity
+
+
+def _extend(path: Path, kind: Kind, text: str, identity: Identity) -> None:
+    """Write the configuration of a folder that more members are added to."""
+    if not identity.id:
+        raise RunFolderError(f"`out` must be of version 0.2 or later for more members; {path} is of version 0.1.")
+    # From here on the run has not ended.
+    (path / MANIFEST).unlink(missing_ok=True)
+    write_text_atomically(path / MARKS[kind], extended(kind, text, identity))
 
 
 def _may_be_ours(path: Path, kind: Kind, *, new: bool, beside: bool) -> bool:

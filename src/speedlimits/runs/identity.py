@@ -21,7 +21,11 @@ SCHEMA = 2
 # What every configuration of version 0.1 has, of a run without noise or with it.
 EARLIER = ({"samples", "seeds", "method", "time", "records"}, {"samples", "members", "inverse_temperature", "time"})
 
-_LINE = re.compile(r"# speedlimits (run|study|recording), schema (\d+), id ([0-9a-f]{32}), sha256 ([0-9a-f]{64})\n")
+# The second digest is there where members were added: that of the configuration which the folder began with.
+_LINE = re.compile(
+    r"# speedlimits (run|study|recording), schema (\d+), id ([0-9a-f]{32}), sha256 ([0-9a-f]{64})"
+    r"(?:, began as ([0-9a-f]{64}))?\n"
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Identity:
     Args:
         id: 32 hexadecimal digits, drawn when the run began; empty where version 0.1 wrote it, which drew none.
         numbers: SHA-256 of the configuration that the folder began with: of all that, with a seed, makes its numbers.
+            Members added later change nothing of it.
     """
 
     id: str = ""
@@ -113,8 +118,8 @@ def claimed(kind: Kind, folder: Path) -> Identity | None:
     except OSError:
         return None
     if (line := _LINE.match(text)) is not None:
-        found, schema, identity, numbers = line.groups()
-        return Identity(identity, numbers) if found == kind and int(schema) <= SCHEMA else None
+        found, schema, identity, numbers, began = line.groups()
+        return Identity(identity, began or numbers) if found == kind and int(schema) <= SCHEMA else None
     try:
         return read_identity(kind, folder)[0]
     except RunFolderError:
@@ -132,7 +137,26 @@ def sealed(kind: Kind, text: str) -> tuple[str, Identity]:
         The text of the file, and the identity in it.
     """
     found = Identity(uuid.uuid4().hex, _digest(parse_toml(text)))
-    return f"# speedlimits {kind}, schema {SCHEMA}, id {found.id}, sha256 {found.numbers}\n{text}", found
+    return f"{_mark(kind, found.id, found.numbers)}\n{text}", found
+
+
+def extended(kind: Kind, text: str, identity: Identity) -> str:
+    """A configuration with more members than the folder began with, under a first line with the same identity.
+
+    Members carry the digest of the configuration that the folder began with, and keep it: which others there are
+    changes none of their numbers.
+
+    Args:
+        kind: of the folder.
+        text: TOML.
+        identity: of the folder.
+
+    Returns:
+        The text of the file.
+    """
+    seal = _digest(parse_toml(text))
+    began = "" if seal == identity.numbers else f", began as {identity.numbers}"
+    return f"{_mark(kind, identity.id, seal)}{began}\n{text}"
 
 
 def read_identity(kind: Kind, folder: Path) -> tuple[Identity, dict[str, Any]]:
@@ -159,12 +183,16 @@ def read_identity(kind: Kind, folder: Path) -> tuple[Identity, dict[str, Any]]:
         if not _earlier(kind, table):
             raise RunFolderError(f"{path} is of no {kind} of speedlimits.")
         return Identity(numbers=_digest(table)), table
-    found, schema, identity, numbers = line.groups()
+    found, schema, identity, numbers, began = line.groups()
     if found != kind or int(schema) > SCHEMA:
         raise RunFolderError(f"{path} must be of a {kind}, schema {SCHEMA} or below; it says {found}, schema {schema}.")
     if _digest(table) != numbers:
         raise RunFolderError(f"{path} has been edited since the {kind} began: undo that, or begin anew elsewhere.")
-    return Identity(identity, numbers), table
+    return Identity(identity, began or numbers), table
+
+
+def _mark(kind: Kind, identity: str, seal: str) -> str:
+    return f"# speedlimits {kind}, schema {SCHEMA}, id {identity}, sha256 {seal}"
 
 
 def _earlier(kind: Kind, table: Mapping[str, Any]) -> bool:

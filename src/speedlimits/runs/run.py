@@ -95,7 +95,7 @@ class RunFolder(Folder):
         Args:
             path: the folder.
             config: the run.
-            resume: go on with the run that is there.
+            resume: go on with the run that is there, or add members to it.
             force: replace the run that is there; only what we wrote is ever removed, when the new run has ended.
             beside: a new run may lie beside what is foreign.
 
@@ -109,9 +109,15 @@ class RunFolder(Folder):
         """
         path = Path(path)
 
-        def check() -> None:
-            for key, (ours, theirs) in config.difference(cls.open(path).config).items():
+        def check() -> str | None:
+            there = cls.open(path)
+            if (more := there.config.extended(config)) is not None:
+                # What has ended is looked at once more, before the manifest that vouches for it goes.
+                there.ended()
+                return more.to_toml()
+            for key, (ours, theirs) in config.difference(there.config).items():
                 raise RunFolderError(f"`{key}` must be {theirs!r} as in {path / 'config.toml'}; {key} = {ours!r}.")
+            return None
 
         text = config.to_toml()
         with holding(path, "run", text, resume=resume, force=force, check=check, beside=beside) as identity:

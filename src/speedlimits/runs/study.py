@@ -85,7 +85,7 @@ def writing(folder: Path, runs: Mapping[str, RunConfig], *, resume: bool, force:
     Args:
         folder: where.
         runs: by the names of their folders.
-        resume: go on with what is there.
+        resume: go on with what is there, or add members or runs to it.
         force: replace what is there; only what we wrote is ever removed, when the new study has ended.
 
     Yields:
@@ -96,11 +96,20 @@ def writing(folder: Path, runs: Mapping[str, RunConfig], *, resume: bool, force:
         ValueError: if both flags are given.
     """
 
-    def check() -> None:
+    def check() -> str | None:
         there = read_study(folder)
-        if there.keys() != runs.keys() or any(runs[name].difference(there[name]) for name in runs):
+        kept = {name: runs[name] for name in there if name in runs}
+        more = {name: there[name].extended(config) for name, config in kept.items()}
+        if len(kept) < len(there) or any(more[name] is None and kept[name].difference(there[name]) for name in kept):
             raise RunFolderError(f"the study must be the one in {folder / FILE} to go on with it; it is another.")
+        if len(runs) == len(there) and not any(more.values()):
+            return None
+        return _text({name: more.get(name) or there.get(name) or config for name, config in runs.items()})
 
-    text = tomli_w.dumps({name: config.to_dict() for name, config in runs.items()})
+    text = _text(runs)
     with holding(folder, "study", text, resume=resume, force=force, check=check):
         yield
+
+
+def _text(runs: Mapping[str, RunConfig]) -> str:
+    return tomli_w.dumps({name: config.to_dict() for name, config in runs.items()})

@@ -70,22 +70,23 @@ def chosen_records(times: np.ndarray, wanted: int) -> set[int]:
     return {0, last, *nearest.tolist()}
 
 
-def choose_plan(config: RunConfig, measured: dict[int, Sharpness]) -> Plan:
+def choose_plan(config: RunConfig, measured: dict[int, Sharpness], earlier: Plan | None = None) -> Plan:
     """What all members share.
 
     Args:
         config: the run.
-        measured: the sharpness of every seed.
+        measured: the sharpness of every seed, or of those that were added.
+        earlier: the plan of the members that were there before; their learning rate stays, for all.
 
     Returns:
         The plan.
     """
     values = {seed: found.value for seed, found in measured.items()}
-    return Plan(
-        learning_rate=METHODS[config.method].learning_rate(config, max(values.values())),
-        sharpness=values,
-        sharpness_gradients={seed: found.gradient_evaluations for seed, found in measured.items()},
-    )
+    gradients = {seed: found.gradient_evaluations for seed, found in measured.items()}
+    if earlier is not None:
+        return Plan(earlier.learning_rate, earlier.sharpness | values, earlier.sharpness_gradients | gradients)
+    rate = METHODS[config.method].learning_rate(config, max(values.values()))
+    return Plan(learning_rate=rate, sharpness=values, sharpness_gradients=gradients)
 
 
 def _learning_rate(config: RunConfig, steepest: float) -> float:

@@ -13,7 +13,7 @@ from speedlimits.dynamics.curvature import Sharpness
 from speedlimits.runs import study
 from speedlimits.runs.config import RunConfig
 from speedlimits.runs.provenance import begin, now
-from speedlimits.runs.run import Run, RunFolder
+from speedlimits.runs.run import Plan, Run, RunFolder
 from speedlimits.runs.summary import summarise
 from speedlimits.training.engines.choose import choose
 from speedlimits.training.engines.engine import Done, Engine, Job, Session
@@ -57,7 +57,8 @@ def train_run(
     Args:
         config: the run.
         out: the run folder: new, empty, or, with one of the flags, one that holds this run.
-        resume: go on with the interrupted run that is there.
+        resume: go on with the interrupted run that is there. Where the configuration has more seeds than it, their
+            members are trained beside those that are there, at the same learning rate.
         force: replace the run that is there.
         changed: go on although the source of its problem, or what it builds, has changed; provenance tells of it.
         engine: what does the work: local, processes on this machine; inline, this process; ray, a Ray cluster; or an
@@ -100,7 +101,7 @@ def train_study(
     Args:
         runs: by the names of their folders.
         out: the study folder: new, empty, or, with one of the flags, one that holds these very runs.
-        resume: go on with what is there; finished members are only read.
+        resume: go on with what is there; finished members are only read. More seeds, or more runs, are added.
         force: replace what is there.
         changed: as of `train_run`.
         engine: as of `train_run`.
@@ -194,10 +195,18 @@ class _Work:
                 if seed not in left[name]:
                     self._progress(name, Progress(seed, 1.0))
         jobs = self._jobs("train", left)
-        unplanned = [name for name, run in self._runs.items() if not (run.path / "plan.json").exists()]
-        with self._engine.session(log, max(len(jobs), 1)) if jobs or unplanned else contextlib.nullcontext() as session:
+        plans = {name: run.plan() for name, run in self._runs.items() if (run.path / "plan.json").exists()}
+        unplanned = {
+            name: {seed for seed in run.config.seeds if name not in plans or seed not in plans[name].sharpness}
+            for name, run in self._runs.items()
+        }
+        with (
+            self._engine.session(log, max(len(jobs), 1))
+            if jobs or any(unplanned.values())
+            else contextlib.nullcontext() as session
+        ):
             if session is not None:
-                self._plan(unplanned, session)
+                self._plan(unplanned, plans, session)
             for name, run in self._runs.items():
                 if not left[name]:
                     _finish(run, origins[name], 0.0)
@@ -212,17 +221,17 @@ class _Work:
                 if not left[job.run_name]:
                     _finish(job.run, origins[job.run_name], time.monotonic() - self._began)
 
-    def _plan(self, names: list[str], session: Session) -> None:
+    def _plan(self, seeds: Mapping[str, set[int]], plans: Mapping[str, Plan], session: Session) -> None:
         # The plan of an interrupted run stands: its members share one learning rate.
-        found: dict[str, dict[int, Sharpness]] = {name: {} for name in names}
-        jobs = self._jobs("sharpness", {name: self._runs[name].config.seeds for name in names})
+        found: dict[str, dict[int, Sharpness]] = {name: {} for name, unplanned in seeds.items() if unplanned}
+        jobs = self._jobs("sharpness", seeds)
         for event in session.run(jobs):
             if isinstance(event, Done) and event.result is not None:
                 found[event.job.run_name][event.job.seed] = Sharpness(**event.result)
-        for name in names:
+        for name, measured in found.items():
             run = self._runs[name]
-            in_order = {seed: found[name][seed] for seed in run.config.seeds}
-            run.write_plan(choose_plan(run.config, in_order))
+            in_order = {seed: measured[seed] for seed in run.config.seeds if seed in measured}
+            run.write_plan(choose_plan(run.config, in_order, plans.get(name)))
 
     def _jobs(self, kind: Literal["sharpness", "train"], wanted: Mapping[str, Collection[int]]) -> list[Job]:
         jobs = [
