@@ -60,9 +60,9 @@ NAMES = {
         polynomial_decay schedule_exponents second_order stable_decay
     """,
     "transport": """
-        LinearMap MonotoneMap OptimalProtocol action assignment_cost displacement fastest_map gelbrich max_sliced
-        mean_shift member_cost pair_costs projections sinkhorn_cost sliced speed_squared trace_bound w2_squared
-        w2_squared_deltas w2_squared_densities w2_squared_diagonal w2_squared_factors w2_squared_histograms
+        LinearMap MonotoneMap OptimalProtocol action assignment_cost changed_directions displacement fastest_map
+        gelbrich max_sliced mean_shift member_cost pair_costs projections sinkhorn_cost sliced speed_squared trace_bound
+        w2_squared w2_squared_deltas w2_squared_densities w2_squared_diagonal w2_squared_factors w2_squared_histograms
         w2_squared_samples
     """,
 }

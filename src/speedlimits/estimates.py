@@ -228,8 +228,10 @@ def check_ensemble(name: str, ensemble: np.ndarray, minimum: int) -> None:
     """Raise unless the array has a member in each row, at least so many, and only finite numbers."""
     check_shape(name, ensemble, (None, None))
     check_members(name, ensemble, minimum)
-    # Without a copy in float64, for which a large ensemble may leave no memory.
-    if not np.isfinite(ensemble).all():
+    # Without a copy in float64, for which a large ensemble may leave no memory. A finite sum has finite terms alone.
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = np.isfinite(ensemble.sum())
+    if not whole and not np.isfinite(ensemble).all():
         check_finite(name, ensemble)
 
 

@@ -150,6 +150,35 @@ def test_held_out_direction_finds_a_shift():
     assert 0.8 * 25 < estimate.value < 25 + 4 * estimate.standard_error
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_changed_directions_are_those_of_the_second_moments(scale, dtype):
+    """Against the eigenvectors of the whole matrix, in float64: each spans what it should, at any scale."""
+    if dtype == np.float32 and scale == 1e-30:
+        scale = 1e-25  # the smallest squares of float32 have no digits left
+    start, end, _ = pair(400, 12, seed=3)
+    start, end = ((scale * each).astype(dtype) for each in (start, end))
+    found = bounds.changed_directions(start, end, count=3)
+    for rows, directions in zip((slice(0, 100), slice(200, 300)), found, strict=True):
+        x, y = (
+            each[rows].astype(float) / scale - start[rows].mean(axis=0, dtype=float) / scale for each in (start, end)
+        )
+        sizes, modes = np.linalg.eigh(y.T @ y - x.T @ x)
+        wanted = modes[:, np.argsort(-np.abs(sizes))[:3]]
+        np.testing.assert_allclose(np.abs(np.sum(wanted * directions, axis=0)), 1.0, atol=1e-4)
+        np.testing.assert_allclose(directions.T @ directions, np.eye(3), atol=1e-12)
+
+
+def test_known_directions_give_the_same_bounds():
+    """Found once or by each bound for itself: the same but for float32; those that are not orthonormal are refused."""
+    start, end, _ = pair(200, 30)
+    found = bounds.changed_directions(start, end)
+    for bound in (bounds.gelbrich, bounds.max_sliced):
+        assert bound(start, end, directions=found).value == pytest.approx(bound(start, end).value, rel=1e-6)
+        with pytest.raises(ValueError, match="`directions` must be orthonormal"):
+            bound(start, end, directions=(found[0], 2.0 * found[1]))
+
+
 @pytest.mark.parametrize("name", sorted(LOWER.keys() - {"gelbrich"}))
 def test_equal_laws_are_at_distance_zero(name):
     """Two samples of one law in 10⁴ dimensions, 64 members: the lower bounds say at most 0 within 4 errors."""

@@ -97,11 +97,12 @@ def measure(
     distance, spent = bracket(dynamics, start, state, fresh, share)
     limit = certified_speed_limit([distance], [spent], time, confidence=confidence)
     entropies = [_maximum_entropy(dynamics, energies, last, structure) for structure in ("diagonal", "isotropic")]
+    changed = bounds.changed_directions(first, last)
     distances = [
         bounds.mean_shift(first, last),
         bounds.trace_bound(first, last, blocks=blocks),
-        bounds.gelbrich(first, last),
-        bounds.max_sliced(first, last),
+        bounds.gelbrich(first, last, directions=changed),
+        bounds.max_sliced(first, last, directions=changed),
         bounds.sliced(first, last, generator=np.random.default_rng(seed)),
     ]
     above = [plans.member_cost(first, last), plans.assignment_cost(first, last)]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from speedlimits._lazy import lazy
 
 if TYPE_CHECKING:
+    from speedlimits.transport.bounds import changed_directions as changed_directions
     from speedlimits.transport.bounds import gelbrich as gelbrich
     from speedlimits.transport.bounds import max_sliced as max_sliced
     from speedlimits.transport.bounds import mean_shift as mean_shift
@@ -33,7 +34,7 @@ else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,
         {
-            "bounds": "gelbrich max_sliced mean_shift projections sliced trace_bound",
+            "bounds": "changed_directions gelbrich max_sliced mean_shift projections sliced trace_bound",
             "gaussian": "action displacement speed_squared w2_squared"
             " w2_squared_deltas w2_squared_diagonal w2_squared_factors",
             "maps": "LinearMap MonotoneMap fastest_map",

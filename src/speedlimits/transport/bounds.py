@@ -29,6 +29,8 @@ from speedlimits.transport._ensembles import (
 from speedlimits.transport.maps import LinearMap, MonotoneMap, fastest_map
 
 Directions = Float[np.ndarray, "dims directions"]
+# For each half of the members, found on members of it alone.
+HeldOut = tuple[Directions, Directions]
 
 # A quarter of the members must still have a covariance.
 FEWEST = 8
@@ -93,7 +95,30 @@ def trace_bound(start: Ensemble, end: Ensemble, *, blocks: Sequence[int] | None 
     return from_jackknife(name, whole, left_out, "lower")
 
 
-def gelbrich(start: Ensemble, end: Ensemble, *, rank: int = 16) -> Estimate:
+def changed_directions(start: Ensemble, end: Ensemble, *, count: int = 16) -> HeldOut:
+    """The directions in which second moments change most, for each half of the members without a look at the other.
+
+    `gelbrich` and `max_sliced` find them by themselves; where both are wanted, this finds them once.
+
+    Args:
+        start: members at the start.
+        end: the same members at the end.
+        count: directions, from the most changed on; fewer where the members span fewer.
+
+    Returns:
+        Orthonormal columns, found on the first half of the first half of the members, and of the second half.
+
+    Raises:
+        ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, or count < 1.
+    """
+    _check(start, end)
+    check_integer("count", count, minimum=1)
+    quarters = [split(fitted)[0] for fitted, _ in halves(len(start))]
+    one, other = (most_changed_directions(start[rows], end[rows], count) for rows in quarters)
+    return one, other
+
+
+def gelbrich(start: Ensemble, end: Ensemble, *, rank: int = 16, directions: HeldOut | None = None) -> Estimate:
     r"""Gelbrich's bound, the Gaussian distance of the first two moments, by a dual certificate on held-out members.
 
     .. math:: \mathcal W_2 \ge 2a\cdot(m_T - m_0) - |a|^2
@@ -110,23 +135,27 @@ def gelbrich(start: Ensemble, end: Ensemble, *, rank: int = 16) -> Estimate:
         rank: dimensions of the subspace in which A is general; outside A is a multiple of 1. With ``rank`` at or
             above the number of dimensions A is general everywhere. The subspace, where the second moments change
             most, is itself found on members that A is not fitted on.
+        directions: those of `changed_directions` for these members, if they are known: ``rank`` of them or more.
 
     Returns:
         A lower bound on 𝒲₂.
 
     Raises:
-        ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, or rank is below 1.
+        ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, rank is below 1, or
+            the directions are not orthonormal.
     """
     _check(start, end)
     check_integer("rank", rank, minimum=1)
-    parts = []
-    for fitted, held in halves(len(start)):
-        carried = _fit(start, end, fitted, rank)
+    dims, parts = start.shape[1], []
+    bases = _directions(start, end, rank, directions) if rank < dims else (np.eye(dims), np.eye(dims))
+    for basis, (fitted, held) in zip(bases, halves(len(start)), strict=True):
+        # The directions were found on the other members of this half.
+        carried = _fit(start, end, split(fitted)[1] if rank < dims else fitted, basis)
         centre, shift = start[fitted].mean(axis=0, dtype=float), _shift(start[fitted], end[fitted])
         gains = _gains(start[held], centre, carried.start_gain, -2.0 * shift)
         gains += _gains(end[held], centre + shift, carried.end_gain, 2.0 * shift)
         parts.append(from_mean("", gains - shift @ shift, "lower"))
-    name = "Gelbrich" if rank >= start.shape[1] else f"Gelbrich, rank {rank}"
+    name = "Gelbrich" if rank >= dims else f"Gelbrich, rank {rank}"
     return averaged(name, parts)
 
 
@@ -151,10 +180,7 @@ def projections(start: Ensemble, end: Ensemble, directions: Directions) -> Estim
             are not orthonormal.
     """
     _check(start, end)
-    check_shape("directions", directions, (start.shape[1], None))
-    excess = np.abs(directions.T @ directions - np.eye(directions.shape[1])).max(initial=0.0)
-    if not excess < 1e-8:
-        raise ValueError(f"`directions` must be orthonormal; directionsᵀdirections is off by {excess:.3g}.")
+    _check_directions(directions, start.shape[1])
     along = projected(start, directions), projected(end, directions)
     parts = [from_mean("", _line_gains(*along, *half).sum(axis=1), "lower") for half in halves(len(start))]
     return averaged(f"{directions.shape[1]} projections", parts)
@@ -204,7 +230,7 @@ def sliced(start: Ensemble, end: Ensemble, *, slices: int = 64, generator: np.ra
     return averaged(f"{count} slices", parts)
 
 
-def max_sliced(start: Ensemble, end: Ensemble, *, count: int = 1) -> Estimate:
+def max_sliced(start: Ensemble, end: Ensemble, *, count: int = 1, directions: HeldOut | None = None) -> Estimate:
     r"""The distance along the direction in which the laws differ most; the direction is found on other members.
 
     .. math:: \mathcal W_2(p_0, p_T) \ge \max_u \mathcal W_2(u\cdot p_0,\, u\cdot p_T)
@@ -213,20 +239,22 @@ def max_sliced(start: Ensemble, end: Ensemble, *, count: int = 1) -> Estimate:
         start: members at the start.
         end: the same members at the end.
         count: orthonormal directions, those in which the second moments change most; their distances add up.
+        directions: those of `changed_directions` for these members, if they are known: ``count`` of them or more.
 
     Returns:
         A lower bound on 𝒲₂.
 
     Raises:
-        ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, or count < 1.
+        ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, count < 1, or the
+            directions are not orthonormal.
     """
     _check(start, end)
     check_integer("count", count, minimum=1)
     parts = []
-    for fitted, held in halves(len(start)):
-        first, second = split(fitted)
-        directions = most_changed_directions(start[first], end[first], count)
-        gains = _line_gains(projected(start, directions), projected(end, directions), second, held)
+    bases = _directions(start, end, count, directions)
+    for basis, (fitted, held) in zip(bases, halves(len(start)), strict=True):
+        along = projected(start, basis), projected(end, basis)
+        gains = _line_gains(*along, split(fitted)[1], held)
         parts.append(from_mean("", gains.sum(axis=1), "lower"))
     return averaged("max-sliced" if count == 1 else f"{count} held-out directions", parts)
 
@@ -235,6 +263,25 @@ def _check(start: np.ndarray, end: np.ndarray) -> None:
     check_ensemble("start", start, FEWEST)
     check_shape("end", end, start.shape)
     check_ensemble("end", end, FEWEST)
+
+
+def _directions(
+    start: np.ndarray, end: np.ndarray, count: int, known: tuple[np.ndarray, np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """So many directions for each half: the first of those that are known, or found."""
+    if known is None:
+        return changed_directions(start, end, count=count)
+    for directions in known:
+        _check_directions(directions, start.shape[1])
+    one, other = (directions[:, :count] for directions in known)
+    return one, other
+
+
+def _check_directions(directions: np.ndarray, dims: int) -> None:
+    check_shape("directions", directions, (dims, None))
+    excess = np.abs(directions.T @ directions - np.eye(directions.shape[1])).max(initial=0.0)
+    if not excess < 1e-8:
+        raise ValueError(f"`directions` must be orthonormal; directionsᵀdirections is off by {excess:.3g}.")
 
 
 def _shift(start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -249,8 +296,8 @@ def _gains(
 ) -> np.ndarray:
     """The gain of each member under a map of weights measured from a centre, and along a slope."""
     height = max(1, SLICE // ensemble.shape[1])
-    slices = (ensemble[row : row + height] for row in range(0, len(ensemble), height))
-    return np.concatenate([gain(members - centre) + members @ slope for members in slices])
+    slices = (ensemble[row : row + height] - centre for row in range(0, len(ensemble), height))
+    return np.concatenate([gain(centred) + centred @ slope for centred in slices]) + centre @ slope
 
 
 def _line_gains(start: np.ndarray, end: np.ndarray, fitted: slice, held: slice) -> np.ndarray:
@@ -264,14 +311,9 @@ def _line_gains(start: np.ndarray, end: np.ndarray, fitted: slice, held: slice) 
     return gains
 
 
-def _fit(start: np.ndarray, end: np.ndarray, fitted: slice, rank: int) -> LinearMap:
-    """The fastest linear map between the laws, general in a subspace that is found on other members."""
+def _fit(start: np.ndarray, end: np.ndarray, fitted: slice, basis: np.ndarray) -> LinearMap:
+    """The fastest linear map between the laws of these members, general in a subspace that is found on others."""
     dims = start.shape[1]
-    if rank >= dims:
-        basis = np.eye(dims)
-    else:
-        first, fitted = split(fitted)
-        basis = most_changed_directions(start[first], end[first], rank)
     inside, outside = [], []
     for ensemble in (start[fitted], end[fitted]):
         along = projected(ensemble, basis)
