@@ -80,7 +80,7 @@ SENTENCES = {
     "tests/mutation/results.json": "What `make mutation` counted last, a row of EQUATIONS.md each, and where.",
     "tests/torture/results/": "What the campaigns of `make torture` counted last, each with its environment.",
     "studies/small/": "The paper's experiment at small size: configuration, series, figure and claims; no weights.",
-    "studies/small-fine/": "The same at a tolerance of 1e-3; no weights.",
+    "studies/small-fine/": "The small study at a tolerance of 1e-3; no weights, no figure.",
 }
 
 

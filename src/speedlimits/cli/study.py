@@ -29,9 +29,9 @@ class StudyCommand(TrainingOptions):
     """Of a preset: the paper's Myrtle-5, or fully connected networks of four times its width; both for a figure of
     each."""
     samples: tuple[int, ...] = ()
-    """Numbers of training samples, a run for each, instead of the preset's."""
+    """Numbers of training samples, a run for each, instead of the preset's; with --resume, more are added."""
     seeds: tuple[int, ...] = ()
-    """Members, instead of the preset's."""
+    """Members, instead of the preset's; with --resume, more are added."""
     time: float | None = None
     """T, flow time, instead of the preset's."""
     method: str | None = None

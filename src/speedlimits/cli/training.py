@@ -23,7 +23,7 @@ class TrainingOptions:
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder to write: new or empty."""
     resume: bool = False
-    """Go on with what was interrupted in that folder, or add members: more --seeds."""
+    """Go on with what was interrupted in that folder."""
     force: bool = False
     """Replace what is in that folder."""
     problem: Annotated[str | None, tyro.conf.arg(metavar="FILE.py:FUNCTION")] = None

@@ -252,8 +252,8 @@ class RunConfig(Config):
                 f"{self.time * (1 - self.momentum) / MOST_STEPS:.4g}; learning_rate = {self.learning_rate:.4g}."
             )
 
-    def extended(self, other: "RunConfig") -> "RunConfig | None":
-        """This configuration with the members of another one that has all of them and more; None where it has not.
+    def extended(self, other: "RunConfig") -> "RunConfig":
+        """This configuration, with the members of another one where that has all of them and more.
 
         Args:
             other: the wanted configuration.
@@ -261,8 +261,7 @@ class RunConfig(Config):
         Returns:
             The configuration; in all but its seeds it is this one, word for word.
         """
-        more = other.difference(self).keys() == {"seeds"} and set(other.seeds) > set(self.seeds)
-        return dataclasses.replace(self, seeds=other.seeds) if more else None
+        return dataclasses.replace(self, seeds=other.seeds) if set(other.seeds) > set(self.seeds) else self
 
     @property
     def size(self) -> int:

@@ -111,13 +111,14 @@ class RunFolder(Folder):
 
         def check() -> str | None:
             there = cls.open(path)
-            if (more := there.config.extended(config)) is not None:
-                # What has ended is looked at once more, before the manifest that vouches for it goes.
-                there.ended()
-                return more.to_toml()
-            for key, (ours, theirs) in config.difference(there.config).items():
+            extended = there.config.extended(config)
+            for key, (ours, theirs) in config.difference(extended).items():
                 raise RunFolderError(f"`{key}` must be {theirs!r} as in {path / 'config.toml'}; {key} = {ours!r}.")
-            return None
+            if extended is there.config:
+                return None
+            # What has ended is looked at once more, before the manifest that vouches for it goes.
+            there.ended()
+            return extended.to_toml()
 
         text = config.to_toml()
         with holding(path, "run", text, resume=resume, force=force, check=check, beside=beside) as identity:

@@ -98,13 +98,10 @@ def writing(folder: Path, runs: Mapping[str, RunConfig], *, resume: bool, force:
 
     def check() -> str | None:
         there = read_study(folder)
-        kept = {name: runs[name] for name in there if name in runs}
-        more = {name: there[name].extended(config) for name, config in kept.items()}
-        if len(kept) < len(there) or any(more[name] is None and kept[name].difference(there[name]) for name in kept):
+        extended = {name: there.get(name, config).extended(config) for name, config in runs.items()}
+        if not there.keys() <= runs.keys() or any(runs[name].difference(extended[name]) for name in runs):
             raise RunFolderError(f"the study must be the one in {folder / FILE} to go on with it; it is another.")
-        if len(runs) == len(there) and not any(more.values()):
-            return None
-        return _text({name: more.get(name) or there.get(name) or config for name, config in runs.items()})
+        return None if extended == there else _text(extended)
 
     text = _text(runs)
     with holding(folder, "study", text, resume=resume, force=force, check=check):

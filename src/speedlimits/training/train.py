@@ -197,14 +197,11 @@ class _Work:
         jobs = self._jobs("train", left)
         plans = {name: run.plan() for name, run in self._runs.items() if (run.path / "plan.json").exists()}
         unplanned = {
-            name: {seed for seed in run.config.seeds if name not in plans or seed not in plans[name].sharpness}
+            name: [seed for seed in run.config.seeds if name not in plans or seed not in plans[name].sharpness]
             for name, run in self._runs.items()
         }
-        with (
-            self._engine.session(log, max(len(jobs), 1))
-            if jobs or any(unplanned.values())
-            else contextlib.nullcontext() as session
-        ):
+        busy = jobs or any(unplanned.values())
+        with self._engine.session(log, max(len(jobs), 1)) if busy else contextlib.nullcontext() as session:
             if session is not None:
                 self._plan(unplanned, plans, session)
             for name, run in self._runs.items():
@@ -221,16 +218,16 @@ class _Work:
                 if not left[job.run_name]:
                     _finish(job.run, origins[job.run_name], time.monotonic() - self._began)
 
-    def _plan(self, seeds: Mapping[str, set[int]], plans: Mapping[str, Plan], session: Session) -> None:
+    def _plan(self, unplanned: Mapping[str, list[int]], plans: Mapping[str, Plan], session: Session) -> None:
         # The plan of an interrupted run stands: its members share one learning rate.
-        found: dict[str, dict[int, Sharpness]] = {name: {} for name, unplanned in seeds.items() if unplanned}
-        jobs = self._jobs("sharpness", seeds)
+        found: dict[str, dict[int, Sharpness]] = {name: {} for name, seeds in unplanned.items() if seeds}
+        jobs = self._jobs("sharpness", unplanned)
         for event in session.run(jobs):
             if isinstance(event, Done) and event.result is not None:
                 found[event.job.run_name][event.job.seed] = Sharpness(**event.result)
         for name, measured in found.items():
             run = self._runs[name]
-            in_order = {seed: measured[seed] for seed in run.config.seeds if seed in measured}
+            in_order = {seed: measured[seed] for seed in unplanned[name]}
             run.write_plan(choose_plan(run.config, in_order, plans.get(name)))
 
     def _jobs(self, kind: Literal["sharpness", "train"], wanted: Mapping[str, Collection[int]]) -> list[Job]:

@@ -72,7 +72,7 @@ def most_changed_directions(start: np.ndarray, end: np.ndarray, count: int) -> n
     """
     n, dims = start.shape
     # What is stored in float32 is told no better by a mean in float64.
-    mean = start.mean(axis=0, dtype=float).astype(start.dtype)
+    mean = start.mean(axis=0, dtype=float).astype(np.result_type(start, np.float32))
     largest = max(float(np.abs(extreme)) for each in (start, end) for extreme in (each.min(), each.max()))
     # Their squares must not leave the range of float32.
     size = 1.0 if 1e-12 < largest < 1e12 else largest or 1.0

@@ -113,9 +113,7 @@ def changed_directions(start: Ensemble, end: Ensemble, *, count: int = 16) -> He
     """
     _check(start, end)
     check_integer("count", count, minimum=1)
-    quarters = [split(fitted)[0] for fitted, _ in halves(len(start))]
-    one, other = (most_changed_directions(start[rows], end[rows], count) for rows in quarters)
-    return one, other
+    return _found(start, end, count)
 
 
 def gelbrich(start: Ensemble, end: Ensemble, *, rank: int = 16, directions: HeldOut | None = None) -> Estimate:
@@ -270,10 +268,16 @@ def _directions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """So many directions for each half: the first of those that are known, or found."""
     if known is None:
-        return changed_directions(start, end, count=count)
+        return _found(start, end, count)
     for directions in known:
         _check_directions(directions, start.shape[1])
     one, other = (directions[:, :count] for directions in known)
+    return one, other
+
+
+def _found(start: np.ndarray, end: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    quarters = [split(fitted)[0] for fitted, _ in halves(len(start))]
+    one, other = (most_changed_directions(start[rows], end[rows], count) for rows in quarters)
     return one, other
 
 
