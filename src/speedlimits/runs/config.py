@@ -176,7 +176,7 @@ class RunConfig(Config):
     activation: str = "auto"
     """Activation: erf, gelu, identity, relu or tanh; auto is tanh for fcn, relu for myrtle."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
-    """One member for each: its seed for the initial weights, below 2³²."""
+    """One member for each: its seed for the initial weights, below 2³². With --resume, more are added."""
     time: float = 1.0
     """T, flow time to train for: learning rate × steps, for the loss ½Σ(f−y)²."""
     method: str = "rkc2"
