@@ -25,6 +25,7 @@ from speedlimits.dynamics.loss import FlatLoss, value_and_gradient
 from speedlimits.dynamics.noise import langevin
 from speedlimits.models.fcn import FCN
 from speedlimits.transport import bounds
+from speedlimits.transport.directions import changed_directions
 
 RESULTS = Path(__file__).parent / "results" / "langevin.json"
 BETA, STEP = 10.0, 1e-3
@@ -135,11 +136,11 @@ def bounding(members: int, weights: int) -> dict[str, Any]:
     start, end = (rng.standard_normal((members, weights), dtype=np.float32) for _ in range(2))
     before, after = rng.standard_normal((2, members))
     layers = [weights // 2, weights - weights // 2]
-    directions = bounds.changed_directions(start, end)
+    directions = changed_directions(start, end)
     tasks: dict[str, Callable[[], object]] = {
         "mean_shift": lambda: bounds.mean_shift(start, end),
         "trace_bound": lambda: bounds.trace_bound(start, end, blocks=layers),
-        "changed_directions": lambda: bounds.changed_directions(start, end),
+        "changed_directions": lambda: changed_directions(start, end),
         "gelbrich": lambda: bounds.gelbrich(start, end, directions=directions),
         "max_sliced": lambda: bounds.max_sliced(start, end, directions=directions),
         "maximum_entropy": lambda: maximum_entropy(before, after, end, entropy_start=0.0, inverse_temperature=1.0),

@@ -8,6 +8,7 @@ import pytest
 
 from speedlimits.estimates import Estimate
 from speedlimits.transport import bounds, plans
+from speedlimits.transport.directions import changed_directions
 from speedlimits.transport.gaussian import w2_squared, w2_squared_diagonal
 from speedlimits.transport.points import w2_squared_samples
 
@@ -158,7 +159,7 @@ def test_changed_directions_are_those_of_the_second_moments(scale, dtype):
         scale = 1e-25  # the smallest squares of float32 have no digits left
     start, end, _ = pair(400, 12, seed=3)
     start, end = ((scale * each).astype(dtype) for each in (start, end))
-    found = bounds.changed_directions(start, end, count=3)
+    found = changed_directions(start, end, count=3)
     for rows, directions in zip((slice(0, 100), slice(200, 300)), found, strict=True):
         x, y = (
             each[rows].astype(float) / scale - start[rows].mean(axis=0, dtype=float) / scale for each in (start, end)
@@ -172,7 +173,7 @@ def test_changed_directions_are_those_of_the_second_moments(scale, dtype):
 def test_known_directions_give_the_same_bounds():
     """Found once or by each bound for itself: the same but for float32; those that are not orthonormal are refused."""
     start, end, _ = pair(200, 30)
-    found = bounds.changed_directions(start, end)
+    found = changed_directions(start, end)
     for bound in (bounds.gelbrich, bounds.max_sliced):
         assert bound(start, end, directions=found).value == pytest.approx(bound(start, end).value, rel=1e-6)
         with pytest.raises(ValueError, match="`directions` must be orthonormal"):

@@ -19,6 +19,7 @@ from speedlimits.gaussian_start import FITTED, Change, Passage, fitting, steepes
 from speedlimits.runs.noisy import NoisyConfig
 from speedlimits.training.fresh_starts import Fresh
 from speedlimits.transport import bounds, plans
+from speedlimits.transport.directions import changed_directions
 
 # Of the error that is allowed for β⁻¹R: two parts, so that each certified mean has the confidence of the others.
 SIDES = 2
@@ -97,7 +98,7 @@ def measure(
     distance, spent = bracket(dynamics, start, state, fresh, share)
     limit = certified_speed_limit([distance], [spent], time, confidence=confidence)
     entropies = [_maximum_entropy(dynamics, energies, last, structure) for structure in ("diagonal", "isotropic")]
-    changed = bounds.changed_directions(first, last)
+    changed = changed_directions(first, last)
     distances = [
         bounds.mean_shift(first, last),
         bounds.trace_bound(first, last, blocks=blocks),

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from speedlimits._lazy import lazy
 
 if TYPE_CHECKING:
-    from speedlimits.transport.bounds import changed_directions as changed_directions
     from speedlimits.transport.bounds import gelbrich as gelbrich
     from speedlimits.transport.bounds import max_sliced as max_sliced
     from speedlimits.transport.bounds import mean_shift as mean_shift
     from speedlimits.transport.bounds import projections as projections
     from speedlimits.transport.bounds import sliced as sliced
     from speedlimits.transport.bounds import trace_bound as trace_bound
+    from speedlimits.transport.directions import changed_directions as changed_directions
     from speedlimits.transport.gaussian import action as action
     from speedlimits.transport.gaussian import displacement as displacement
     from speedlimits.transport.gaussian import speed_squared as speed_squared
@@ -34,7 +34,8 @@ else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,
         {
-            "bounds": "changed_directions gelbrich max_sliced mean_shift projections sliced trace_bound",
+            "bounds": "gelbrich max_sliced mean_shift projections sliced trace_bound",
+            "directions": "changed_directions",
             "gaussian": "action displacement speed_squared w2_squared"
             " w2_squared_deltas w2_squared_diagonal w2_squared_factors",
             "maps": "LinearMap MonotoneMap fastest_map",

@@ -4,10 +4,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from speedlimits._checks import check_shape
+from speedlimits.estimates import check_ensemble
+
 # Numbers of a slice that is worked on in float64 at a time: 8 MB, which stay in a cache.
 SLICE = 1 << 20
-# Share of the largest eigenvalue below which those of products in float32 are rounding.
-ROUNDING = 1e-6
+# A quarter of the members must still have a covariance.
+FEWEST = 8
+
+
+def check_pair(start: np.ndarray, end: np.ndarray) -> None:
+    """Raise unless both are ensembles of one shape, with members enough and finite numbers alone."""
+    check_ensemble("start", start, FEWEST)
+    check_shape("end", end, start.shape)
+    check_ensemble("end", end, FEWEST)
 
 
 def halves(members: int) -> list[tuple[slice, slice]]:
@@ -62,42 +72,3 @@ def projected(ensemble: np.ndarray, directions: np.ndarray) -> np.ndarray:
     for columns in column_slices(ensemble):
         along += np.asarray(ensemble[:, columns], dtype=float) @ directions[columns]
     return along
-
-
-def most_changed_directions(start: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
-    """Orthonormal directions in which the second moments about the mean of the start change most.
-
-    Bounds hold along any directions, so products in float32, twice as fast, are enough to find them by; what they lose
-    is a millionth of the largest change.
-    """
-    n, dims = start.shape
-    # What is stored in float32 is told no better by a mean in float64.
-    mean = start.mean(axis=0, dtype=float).astype(np.result_type(start, np.float32))
-    largest = max(float(np.abs(extreme)) for each in (start, end) for extreme in (each.min(), each.max()))
-    # Their squares must not leave the range of float32.
-    size = 1.0 if 1e-12 < largest < 1e12 else largest or 1.0
-
-    def centred(columns: slice) -> np.ndarray:
-        both = np.empty((2 * n, columns.stop - columns.start), dtype=np.float32)
-        for part, ensemble in ((both[:n], start), (both[n:], end)):
-            values = ensemble[:, columns] / size if size != 1.0 else ensemble[:, columns]
-            np.subtract(values, mean[columns] / size, out=part, casting="same_kind")
-        return both
-
-    gram = np.zeros((2 * n, 2 * n))
-    for columns in column_slices(start):
-        rows = centred(columns)
-        gram += rows @ rows.T
-    values, vectors = np.linalg.eigh(gram)
-    # Only directions that the members span.
-    kept = values > ROUNDING * values[-1]
-    coordinates = vectors[:, kept] * np.sqrt(values[kept])
-    change = coordinates[n:].T @ coordinates[n:] - coordinates[:n].T @ coordinates[:n]
-    sizes, modes = np.linalg.eigh(change)
-    chosen = np.argsort(-np.abs(sizes))[:count]
-    weights = (vectors[:, kept] / np.sqrt(values[kept])) @ modes[:, chosen]
-    directions = np.empty((dims, chosen.size))
-    weights = weights.astype(np.float32)
-    for columns in column_slices(start):
-        directions[columns] = centred(columns).T @ weights
-    return np.linalg.qr(directions)[0]

@@ -12,28 +12,21 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float
 
-from speedlimits._checks import check_integer, check_shape
+from speedlimits._checks import check_integer
 from speedlimits._shapes import Ensemble
-from speedlimits.estimates import Estimate, averaged, check_ensemble, from_jackknife, from_mean
+from speedlimits.estimates import Estimate, averaged, from_jackknife, from_mean
 from speedlimits.transport._ensembles import (
     SLICE,
+    check_pair,
     halves,
     mean_shift_squared,
-    most_changed_directions,
     projected,
     split,
     total_variance,
 )
+from speedlimits.transport.directions import Directions, HeldOut, check_directions, held_out
 from speedlimits.transport.maps import LinearMap, MonotoneMap, fastest_map
-
-Directions = Float[np.ndarray, "dims directions"]
-# For each half of the members, found on members of it alone.
-HeldOut = tuple[Directions, Directions]
-
-# A quarter of the members must still have a covariance.
-FEWEST = 8
 
 
 def mean_shift(start: Ensemble, end: Ensemble) -> Estimate:
@@ -53,7 +46,7 @@ def mean_shift(start: Ensemble, end: Ensemble) -> Estimate:
     Raises:
         ValueError: if a number is not finite, the shapes differ, or there are fewer than 8 members.
     """
-    _check(start, end)
+    check_pair(start, end)
     return from_jackknife("mean shift", *mean_shift_squared(start, end), "lower")
 
 
@@ -77,7 +70,7 @@ def trace_bound(start: Ensemble, end: Ensemble, *, blocks: Sequence[int] | None 
         ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, or the blocks do not
             add up to the dimensions.
     """
-    _check(start, end)
+    check_pair(start, end)
     dims = start.shape[1]
     sizes = [dims] if blocks is None else list(blocks)
     if min(sizes, default=0) < 1 or sum(sizes) != dims:
@@ -93,27 +86,6 @@ def trace_bound(start: Ensemble, end: Ensemble, *, blocks: Sequence[int] | None 
         first += size
     name = "traces" if len(sizes) == 1 else f"traces of {len(sizes)} blocks"
     return from_jackknife(name, whole, left_out, "lower")
-
-
-def changed_directions(start: Ensemble, end: Ensemble, *, count: int = 16) -> HeldOut:
-    """The directions in which second moments change most, for each half of the members without a look at the other.
-
-    `gelbrich` and `max_sliced` find them by themselves; where both are wanted, this finds them once.
-
-    Args:
-        start: members at the start.
-        end: the same members at the end.
-        count: directions, from the most changed on; fewer where the members span fewer.
-
-    Returns:
-        Orthonormal columns, found on the first half of the first half of the members, and of the second half.
-
-    Raises:
-        ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, or count < 1.
-    """
-    _check(start, end)
-    check_integer("count", count, minimum=1)
-    return _found(start, end, count)
 
 
 def gelbrich(start: Ensemble, end: Ensemble, *, rank: int = 16, directions: HeldOut | None = None) -> Estimate:
@@ -142,10 +114,10 @@ def gelbrich(start: Ensemble, end: Ensemble, *, rank: int = 16, directions: Held
         ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, rank is below 1, or
             the directions are not orthonormal.
     """
-    _check(start, end)
+    check_pair(start, end)
     check_integer("rank", rank, minimum=1)
     dims, parts = start.shape[1], []
-    bases = _directions(start, end, rank, directions) if rank < dims else (np.eye(dims), np.eye(dims))
+    bases = held_out(start, end, rank, directions) if rank < dims else (np.eye(dims), np.eye(dims))
     for basis, (fitted, held) in zip(bases, halves(len(start)), strict=True):
         # The directions were found on the other members of this half.
         carried = _fit(start, end, split(fitted)[1] if rank < dims else fitted, basis)
@@ -177,8 +149,8 @@ def projections(start: Ensemble, end: Ensemble, directions: Directions) -> Estim
         ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, or the directions
             are not orthonormal.
     """
-    _check(start, end)
-    _check_directions(directions, start.shape[1])
+    check_pair(start, end)
+    check_directions(directions, start.shape[1])
     along = projected(start, directions), projected(end, directions)
     parts = [from_mean("", _line_gains(*along, *half).sum(axis=1), "lower") for half in halves(len(start))]
     return averaged(f"{directions.shape[1]} projections", parts)
@@ -201,7 +173,7 @@ def sliced(start: Ensemble, end: Ensemble, *, slices: int = 64, generator: np.ra
     Raises:
         ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, or slices < 2.
     """
-    _check(start, end)
+    check_pair(start, end)
     check_integer("slices", slices, minimum=2)
     dims = start.shape[1]
     count = min(slices, dims)
@@ -246,46 +218,15 @@ def max_sliced(start: Ensemble, end: Ensemble, *, count: int = 1, directions: He
         ValueError: if a number is not finite, the shapes differ, there are fewer than 8 members, count < 1, or the
             directions are not orthonormal.
     """
-    _check(start, end)
+    check_pair(start, end)
     check_integer("count", count, minimum=1)
     parts = []
-    bases = _directions(start, end, count, directions)
+    bases = held_out(start, end, count, directions)
     for basis, (fitted, held) in zip(bases, halves(len(start)), strict=True):
         along = projected(start, basis), projected(end, basis)
         gains = _line_gains(*along, split(fitted)[1], held)
         parts.append(from_mean("", gains.sum(axis=1), "lower"))
     return averaged("max-sliced" if count == 1 else f"{count} held-out directions", parts)
-
-
-def _check(start: np.ndarray, end: np.ndarray) -> None:
-    check_ensemble("start", start, FEWEST)
-    check_shape("end", end, start.shape)
-    check_ensemble("end", end, FEWEST)
-
-
-def _directions(
-    start: np.ndarray, end: np.ndarray, count: int, known: tuple[np.ndarray, np.ndarray] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """So many directions for each half: the first of those that are known, or found."""
-    if known is None:
-        return _found(start, end, count)
-    for directions in known:
-        _check_directions(directions, start.shape[1])
-    one, other = (directions[:, :count] for directions in known)
-    return one, other
-
-
-def _found(start: np.ndarray, end: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    quarters = [split(fitted)[0] for fitted, _ in halves(len(start))]
-    one, other = (most_changed_directions(start[rows], end[rows], count) for rows in quarters)
-    return one, other
-
-
-def _check_directions(directions: np.ndarray, dims: int) -> None:
-    check_shape("directions", directions, (dims, None))
-    excess = np.abs(directions.T @ directions - np.eye(directions.shape[1])).max(initial=0.0)
-    if not excess < 1e-8:
-        raise ValueError(f"`directions` must be orthonormal; directionsᵀdirections is off by {excess:.3g}.")
 
 
 def _shift(start: np.ndarray, end: np.ndarray) -> np.ndarray:
