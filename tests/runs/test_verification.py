@@ -170,6 +170,26 @@ def test_run_of_another_study_is_refused(tmp_path):
     assert len(verify(tmp_path / "study").problems) == 2
 
 
+def test_weights_may_be_left_out(run):
+    """A copy without a member's weights is whole; one of them missing is a loss."""
+    weights = sorted((run / "members" / "seed-00000" / "snapshots").glob("*.safetensors"))
+    files = verify(run).files
+    weights[0].unlink()
+    assert [line.partition(" cannot")[0] for line in verify(run).problems] == [str(weights[0])]
+    for path in weights[1:]:
+        path.unlink()
+    found = verify(run)
+    assert (found.files, found.problems) == (files - len(weights), ())
+    assert found.remarks == (f"{run} is without the weights of a member; only `kernel` needs them.",)
+    with pytest.raises(RunFolderError, match=r"without its weights: delete .*seed-00000, and --resume trains it"):
+        analyse_kernel(run)
+    (run / "manifest.json").unlink()
+    (run / "summary.json").unlink()
+    found = verify(run)
+    assert not found.problems
+    assert found.remarks[1] == f"{run} is without the weights of a member; only `kernel` needs them."
+
+
 def test_unfinished_run_is_no_problem(run):
     """Of an unfinished run verify says so, and checks what has ended."""
     (run / "manifest.json").unlink()

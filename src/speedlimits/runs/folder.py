@@ -14,7 +14,7 @@ from speedlimits.runs import replaced
 from speedlimits.runs.formats import read_json, write_json
 from speedlimits.runs.identity import MARKS, Identity, Kind, claimed, extended, read_identity, sealed
 from speedlimits.runs.manifest import FILE as MANIFEST
-from speedlimits.runs.manifest import Manifest
+from speedlimits.runs.manifest import Manifest, is_weights
 from speedlimits.runs.replaced import LOCK as LOCK
 
 
@@ -102,7 +102,7 @@ class Folder:
             if name not in missing:
                 manifest.check(name)
         # Weights may have been left out of a copy: they are no part of the numbers.
-        if all("/snapshots/" in name and not name.endswith(".json") for name in missing):
+        if all(map(is_weights, missing)):
             return True
         (self.path / MANIFEST).unlink()
         return False

@@ -95,9 +95,12 @@ class Manifest:
         return read_json(self.check(name))
 
     def problems(self) -> list[str]:
-        """What is wrong, a line for each file that is missing or not what was written."""
+        """What is wrong, a line for each file that is missing or not what was written, but for weights left out."""
+        left_out = set(self.left_out())
         found = []
         for name in self.files:
+            if name in left_out:
+                continue
             try:
                 self.check(name)
             except RunFolderError as error:
@@ -107,6 +110,14 @@ class Manifest:
     def missing(self) -> list[str]:
         """The files that are not there."""
         return [name for name in self.files if not (self.folder / name).exists()]
+
+    def left_out(self) -> list[str]:
+        """The weights of members that have none of theirs: a copy may be made without them, for the numbers need none.
+
+        Where some are there, those that are missing have been lost.
+        """
+        held = {PurePosixPath(name).parent for name in self.files if is_weights(name) and (self.folder / name).exists()}
+        return [name for name in self.files if is_weights(name) and PurePosixPath(name).parent not in held]
 
 
 def remedy(path: Path, kind: Kind = "run") -> str:
@@ -127,6 +138,12 @@ def remedy(path: Path, kind: Kind = "run") -> str:
     if path.name in REMADE:
         return "delete it, and --resume makes it anew"
     return "put back what it was, or replace the run with --force"
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file of a run holds a member's weights."""
+    path = PurePosixPath(name)
+    return path.parent.name == "snapshots" and path.suffix != ".json"
 
 
 def _inside(name: str) -> bool:

@@ -255,8 +255,13 @@ class MemberStore:
             RunFolderError: if the member has not run to its end, or a file is missing or damaged.
         """
         self.trajectory()
-        for entry in self._manifest():
+        for entry in () if self.bare else self._manifest():
             self.weights(entry["record"])
+
+    @property
+    def bare(self) -> bool:
+        """Whether none of its weights is there: a copy may be made without them, for the numbers need none."""
+        return not any((self.folder / "snapshots" / entry["file"]).exists() for entry in self._manifest())
 
     def weights(self, record: int) -> dict[str, np.ndarray]:
         """The weights kept at one record, by their names in the model.
@@ -268,11 +273,13 @@ class MemberStore:
             The arrays.
 
         Raises:
-            RunFolderError: if no weights were kept there, or the file's hash is not the manifest's.
+            RunFolderError: if no weights were kept there, or they were left out or are not what the manifest says.
         """
         entries = {entry["record"]: entry for entry in self._manifest()}
         if record not in entries:
             raise RunFolderError(f"`record` must be one of {sorted(entries)} in {self.folder}; record = {record}.")
+        if self.bare:
+            raise RunFolderError(f"{self.folder} is without its weights: {remedy(self.folder)}.")
         path = self.folder / "snapshots" / entries[record]["file"]
         content = read_bytes(path)
         if hashlib.sha256(content).hexdigest() != entries[record]["sha256"]:

@@ -102,9 +102,11 @@ def _finished(folder: Folder) -> Verified:
         manifest = Manifest.read(folder.path, folder.identity.id, folder.kind)
     except RunFolderError as error:
         return Verified(0, (str(error),), ())
-    problems = tuple(manifest.problems())
+    left_out = manifest.left_out()
     # Damage found by digests would be found again, less plainly.
-    return Verified(len(manifest.files), problems or _content(folder.path), ())
+    problems = tuple(manifest.problems()) or _content(folder.path)
+    bare = _bare(folder.path, len({Path(name).parent for name in left_out}))
+    return Verified(len(manifest.files) - len(left_out), problems, bare)
 
 
 def _content(path: Path) -> tuple[str, ...]:
@@ -129,7 +131,14 @@ def _unfinished(folder: RunFolder | NoisyFolder) -> Verified:
     if (folder.path / "plan.json").exists():
         problems += _attempt(folder.plan)
     remark = f"{folder.path} is unfinished, {len(ended)} of {len(seeds)} members have ended ({command})."
-    return Verified(len(ended), problems, (remark,))
+    bare = _bare(folder.path, sum(folder.member(seed).bare for seed in ended))
+    return Verified(len(ended), problems, (remark, *bare))
+
+
+def _bare(path: Path, members: int) -> tuple[str, ...]:
+    """What is to be said of members whose weights were left out of a copy: nothing is wrong with it."""
+    whose = "a member" if members == 1 else f"{members} members"
+    return (f"{path} is without the weights of {whose}; only `kernel` needs them.",) if members else ()
 
 
 def _attempt(check: Callable[[], object]) -> tuple[str, ...]:
