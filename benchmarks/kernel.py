@@ -29,8 +29,10 @@ from peers.tangent_kernels import CONTESTANTS
 from torch import Tensor, nn
 
 from speedlimits.data.cifar10 import ENVIRONMENT, cifar10
+from speedlimits.kernel.empirical import empirical_kernel
 from speedlimits.kernel.lanczos import residual_measure
 from speedlimits.kernel.operator import KernelOperator
+from speedlimits.models.myrtle import Myrtle5
 
 RESULTS = Path(__file__).parent / "results" / "kernel.json"
 OURS = "speedlimits"
@@ -61,13 +63,16 @@ def main() -> None:
         jobs |= {f"{model} products": _products_job(model, large, repeats)}
         jobs |= {f"{model} curve": _curve_job(model, large[-1])}
         jobs |= {f"{model} curve float32": _curve_job(model, large[-1], torch.float32)}
-    results: dict[str, Any] = {"outputs": OUTPUTS, "dense": {}, "matrix_free": {}, "measured_in": {}}
+    for model, counts in PRECISIONS.items():
+        counts = QUICK_SIZES if options.quick else counts
+        jobs |= {f"{model}:{size} float32": _precisions_job(model, size, repeats) for size in counts}
+    results: dict[str, Any] = {"outputs": OUTPUTS, "dense": {}, "precisions": {}, "matrix_free": {}, "measured_in": {}}
     if options.only and options.out.exists():
         results = {key: value for key, value in json.loads(options.out.read_text()).items() if key != "environment"}
     results["inputs"] = "the first images of CIFAR-10" if ENVIRONMENT in os.environ else "Gaussian"
     for name in options.only or jobs:
         jobs[name](results)
-        results["measured_in"][name] = {key: environment()[key] for key in ("argv", "git", "threads")}
+        results["measured_in"][name] = {key: environment()[key] for key in ("argv", "git", "processor", "threads")}
         write(options.out, results)
 
 
@@ -84,7 +89,14 @@ def cnn() -> nn.Module:
     return nn.Sequential(*first, *second, nn.Linear(2048, OUTPUTS))
 
 
+def myrtle() -> nn.Module:
+    """The study's network, of 16 channels."""
+    return Myrtle5(3, OUTPUTS, width=16, generator=torch.Generator().manual_seed(0))
+
+
 MODELS = {"fcn": fcn, "cnn": cnn}
+# Kernels in both precisions, which have no peer: also of the network that studies train.
+PRECISIONS = {"fcn": (256, 1024), "cnn": (256, 512), "myrtle": (250, 500, 1000)}
 
 
 def _dense_job(model: str, size: int, repeats: int) -> Callable[[dict[str, Any]], None]:
@@ -92,6 +104,16 @@ def _dense_job(model: str, size: int, repeats: int) -> Callable[[dict[str, Any]]
         rows = results["dense"].setdefault(model, {})
         rows[str(size)] = dense(model, size, repeats, {int(n): row for n, row in rows.items()})
         print(model, size, json.dumps(rows[str(size)]), flush=True)
+
+    return job
+
+
+def _precisions_job(model: str, size: int, repeats: int) -> Callable[[dict[str, Any]], None]:
+    def job(results: dict[str, Any]) -> None:
+        runs = [alone(precisions_once, model, size) for _ in range(repeats)]
+        row = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        results.setdefault("precisions", {}).setdefault(model, {})[str(size)] = row
+        print(model, size, json.dumps(row), flush=True)
 
     return job
 
@@ -189,6 +211,25 @@ def dense_once(model: str, name: str, size: int) -> dict[str, Any]:
     return found | {"check": float(probe @ kernel @ probe)}
 
 
+def precisions_once(model: str, size: int) -> dict[str, Any]:
+    """One kernel in float64 and one by float32 passes, and their difference in norm."""
+    network, inputs = build(model), images(size)
+    found = {}
+    for name, dtype in (("float64", torch.float64), ("float32", torch.float32)):
+        empirical_kernel(network, inputs[:4], dtype=dtype)
+        start = clocks()
+        # Not kept: the second would have to be put where no memory has been used before.
+        empirical_kernel(network, inputs, dtype=dtype)
+        found[f"{name}_cpu_seconds"] = clocks(start)["cpu_seconds"]
+    exact, single = empirical_kernel(network, inputs), empirical_kernel(network, inputs, dtype=torch.float32)
+    norm = np.linalg.norm(exact)
+    single -= exact
+    return found | {
+        "error": float(np.linalg.norm(single) / norm),
+        "peak_bytes": peak(),
+    }
+
+
 def product_once(model: str, size: int) -> dict[str, Any]:
     """Θu for one vector."""
     operator = KernelOperator(build(model), images(size))
@@ -233,7 +274,7 @@ def build(model: str) -> nn.Module:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_DATA, (int(MEMORY), resource.RLIM_INFINITY))
-    return MODELS[model]().double().eval()
+    return (MODELS | {"myrtle": myrtle})[model]().double().eval()
 
 
 def images(size: int) -> Tensor:

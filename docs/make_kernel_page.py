@@ -19,7 +19,7 @@ from speedlimits.training.kernel import analyse_kernel
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "benchmarks" / "results" / "kernel.json"
 STUDY = RunConfig(samples=200, seeds=(0,))
-NAMES = {"fcn": "FCN, 3,072–64–64–10", "cnn": "CNN, 16 and 32 channels"}
+NAMES = {"fcn": "FCN, 3,072–64–64–10", "cnn": "CNN, 16 and 32 channels", "myrtle": "Myrtle-5, 16 channels"}
 
 
 def dense(rows: dict[str, Any]) -> list[str]:
@@ -47,6 +47,24 @@ def cell(row: dict[str, Any]) -> str:
     if "skipped" in row:
         return f"– ({row['skipped']})"
     return f"{row['cpu_seconds']:.3g} s, {row['bytes'] / 1e9:.2g} GB"
+
+
+def precisions(models: dict[str, Any]) -> list[str]:
+    """Kernels in float64 and by float32 passes, of one processor.
+
+    Args:
+        models: results by network.
+
+    Returns:
+        Lines of Markdown.
+    """
+    lines = ["| network, n | float64 | float32 | faster | differs in norm by |", "|---" * 5 + "|"]
+    for model, sizes in models.items():
+        for size, row in sorted(sizes.items(), key=lambda item: int(item[0])):
+            exact, single = (row[f"{name}_cpu_seconds"] for name in ("float64", "float32"))
+            cells = f"{exact:.3g} s | {single:.3g} s | {exact / single:.2g}× | {row['error']:.0e}"
+            lines.append(f"| {NAMES[model]}, {int(size):,} | {cells} |")
+    return lines
 
 
 def matrix_free(models: dict[str, Any]) -> list[str]:
@@ -85,6 +103,13 @@ def matrix_free(models: dict[str, Any]) -> list[str]:
     return lines
 
 
+def table_of(part: str) -> str:
+    """Which table a part of the benchmark, such as "fcn:256 float32", is in."""
+    if ":" not in part:
+        return "matrix_free"
+    return "precisions" if part.endswith("float32") else "dense"
+
+
 def main() -> None:
     """Write both."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -92,9 +117,11 @@ def main() -> None:
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     results = json.loads(RESULTS.read_text())
-    intro = f"Inputs: {results['inputs']}; {results['environment']['processor']}."
-    tables = [intro, "", *dense(results["dense"]), "", *matrix_free(results["matrix_free"]), ""]
-    (out / "benchmark.md").write_text("\n".join(tables), encoding="utf-8")
+    lines = [f"Inputs: {results['inputs']}."]
+    for name, table in (("dense", dense), ("precisions", precisions), ("matrix_free", matrix_free)):
+        processors = {part["processor"] for key, part in results["measured_in"].items() if table_of(key) == name}
+        lines += ["", f"On {' and '.join(sorted(processors))}:", "", *table(results[name])]
+    (out / "benchmark.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         run = train_run(STUDY, Path(folder) / "run", workers=1)
         record = analyse_kernel(Path(folder) / "run")

@@ -108,6 +108,13 @@ class Root(nn.Module):
         return torch.sqrt(torch.abs(x))
 
 
+class Waves(nn.Module):
+    """Waves so short that rounding to single precision moves them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(1e5 * x)
+
+
 def kinked() -> nn.Module:
     """Finite outputs whose derivatives are infinite for an input of zeros."""
     return seeded(nn.Sequential(nn.Linear(2, 1, bias=False), Root()))

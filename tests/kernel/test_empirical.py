@@ -13,7 +13,7 @@ from speedlimits.kernel.empirical import eigenmodes, empirical_kernel, kernel_dr
 from speedlimits.kernel.factors import Jacobian
 from speedlimits.kernel.function import WeightFunction
 from speedlimits.models.fcn import FCN
-from tests.kernel.models import CASES, inputs, kinked, seeded
+from tests.kernel.models import CASES, Waves, inputs, kinked, seeded
 
 
 def jacobian(model: nn.Module, x: torch.Tensor) -> np.ndarray:
@@ -52,6 +52,20 @@ def test_pairings_are_parts_of_the_whole(case):
     np.testing.assert_allclose(empirical_kernel(model, x, outputs="trace"), each.sum(axis=0), rtol=1e-11, atol=1e-13)
     np.testing.assert_allclose(empirical_kernel(model, x, memory=1.0), whole, rtol=1e-12, atol=1e-14)
     assert (whole == whole.T).all()
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("outputs", ["all", "each", "trace"])
+def test_kernel_by_float32_passes_is_off_by_their_rounding(case, outputs):
+    """Weights of every kind, in one block and in many: within 1e-6 in norm, symmetric to the last bit, in float64."""
+    build, shape = CASES[case]
+    model, x, others = seeded(build()), inputs(*shape), inputs(3, *shape[1:], seed=2)
+    for columns, memory in ((None, None), (None, 1.0), (others, None)):
+        exact = empirical_kernel(model, x, columns, outputs=outputs)
+        found = empirical_kernel(model, x, columns, outputs=outputs, memory=memory, dtype=torch.float32)
+        assert found.dtype == np.float64
+        assert 0 < np.linalg.norm(found - exact) < 1e-6 * np.linalg.norm(exact)
+        assert columns is not None or (found == np.matrix_transpose(found)).all()
 
 
 def test_memory_stays_within_what_is_given():
@@ -186,6 +200,18 @@ def exploding() -> nn.Module:
             "`weights` must be one of 'weight', 'bias'",
         ),
         (nn.Linear(6, 2), inputs(3, 6), {"weights": {"bias": np.zeros(3)}}, r"bias has \(3,\), the model \(2,\)"),
+        (
+            nn.Linear(6, 2),
+            inputs(3, 6),
+            {"dtype": torch.float16},
+            "`dtype` must be one of torch.float64, torch.float32",
+        ),
+        (
+            nn.Sequential(nn.Linear(6, 2), Waves()),
+            inputs(3, 6),
+            {"dtype": torch.float32},
+            "`dtype` must be torch.float64 for this model: the kernel of four samples in float32 is off by ",
+        ),
     ],
 )
 @pytest.mark.usefixtures("as_user")

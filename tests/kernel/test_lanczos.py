@@ -11,7 +11,7 @@ from speedlimits.kernel.spectrum import estimated_drift, spectral_density, top_e
 from speedlimits.models.fcn import FCN
 from speedlimits.models.myrtle import Myrtle5
 from speedlimits.theory.constant_kernel import ConstantKernel
-from tests.kernel.models import CASES, inputs, kinked, seeded
+from tests.kernel.models import CASES, Waves, inputs, kinked, seeded
 
 
 def power_law(size: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -53,6 +53,15 @@ def test_products_in_float32_know_their_rounding(case):
     off = np.linalg.norm(single(vector) - exact(vector)) / np.linalg.norm(exact(vector))
     assert single.rounding / 10 < off < 10 * single.rounding
     np.testing.assert_array_equal(single.outputs, exact.outputs)
+
+
+def test_model_that_single_precision_moves_is_refused():
+    """The message says by how much a product is off."""
+    model = seeded(torch.nn.Sequential(torch.nn.Linear(6, 2), Waves()))
+    with pytest.raises(
+        ValueError, match=r"`dtype` must be torch.float64 for this model: a product in float32 is off by"
+    ):
+        KernelOperator(model, inputs(3, 6), dtype=torch.float32)
 
 
 def test_curve_by_float32_products_is_the_dense_one():

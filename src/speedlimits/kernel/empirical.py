@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from speedlimits._checks import check_finite, check_one_of, check_positive, check_shape, check_symmetric
 from speedlimits.dynamics.samples import Inputs, count, split, take
 from speedlimits.kernel.factors import Factor, Jacobian
-from speedlimits.kernel.function import WeightFunction
+from speedlimits.kernel.function import WeightFunction, check_rounding
 
 Pairing = Literal["all", "each", "trace"]
 Matrix = Float64[np.ndarray, "rows columns"]
@@ -40,8 +40,9 @@ def empirical_kernel(
     weights: Mapping[str, Tensor | np.ndarray] | None = None,
     outputs: Pairing = "all",
     memory: float | None = None,
+    dtype: torch.dtype = torch.float64,
 ) -> Float64[np.ndarray, "..."]:
-    r"""The tangent kernel of a model between samples, in float64.
+    r"""The tangent kernel of a model between samples.
 
     .. math:: \Theta_{(\mu o),(\nu o')} = \sum_i \partial_{\theta_i} f_o(x_\mu)\,\partial_{\theta_i} f_{o'}(x_\nu)
 
@@ -56,6 +57,8 @@ def empirical_kernel(
         outputs: ``"all"`` pairs of outputs, ``"each"`` output with itself, or the ``"trace"`` over them.
         memory: bytes to use beside the result, about; by default 192 MiB, or as much as the result if that is more:
             with less, layers are differentiated more often.
+        dtype: of passes and products; float32 takes about half the time and leaves the eigenvalues below some 1e-7 of
+            the largest to rounding. Sums over layers are float64 always, and so is the result.
 
     Returns:
         Of n samples with c outputs: the (n·c, m·c) matrix over (sample, output) pairs, the sample first; for
@@ -63,31 +66,25 @@ def empirical_kernel(
 
     Raises:
         ValueError: if the model holds batch normalisation or dropout in training mode or no trainable weights, the
-            inputs hold no sample, or an output or a derivative is not finite.
+            inputs hold no sample, an output or a derivative is not finite, or ``dtype`` is neither float64 nor float32,
+            or too coarse: with it the kernel of four samples is off by more than 1e-4 in norm.
     """
     check_one_of("outputs", outputs, ("all", "each", "trace"))
+    check_one_of("dtype", dtype, (torch.float64, torch.float32))
     if memory is not None:
         check_positive("memory", memory)
     function = WeightFunction(model, weights)
     left = function.inputs(inputs)
-    right = left if others is None else function.inputs(others)
+    right = None if others is None else function.inputs(others)
     jacobian = Jacobian(function, take(left, slice(4)))
-    groups, paired = {"all": (1, jacobian.outputs), "each": (jacobian.outputs, 1), "trace": (1, 1)}[outputs]
-    rows_in_all, columns_in_all = count(left), count(right)
-    shape = groups, rows_in_all, paired, columns_in_all, paired
-    kernel = torch.zeros(shape, dtype=torch.float64, device=function.device)
-    # A quarter each for two blocks, for the factors that one of them is made from, and for what is formed of it.
-    block, step = _sizes(jacobian, outputs, paired, 0.25 * (memory or max(ROOM, kernel.nbytes)))
-    for i in range(0, rows_in_all, block):
-        rows = _block(jacobian, take(left, slice(i, i + block)), outputs, step)
-        for j in range(i if others is None else 0, columns_in_all, block):
-            diagonal = others is None and j == i
-            columns = rows if diagonal else _block(jacobian, take(right, slice(j, j + block)), outputs, step)
-            _accumulate(kernel[:, i : i + block, :, j : j + block], rows, columns, diagonal=diagonal)
-    result = kernel.view(groups, rows_in_all * paired, columns_in_all * paired)
-    if others is None:
-        _mirror(result)
-    return (result if outputs == "each" else result[0]).cpu().numpy()
+    if dtype == torch.float32:
+        exact = _kernel(jacobian, jacobian.probe, None, outputs, memory)
+        function = WeightFunction(model, weights, dtype)
+        left, right = function.inputs(left), None if right is None else function.inputs(right)
+        jacobian = jacobian.of(function)
+        error = _kernel(jacobian, jacobian.probe, None, outputs, memory) - exact
+        check_rounding("the kernel of four samples", float(error.norm() / (exact.norm() or 1.0)))
+    return _kernel(jacobian, left, right, outputs, memory).cpu().numpy()
 
 
 def eigenmodes(kernel: Square) -> tuple[Float64[np.ndarray, " rows"], Square]:
@@ -137,11 +134,33 @@ def kernel_drift(kernel: Matrix, later: Matrix) -> float:
     return float(0.5 * np.sum(difference**2))
 
 
+def _kernel(
+    jacobian: Jacobian, left: Inputs, others: Inputs | None, outputs: Pairing, memory: float | None
+) -> Float64[Tensor, "..."]:
+    """All blocks of it; without other samples only those on the diagonal and above, mirrored."""
+    right = left if others is None else others
+    groups, paired = {"all": (1, jacobian.outputs), "each": (jacobian.outputs, 1), "trace": (1, 1)}[outputs]
+    shape = groups, count(left), paired, count(right), paired
+    kernel = torch.zeros(shape, dtype=torch.float64, device=jacobian.device)
+    # A quarter each for two blocks, for the factors that one of them is made from, and for what is formed of it.
+    block, step = _sizes(jacobian, outputs, paired, 0.25 * (memory or max(ROOM, kernel.nbytes)))
+    for i in range(0, count(left), block):
+        rows = _block(jacobian, take(left, slice(i, i + block)), outputs, step)
+        for j in range(i if others is None else 0, count(right), block):
+            diagonal = others is None and j == i
+            columns = rows if diagonal else _block(jacobian, take(right, slice(j, j + block)), outputs, step)
+            _accumulate(kernel[:, i : i + block, :, j : j + block], rows, columns, diagonal=diagonal)
+    result = kernel.view(groups, count(left) * paired, count(right) * paired)
+    if others is None:
+        _mirror(result)
+    return result if outputs == "each" else result[0]
+
+
 def _sizes(jacobian: Jacobian, outputs: Pairing, paired: int, memory: float) -> tuple[int, int]:
     """How many samples make a block, and how many have their factors at once."""
     probe = _block(jacobian, jacobian.probe, outputs, count(jacobian.probe))
-    kept = sum(8 * (b.numel() + (0 if a is None else a.numel())) for a, b in probe) / count(jacobian.probe)
-    size = max(kept, 8 * paired * COLUMNS)
+    kept = sum(b.nbytes + (0 if a is None else a.nbytes) for a, b in probe) / count(jacobian.probe)
+    size = max(kept, jacobian.itemsize * paired * COLUMNS)
     return max(1, int(memory / size)), max(1, int(memory / max(size, jacobian.bytes_per_sample)))
 
 
@@ -263,7 +282,11 @@ def _add_formed(kernel: Tensor, row: Grouped, column: Grouped, *, diagonal: bool
         for left, right in zip(_formed(*row, group), _formed(*column, group), strict=True):
             for i in range(0, len(block), TILE):
                 j = i if diagonal else 0
-                block[i : i + TILE, j:].addmm_(left[i : i + TILE], right[j:].T)
+                tile = block[i : i + TILE, j:]
+                if left.dtype == block.dtype:
+                    tile.addmm_(left[i : i + TILE], right[j:].T)
+                else:
+                    tile += left[i : i + TILE] @ right[j:].T
 
 
 def _formed(a: Tensor | None, b: Tensor, group: int) -> Iterator[Tensor]:

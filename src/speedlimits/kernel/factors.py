@@ -8,12 +8,12 @@ shared weights. The factors are smaller than the product by the layer's number o
 
 import operator
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import jacrev, vmap
 from torch.overrides import TorchFunctionMode
@@ -34,13 +34,13 @@ class Factor:
         gradients: b, of every output with respect to what the layer gives.
     """
 
-    inputs: Float64[Tensor, "samples positions inputs"] | None
-    gradients: Float64[Tensor, "outputs samples positions units"]
+    inputs: Float[Tensor, "samples positions inputs"] | None
+    gradients: Float[Tensor, "outputs samples positions units"]
 
     @property
     def size(self) -> int:
         """Bytes held."""
-        return 8 * (self.gradients.numel() + (0 if self.inputs is None else self.inputs.numel()))
+        return self.gradients.nbytes + (0 if self.inputs is None else self.inputs.nbytes)
 
     def check(self) -> None:
         """Raise a ValueError unless all is finite, as finite outputs do not promise."""
@@ -85,10 +85,36 @@ class Jacobian:
             for layer, factor in factors.items()
             if _explains(factor, mixture, [gradients[name] for name in layer])
         ]
-        explained = {name for layer in self._layers for name in layer}
-        self._others = {name: weight for name, weight in function.weights.items() if name not in explained}
+        self._explained = {name for layer in self._layers for name in layer}
 
-    @cached_property
+    def of(self, function: WeightFunction) -> "Jacobian":
+        """The same of this model in another precision: what has factors is known.
+
+        Args:
+            function: the model at the same weights.
+
+        Returns:
+            The Jacobian.
+        """
+        other = copy(self)
+        other._function, other.probe = function, function.inputs(self.probe)
+        return other
+
+    @property
+    def _others(self) -> dict[str, Tensor]:
+        return {name: weight for name, weight in self._function.weights.items() if name not in self._explained}
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is computed."""
+        return self._function.device
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return self._function.dtype.itemsize
+
+    @property
     def bytes_per_sample(self) -> float:
         """Memory that the factors take for each sample."""
         return sum(factor.size for factor in self.factors(self.probe)) / count(self.probe)
@@ -97,7 +123,7 @@ class Jacobian:
         """The factors for some samples.
 
         Args:
-            inputs: the samples, numbers in float64.
+            inputs: the samples, as the function gives them.
 
         Returns:
             One for each layer, and one for all other weights together.

@@ -18,6 +18,8 @@ Weights = Mapping[str, Tensor]
 
 # A sample among others and beside itself is computed by the same sums, maybe in another order.
 AGREEMENT = 1e-8
+# More than this is no rounding of float32.
+ROUNDING = 1e-4
 
 
 class WeightFunction:
@@ -133,6 +135,20 @@ class WeightFunction:
 
     def _cast(self, value: Tensor) -> Tensor:
         return value.detach().to(self.dtype) if value.is_floating_point() else value.detach()
+
+
+def check_rounding(what: str, error: float) -> None:
+    """Raise a ValueError where single precision is too coarse for a model.
+
+    Args:
+        what: was computed in float32.
+        error: of it, relative to the same in float64.
+
+    Raises:
+        ValueError: if it is above 1e-4, or not a number.
+    """
+    if not error <= ROUNDING:
+        raise ValueError(f"`dtype` must be torch.float64 for this model: {what} in float32 is off by {error:.1g}.")
 
 
 def check_outputs(outputs: Tensor) -> Tensor:

@@ -13,14 +13,12 @@ from torch.autograd.graph import saved_tensors_hooks
 from speedlimits._checks import check_finite, check_integer, check_one_of, check_shape
 from speedlimits.dynamics.passes import twice_differentiable
 from speedlimits.dynamics.samples import Inputs, count, split, take
-from speedlimits.kernel.function import Outputs, WeightFunction
+from speedlimits.kernel.function import Outputs, WeightFunction, check_rounding
 
 Vector = Float64[np.ndarray, " pairs"]
 
 # What a pass over a chunk may keep, or as much as the weights: more than this leaves the caches, less repeats too much.
 CHUNK_BYTES = 2**23
-# More than this of a product is no rounding of float32.
-ROUNDING = 1e-4
 # Forwards and backwards differentiate the same function: ⟨u, Jv⟩ = ⟨Jᵀu, v⟩ to rounding.
 AGREEMENT = 1e-10
 
@@ -72,10 +70,7 @@ class KernelOperator:
             self._function = WeightFunction(model, weights, dtype)
             self._chunks = list(split(self._function.inputs(inputs), chunk))
             self.rounding = float(np.linalg.norm(self(signs) - exact) / (np.linalg.norm(exact) or 1.0))
-            if not self.rounding <= ROUNDING:
-                raise ValueError(
-                    f"`dtype` must be torch.float64 for this model: a product in float32 is off by {self.rounding:.1g}."
-                )
+            check_rounding("a product", self.rounding)
 
     @property
     def size(self) -> int:
