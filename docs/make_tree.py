@@ -76,11 +76,10 @@ SENTENCES = {
     "src/speedlimits/report/pages/templates/run.html.j2": "The page that `report/pages/page.py` fills.",
     "studies/.gitignore": "What of a study is kept in the repository.",
     "studies/README.md": "What is kept of which study, how it was made, and how to make it and its figure again.",
-    "tests/runs/written_by_0.1/": "A run folder as version 0.1 left it; it must still be read.",
+    "tests/runs/written_by_0.1/": "A run and a study as version 0.1 left them; they must still be read.",
     "tests/mutation/results.json": "What `make mutation` counted last, a row of EQUATIONS.md each, and where.",
     "tests/torture/results/": "What the campaigns of `make torture` counted last, each with its environment.",
     "studies/small/": "The paper's experiment at small size: configuration, series, figure and claims; no weights.",
-    "studies/small-fine/": "The small study at a tolerance of 1e-3; no weights, no figure.",
 }
 
 

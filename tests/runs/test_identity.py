@@ -14,8 +14,7 @@ from speedlimits.runs.noisy import NoisyConfig, NoisyFolder
 from speedlimits.runs.run import Plan, RunFolder
 from speedlimits.runs.study import read_study
 
-ROOT = Path(__file__).parents[2]
-EARLIER = ROOT / "tests" / "runs" / "written_by_0.1" / "noisy"
+EARLIER = Path(__file__).parent / "written_by_0.1"
 WEBSITE = 'baseURL = "https://example.org"\ntitle = "My thesis"\n'
 CONFIGS = {"run": RunConfig(samples=9, rtol=1e-3), "noisy": NoisyConfig(samples=9)}
 
@@ -105,8 +104,8 @@ def test_members_added_leave_the_identity(tmp_path):
 
 def test_folders_of_version_0_1_have_no_id(tmp_path):
     """They are read as they are: a run with noise, a run, a study."""
-    assert claimed("run", EARLIER) == Identity("", read_identity("run", EARLIER)[0].numbers)
-    study = ROOT / "studies" / "small"
+    assert claimed("run", EARLIER / "noisy") == Identity("", read_identity("run", EARLIER / "noisy")[0].numbers)
+    study = EARLIER / "study"
     for name, config in read_study(study).items():
         folder = RunFolder.open(study / name)
         assert (folder.identity.id, folder.config) == ("", config)

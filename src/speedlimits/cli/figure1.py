@@ -97,7 +97,7 @@ class Figure1Command:
         return {"figure": str(figure), "network": network, "claims": [asdict(claim) for claim in judged]}
 
     def _kernel(self, folder: Path, run: Run, group: "Group") -> KernelRecord | None:
-        """The kernel of a run's first member, at initialisation and at its warm start: kept from before, or found now.
+        """The kernel of one member of a run, at initialisation and at its warm start: kept from before, or found now.
 
         None where it would need code that this command line does not name.
         """

@@ -30,7 +30,7 @@ class KernelCommand:
     at: float | None = None
     """Predict from this time on, to the nearest snapshot; by default from initialisation."""
     seed: int | None = None
-    """Member of the ensemble; by default the first."""
+    """Member of the ensemble; by default the first whose weights are there."""
     matrix_free: bool = False
     """Never form the kernel: for many samples."""
     modes: int = 120

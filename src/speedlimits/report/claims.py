@@ -96,8 +96,9 @@ def _initial_drop(found: Sequence[Group]) -> Claim:
     paper = "most of the loss is lost at first, without similar gain in accuracy (a)"
     if not shares:
         return Claim(paper, _no_start(found), OPEN)
-    low, high = min(shares), max(shares)
-    return Claim(paper, f"{low:.0%} to {high:.0%} of the initial loss is gone at the warm start", _verdict(low > 0.5))
+    low, high = f"{min(shares):.0%}", f"{max(shares):.0%}"
+    share = low if low == high else f"{low} to {high}"
+    return Claim(paper, f"{share} of the initial loss is gone at the warm start", _verdict(min(shares) > 0.5))
 
 
 def _warm_is_order_one(found: Sequence[Group], table: Table) -> Claim:
@@ -105,8 +106,10 @@ def _warm_is_order_one(found: Sequence[Group], table: Table) -> Claim:
     paper = "after the warm start the inefficiency is O(1) and roughly constant in n (d)"
     if not mean.size:
         return Claim(paper, _no_start(found), OPEN)
-    ours = f"{mean.min():.3g} to {mean.max():.3g}; to agree: below {ORDER_ONE:g}, within a factor of {CONSTANT:g}"
-    return Claim(paper, ours, _verdict(mean.max() < ORDER_ONE and mean.max() < CONSTANT * mean.min()))
+    factor = mean.max() / mean.min()
+    ours = f"{mean.min():.3g} to {mean.max():.3g}, a factor of {factor:.3g}"
+    ours += f"; to agree: below {ORDER_ONE:g}, within a factor of {CONSTANT:g}"
+    return Claim(paper, ours, _verdict(mean.max() < ORDER_ONE and factor < CONSTANT))
 
 
 def _cold_grows(found: Sequence[Group]) -> Claim:

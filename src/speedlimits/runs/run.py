@@ -273,6 +273,8 @@ def open_folder(path: str | Path) -> RunFolder | NoisyFolder:
         what = "is empty" if path.is_dir() and not any(path.iterdir()) else "holds no config.toml"
         what = what if path.is_dir() else "does not exist"
         what = "holds a recording (`speedlimits.runs.load` reads it)" if (path / MARKS["recording"]).exists() else what
+        if (path / MARKS["study"]).exists():
+            what = "is a study: name one of its runs, or draw all with `speedlimits figure1`"
         raise RunFolderError(f"`directory` must be a run folder; {path} {what}.")
     try:
         identity, table = read_identity("run", path)

@@ -13,9 +13,9 @@ from speedlimits.dynamics.threads import one_thread
 from speedlimits.runs.config import RunConfig
 from speedlimits.training.sources import Source
 
-# Gradients of rkc2 over √(λ_max T), λ_max at the start, at rtol 1e-2: 10 to 16 for Myrtle-5 of width 16 on 500 or 1,000
-# images of CIFAR-10 (`studies/small`), 28 for width 4 on 50 digits, whose sharpness grows; a guide, not a law.
-GRADIENTS_PER_ROOT = 14.0
+# Gradients of rkc2 over √(λ_max T), λ_max at the start: 11 to 22 for Myrtle-5 of width 16 at 1e-3 (`studies/small`,
+# most for the most images), 28 for width 4 on 50 digits at 1e-2, whose sharpness grows; a guide, not a law.
+GRADIENTS_PER_ROOT = 18.0
 # Hessian-vector products: the steepest direction stands so far out that few find it to some ten per cent.
 PRODUCTS = 4
 

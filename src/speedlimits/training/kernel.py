@@ -48,7 +48,7 @@ def analyse_kernel(
 
     Args:
         directory: the run folder.
-        seed: the member; by default the first.
+        seed: the member; by default the first whose weights are there.
         at: start of the prediction, to the nearest snapshot; by default initialisation, with the run's own warm
             start beside it [time].
         matrix_free: never form the kernel: for many samples.
@@ -71,7 +71,8 @@ def analyse_kernel(
     directory = Path(directory)
     folder = RunFolder.open(directory)
     run = Run.of(folder)
-    seed = run.config.seeds[0] if seed is None else seed
+    if seed is None:
+        seed = next((each for each in run.config.seeds if not folder.member(each).bare), run.config.seeds[0])
     check_one_of("seed", seed, run.config.seeds)
     check_positive("memory", memory)
     check_integer("modes", modes, minimum=0)

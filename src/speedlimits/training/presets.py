@@ -7,22 +7,23 @@ from typing import Any
 from speedlimits._checks import check_one_of
 from speedlimits.runs.config import ProblemName, RunConfig
 
-# ReLU networks have kinks: a tolerance below 1e-2 costs gradients and gains nothing there. The loss is ½Σ(f−y)² over
-# samples and outputs; the paper trained for 200,000 steps of 1e-4 to 1e-5, T = 2 to 20.
-MYRTLE = RunConfig(dataset="cifar10", model="myrtle", rtol=1e-2, dtype="float32")
+# Myrtle-5 on images meets hardly a kink of its ReLUs: a tolerance of 1e-3 is met (docs/gradient-flow.md). The loss is
+# ½Σ(f−y)² over samples and outputs; the paper trained for 200,000 steps of 1e-4 to 1e-5, T = 2 to 20.
+MYRTLE = RunConfig(dataset="cifar10", model="myrtle", rtol=1e-3, dtype="float32")
 
 # What is meant where nothing is said.
 PRESET, MODEL = "small", "myrtle"
 
 PRESETS: dict[str, tuple[RunConfig, tuple[int, ...]]] = {
+    # Four channels on digits meet kinks: 1e-3 would take 3 to 5 times the gradients, and T/T_SL would change by 1.5 %.
     "smoke": (
         dataclasses.replace(
-            MYRTLE, dataset="digits", width=4, seeds=(0, 1), time=2.0, records=60, snapshots=16, triples=6
+            MYRTLE, dataset="digits", width=4, rtol=1e-2, seeds=(0, 1), time=2.0, records=60, snapshots=16, triples=6
         ),
         (50, 100, 200),
     ),
     "small": (
-        dataclasses.replace(MYRTLE, width=16, seeds=(0, 1, 2), time=6.0, records=60, snapshots=24),
+        dataclasses.replace(MYRTLE, width=16, time=6.0, records=60, snapshots=24),
         (125, 250, 500, 1000),
     ),
     "paper": (
@@ -32,8 +33,8 @@ PRESETS: dict[str, tuple[RunConfig, tuple[int, ...]]] = {
 }
 
 
-# The kinds of network a study may be of, and what each needs beside the preset: tanh is smooth, so that a tolerance of
-# 1e-3 is met; layers without convolutions are wider.
+# The kinds of network a study may be of, and what each needs beside the preset: layers without convolutions
+# are wider, and tanh is smooth, so that a tolerance of 1e-3 is met in every preset.
 MODELS: dict[str, Callable[[RunConfig], RunConfig]] = {
     "myrtle": lambda config: config,
     "fcn": lambda config: dataclasses.replace(config, model="fcn", width=4 * config.width, rtol=1e-3),
