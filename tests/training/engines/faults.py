@@ -23,15 +23,17 @@ from speedlimits.cli import commands, main
 from speedlimits.training.engines.choose import choose
 from speedlimits.training.train import train_study
 
+engine, out, resume, storage = sys.argv[1:]
+
 class Command:
     def __call__(self):
-        engine, out, resume, storage = sys.argv[1:]
         options = {"address": "local", "storage": storage or None} if engine == "ray" else {}
         train_study(STUDIES, out, resume=resume == "resume", engine=choose(engine, 2, **options))
 
-# Errors, interruptions and exit codes as those of the command line.
+# Errors, interruptions and exit codes as those of the command line, which loses no interrupt wherever it falls.
 commands.parse = lambda *_: Command()
-sys.exit(main.main(["study"]))
+sys.argv[1:] = ["study"]
+main.entry()
 """
 
 
