@@ -193,7 +193,14 @@ def served(folder: Path):
     """
     pytest.importorskip("uvicorn", reason="uvicorn is not installed")
     command = [sys.executable, "-m", "speedlimits", "serve", str(folder), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has its commands ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         yield process, process.stdout.readline().split(" at ")[1].split()[0]
     finally:

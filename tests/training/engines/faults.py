@@ -17,7 +17,7 @@ from tests.training.studies import series
 STUDIES = {f"n{n}": RunConfig(samples=n, width=24, seeds=(0, 3), time=0.2, records=60, snapshots=8) for n in (60, 120)}
 
 CODE = """
-import sys
+import signal, sys
 from tests.training.engines.faults import STUDIES
 from speedlimits.cli import commands, main
 from speedlimits.training.engines.choose import choose
@@ -30,9 +30,11 @@ class Command:
         options = {"address": "local", "storage": storage or None} if engine == "ray" else {}
         train_study(STUDIES, out, resume=resume == "resume", engine=choose(engine, 2, **options))
 
-# Errors, interruptions and exit codes as those of the command line, which loses no interrupt wherever it falls.
+# Errors, interruptions and exit codes as those of the command line.
 commands.parse = lambda *_: Command()
 sys.argv[1:] = ["study"]
+# A shell that runs the tests in the background has its commands ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main.entry()
 """
 
