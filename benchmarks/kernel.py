@@ -58,7 +58,7 @@ def main() -> None:
     sizes, large = (QUICK_SIZES, QUICK_LARGE) if options.quick else (SIZES, LARGE)
     repeats = 1 if options.quick else options.repeats
     jobs: dict[str, Callable[[dict[str, Any]], None]] = {}
-    for model in MODELS:
+    for model in PEERED:
         jobs |= {f"{model}:{size}": _dense_job(model, size, repeats) for size in sizes}
         jobs |= {f"{model} products": _products_job(model, large, repeats)}
         jobs |= {f"{model} curve": _curve_job(model, large[-1])}
@@ -94,7 +94,9 @@ def myrtle() -> nn.Module:
     return Myrtle5(3, OUTPUTS, width=16, generator=torch.Generator().manual_seed(0))
 
 
-MODELS = {"fcn": fcn, "cnn": cnn}
+MODELS = {"fcn": fcn, "cnn": cnn, "myrtle": myrtle}
+# What peers are asked for.
+PEERED = ("fcn", "cnn")
 # Kernels in both precisions, which have no peer: also of the network that studies train.
 PRECISIONS = {"fcn": (256, 1024), "cnn": (256, 512), "myrtle": (250, 500, 1000)}
 
@@ -274,7 +276,7 @@ def build(model: str) -> nn.Module:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_DATA, (int(MEMORY), resource.RLIM_INFINITY))
-    return (MODELS | {"myrtle": myrtle})[model]().double().eval()
+    return MODELS[model]().double().eval()
 
 
 def images(size: int) -> Tensor:

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from speedlimits.report.claims import claims, markdown
 from speedlimits.report.figure1_tables import groups, tables
+from speedlimits.runs.kernel import KernelRecord
 from speedlimits.runs.study import load_study
 from speedlimits.training.presets import preset
 
@@ -38,6 +40,20 @@ def test_figure_is_that_of_the_series(runs):
                 np.testing.assert_allclose(written.astype(float), values, rtol=1e-12)
             else:
                 assert written.tolist() == [str(value) for value in values.tolist()]
+
+
+def test_claims_are_those_of_the_series(runs):
+    """The paper's claims with their verdicts, as they are printed in the documentation."""
+    shown = runs["myrtle-n00500"]
+    found = groups({run.config.samples: list(run.trajectories.values()) for run in runs.values()})
+    judged = claims(
+        found,
+        tables(found),
+        width=shown.config.width,
+        held_out=shown.summary["held_out"],
+        kernel=KernelRecord.of_run(shown),
+    )
+    assert markdown(judged) == (SMALL / "figure1" / "claims.md").read_text(encoding="utf-8")
 
 
 def test_inequalities_hold_in_every_member(runs):

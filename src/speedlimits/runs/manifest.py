@@ -1,6 +1,6 @@
 """What a finished run wrote, file by file with its SHA-256: written last of all, and compared with what is read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -94,15 +94,20 @@ class Manifest:
         """The object in one of the files, compared with what was written."""
         return read_json(self.check(name))
 
-    def problems(self) -> list[str]:
-        """What is wrong, a line for each file that is missing or not what was written, but for weights left out."""
-        left_out = set(self.left_out())
+    def problems(self, left_out: Set[str] = frozenset()) -> list[str]:
+        """What is wrong, a line for each file that is missing or not what was written.
+
+        Args:
+            left_out: files that need not be there, as `left_out` finds them.
+
+        Returns:
+            The lines.
+        """
         found = []
         for name in self.files:
-            if name in left_out:
-                continue
             try:
-                self.check(name)
+                if name not in left_out:
+                    self.check(name)
             except RunFolderError as error:
                 found.append(str(error))
         return found
@@ -111,13 +116,13 @@ class Manifest:
         """The files that are not there."""
         return [name for name in self.files if not (self.folder / name).exists()]
 
-    def left_out(self) -> list[str]:
+    def left_out(self) -> set[str]:
         """The weights of members that have none of theirs: a copy may be made without them, for the numbers need none.
 
         Where some are there, those that are missing have been lost.
         """
         held = {PurePosixPath(name).parent for name in self.files if is_weights(name) and (self.folder / name).exists()}
-        return [name for name in self.files if is_weights(name) and PurePosixPath(name).parent not in held]
+        return {name for name in self.files if is_weights(name) and PurePosixPath(name).parent not in held}
 
 
 def remedy(path: Path, kind: Kind = "run") -> str:

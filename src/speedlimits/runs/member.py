@@ -278,9 +278,9 @@ class MemberStore:
         entries = {entry["record"]: entry for entry in self._manifest()}
         if record not in entries:
             raise RunFolderError(f"`record` must be one of {sorted(entries)} in {self.folder}; record = {record}.")
-        if self.bare:
-            raise RunFolderError(f"{self.folder} is without its weights: {remedy(self.folder)}.")
         path = self.folder / "snapshots" / entries[record]["file"]
+        if not path.exists() and self.bare:
+            raise RunFolderError(f"{self.folder} is without its weights: {remedy(self.folder)}.")
         content = read_bytes(path)
         if hashlib.sha256(content).hexdigest() != entries[record]["sha256"]:
             raise RunFolderError(f"{path} is damaged: its SHA-256 is not the one in manifest.json.")

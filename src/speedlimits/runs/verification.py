@@ -104,7 +104,7 @@ def _finished(folder: Folder) -> Verified:
         return Verified(0, (str(error),), ())
     left_out = manifest.left_out()
     # Damage found by digests would be found again, less plainly.
-    problems = tuple(manifest.problems()) or _content(folder.path)
+    problems = tuple(manifest.problems(left_out)) or _content(folder.path)
     bare = _bare(folder.path, len({Path(name).parent for name in left_out}))
     return Verified(len(manifest.files) - len(left_out), problems, bare)
 
