@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from speedlimits._checks import check_integer
+from speedlimits.models.winograd import convolution
 
 
 class NTKLinear(nn.Module):
@@ -61,7 +62,7 @@ class NTKConv3x3(nn.Module):
     def forward(self, x: Float[Tensor, "samples inputs height width"]) -> Float[Tensor, "samples outputs height width"]:
         """Apply the layer."""
         # Here the scale meets the weights, which are far fewer than the pixels.
-        return nn.functional.conv2d(x, self.weight * self.scale, padding=1)
+        return convolution(x, self.weight * self.scale)
 
     def extra_repr(self) -> str:
         """Sizes and scale for printing."""
