@@ -59,11 +59,11 @@ def by_products(
     """
     (samples, inputs, height, width), outputs = x.shape, len(weight)
     down, across = -(-height // RESULTS), -(-width // RESULTS)
-    to_rows, from_rows = (matrix.to(x.dtype) for matrix in _tiles(height))
-    to_columns, from_columns = (matrix.to(x.dtype) for matrix in _tiles(width))
+    to_rows, from_rows = (torch.from_numpy(matrix).to(x) for matrix in _tiles(height))
+    to_columns, from_columns = (torch.from_numpy(matrix).to(x) for matrix in _tiles(width))
     tiles = to_rows @ (to_columns @ x.permute(0, 2, 3, 1)).reshape(samples, height, -1)
     tiles = tiles.reshape(samples, VALUES, down, VALUES, across, inputs).permute(1, 3, 0, 2, 4, 5)
-    filters = _filters().to(x.dtype) @ weight.permute(2, 3, 1, 0).reshape(TAPS**2, -1)
+    filters = torch.from_numpy(_filters()).to(x) @ weight.permute(2, 3, 1, 0).reshape(TAPS**2, -1)
     products = tiles.reshape(VALUES**2, -1, inputs) @ filters.reshape(VALUES**2, inputs, outputs)
     products = products.reshape(VALUES, VALUES, samples, down, across, outputs).permute(2, 0, 3, 1, 4, 5)
     rows = from_rows @ products.reshape(samples, VALUES * down, -1)
@@ -86,8 +86,9 @@ def _transforms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return pixels, filters, results
 
 
+# Arrays, not tensors: one made under inference or a transform of functions would be of no use outside.
 @lru_cache
-def _tiles(length: int) -> tuple[Tensor, Tensor]:
+def _tiles(length: int) -> tuple[np.ndarray, np.ndarray]:
     """The way to tiles and back along one side, (6·tiles, length) and (length, 6·tiles): zeros around included."""
     pixels, _, results = _transforms()
     tiles = -(-length // RESULTS)
@@ -98,11 +99,11 @@ def _tiles(length: int) -> tuple[Tensor, Tensor]:
         back[first : first + RESULTS, :, tile] = results
     # The first of a tile's pixels is the neighbour of its first result.
     there, back = there[:, :, 1 : length + 1], back[:length]
-    return torch.from_numpy(there.reshape(-1, length).copy()), torch.from_numpy(back.reshape(length, -1).copy())
+    return there.reshape(-1, length), back.reshape(length, -1)
 
 
 @lru_cache
-def _filters() -> Tensor:
+def _filters() -> np.ndarray:
     """G in both directions, (36, 9)."""
     _, filters, _ = _transforms()
-    return torch.from_numpy(np.kron(filters, filters))
+    return np.kron(filters, filters)
