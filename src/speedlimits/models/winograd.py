@@ -59,15 +59,16 @@ def by_products(
     """
     (samples, inputs, height, width), outputs = x.shape, len(weight)
     down, across = -(-height // RESULTS), -(-width // RESULTS)
-    to_rows, from_rows = (torch.from_numpy(matrix).to(x) for matrix in _tiles(height))
-    to_columns, from_columns = (torch.from_numpy(matrix).to(x) for matrix in _tiles(width))
+    to_rows, to_columns, to_filters, to_results = (
+        torch.from_numpy(matrix).to(x) for matrix in (_tiles(height), _tiles(width), *_filters_and_results())
+    )
     tiles = to_rows @ (to_columns @ x.permute(0, 2, 3, 1)).reshape(samples, height, -1)
     tiles = tiles.reshape(samples, VALUES, down, VALUES, across, inputs).permute(1, 3, 0, 2, 4, 5)
-    filters = torch.from_numpy(_filters()).to(x) @ weight.permute(2, 3, 1, 0).reshape(TAPS**2, -1)
+    filters = to_filters @ weight.permute(2, 3, 1, 0).reshape(TAPS**2, -1)
     products = tiles.reshape(VALUES**2, -1, inputs) @ filters.reshape(VALUES**2, inputs, outputs)
-    products = products.reshape(VALUES, VALUES, samples, down, across, outputs).permute(2, 0, 3, 1, 4, 5)
-    rows = from_rows @ products.reshape(samples, VALUES * down, -1)
-    return (from_columns @ rows.reshape(samples, height, VALUES * across, outputs)).permute(0, 3, 1, 2)
+    results = (to_results @ products.reshape(VALUES**2, -1)).reshape(RESULTS, RESULTS, samples, down, across, outputs)
+    results = results.permute(2, 3, 0, 4, 1, 5).reshape(samples, RESULTS * down, RESULTS * across, outputs)
+    return results.permute(0, 3, 1, 2)[..., :height, :width]
 
 
 def _transforms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -88,22 +89,19 @@ def _transforms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 # Arrays, not tensors: one made under inference or a transform of functions would be of no use outside.
 @lru_cache
-def _tiles(length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The way to tiles and back along one side, (6·tiles, length) and (length, 6·tiles): zeros around included."""
-    pixels, _, results = _transforms()
+def _tiles(length: int) -> np.ndarray:
+    """B along one side, (6·tiles, length), by value and then by tile: zeros around the image included."""
+    pixels, _, _ = _transforms()
     tiles = -(-length // RESULTS)
-    there, back = np.zeros((VALUES, tiles, length + 2 * RESULTS)), np.zeros((tiles * RESULTS, VALUES, tiles))
+    there = np.zeros((VALUES, tiles, length + 2 * RESULTS))
     for tile in range(tiles):
-        first = tile * RESULTS
-        there[:, tile, first : first + VALUES] = pixels
-        back[first : first + RESULTS, :, tile] = results
+        there[:, tile, tile * RESULTS : tile * RESULTS + VALUES] = pixels
     # The first of a tile's pixels is the neighbour of its first result.
-    there, back = there[:, :, 1 : length + 1], back[:length]
-    return there.reshape(-1, length), back.reshape(length, -1)
+    return there[:, :, 1 : length + 1].reshape(-1, length)
 
 
 @lru_cache
-def _filters() -> np.ndarray:
-    """G in both directions, (36, 9)."""
-    _, filters, _ = _transforms()
-    return np.kron(filters, filters)
+def _filters_and_results() -> tuple[np.ndarray, np.ndarray]:
+    """G and A in both directions, (36, 9) and (16, 36)."""
+    _, filters, results = _transforms()
+    return np.kron(filters, filters), np.kron(results, results)

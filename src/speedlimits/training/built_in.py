@@ -12,7 +12,6 @@ from speedlimits.data.dataset import Dataset
 from speedlimits.data.digits import digits
 from speedlimits.models.fcn import ACTIVATIONS, FCN
 from speedlimits.models.myrtle import Myrtle5
-from speedlimits.models.winograd import FEWEST_CHANNELS
 from speedlimits.runs.noisy import AnyConfig
 from speedlimits.training.problem import Problem
 
@@ -22,21 +21,10 @@ AUTO = "auto"
 # (`benchmarks/study.py`), elsewhere so many that the device is busy and its memory enough.
 CHUNKS = {"cpu": 64}
 CHUNK_ELSEWHERE = 1024
-# Of wide networks on a CPU (`benchmarks/winograd.py`): their tiles take 2.25 times the memory of their images.
-WIDE_CHUNK = 16
 
 Network = Callable[[AnyConfig, Dataset, torch.Generator], nn.Module]
 
 DATASETS: dict[str, Callable[[int], Dataset]] = {"cifar10": cifar10, "digits": digits}
-
-
-def _chunk(config: AnyConfig, device: torch.device) -> int | None:
-    """Images at once; None is all."""
-    if config.model == "fcn":
-        return None
-    if device.type == "cpu" and config.width >= FEWEST_CHANNELS:
-        return WIDE_CHUNK
-    return CHUNKS.get(device.type, CHUNK_ELSEWHERE)
 
 
 def fcn(config: AnyConfig, dataset: Dataset, generator: torch.Generator) -> nn.Module:
@@ -100,7 +88,7 @@ class BuiltIn:
             test_labels=torch.as_tensor(dataset.test_labels),
             name=f"{config.model} on {config.dataset}",
             held_out=dataset.held_out,
-            chunk=_chunk(config, device),
+            chunk=None if config.model == "fcn" else CHUNKS.get(device.type, CHUNK_ELSEWHERE),
         )
 
     def check(self) -> Dataset:
