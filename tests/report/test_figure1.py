@@ -195,12 +195,20 @@ def test_growth_is_seen_seed_by_seed():
 
 
 def test_accuracy_is_compared_only_with_its_like():
-    """30 % at n = 500: agrees at width 128 on the whole test set, 20 % disagrees, a part of the set is not compared."""
+    """30 % at n = 500: at width 128 only, and on a part of the test set as sharply as its size allows.
+
+    The whole test set tells 32.5 % from 30 ± 1 %, its first 1,000 images do not: chance alone is ± 1.4 % there.
+    """
     for value, width, held_out, verdict in (
         (0.31, 128, TEST_SET, AGREES),
         (0.20, 128, TEST_SET, DISAGREES),
         (0.31, 16, TEST_SET, OPEN),
-        (0.31, 128, "the first 1,000 of 10,000 test images", OPEN),
+        (0.325, 128, TEST_SET, DISAGREES),
+        (0.325, 128, "the first 1,000 of 10,000 test images", AGREES),
+        (0.34, 128, "the first 1,000 of 10,000 test images", DISAGREES),
+        (0.31, 16, "the first 1,000 of 10,000 test images", OPEN),
+        (0.31, 128, "the last 500 images", OPEN),
+        (0.31, 128, None, OPEN),
     ):
         run = member(0)
         run = dataclasses.replace(run, test_accuracy=np.full(len(run), value))
