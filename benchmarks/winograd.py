@@ -8,6 +8,7 @@ errors are those of one gradient in float32 against the same in float64, in norm
 
 import json
 import time
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def by_width(width: int, chunks: tuple[int, ...], repeats: int) -> dict[str, Any
     row: dict[str, Any] = {"seconds": {}, "faster": {}}
     for dtype in (torch.float32, torch.float64):
         name = str(dtype).removeprefix("torch.")
-        contestants = {
+        contestants: dict[str, Callable[[], object]] = {
             f"{way}, chunk {chunk}": partial(gradient, width, dtype, chunk, way) for way in WAYS for chunk in chunks
         }
         seconds = medians(contestants, repeats, time.process_time)
