@@ -83,6 +83,23 @@ def test_members_and_runs_are_added(finished, tmp_path):
         train_study({**STUDIES, "n20": first}, tmp_path / "grown", engine="inline", resume=True)
 
 
+def test_members_are_added_to_a_study_kept_without_its_weights(finished, tmp_path):
+    """A study as the repository keeps one takes a further member, to the same bits, and trains no other again."""
+    first = replace(STUDIES["n20"], seeds=(3,))
+    train_study({"n20": first}, tmp_path / "kept", engine="inline")
+    member = tmp_path / "kept" / "n20" / "members" / "seed-00003"
+    for weights in (member / "snapshots").glob("*.safetensors"):
+        weights.unlink()
+    before = (member / "member.json").stat().st_mtime_ns
+    train_study({"n20": STUDIES["n20"]}, tmp_path / "kept", engine="inline", resume=True)
+    kept, whole = (load_study(folder)["n20"].trajectories for folder in (tmp_path / "kept", finished))
+    assert {seed: run.w2_squared.tobytes() for seed, run in kept.items()} == {
+        seed: run.w2_squared.tobytes() for seed, run in whole.items()
+    }
+    assert not verify(tmp_path / "kept" / "n20").problems
+    assert (member / "member.json").stat().st_mtime_ns == before
+
+
 def test_truncated_checkpoint_costs_only_time(finished, tmp_path):
     """A member whose checkpoint is cut short starts anew and ends with the same numbers."""
     train_study({"n20": STUDIES["n20"]}, tmp_path / "cut")
