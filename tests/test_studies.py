@@ -1,4 +1,4 @@
-"""The study in the repository: complete, and its figure is what its series say."""
+"""The studies in the repository: complete, and their figures are what their series say."""
 
 import csv
 from pathlib import Path
@@ -12,27 +12,38 @@ from speedlimits.runs.kernel import KernelRecord
 from speedlimits.runs.study import load_study
 from speedlimits.training.presets import preset
 
-SMALL = Path(__file__).parents[1] / "studies" / "small"
+FOLDER = Path(__file__).parents[1] / "studies"
+# Each with what it was made of, as docs/study.md and studies/README.md say.
+STUDIES = {
+    "small": preset("small"),
+    "width128": preset("paper", samples=(500,), seeds=(0, 1), time=2.0),
+}
+
+
+@pytest.fixture(scope="module", params=STUDIES)
+def study(request) -> str:
+    """A study's name."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def runs() -> dict:
+def runs(study) -> dict:
     """The runs of the study, read from the repository."""
-    return load_study(SMALL)
+    return load_study(FOLDER / study)
 
 
-def test_study_is_the_preset(runs):
-    """Every configuration is that of `--preset small` as it is now, and every member is there once."""
-    assert {name: run.config for name, run in runs.items()} == preset("small")
+def test_study_is_the_preset(study, runs):
+    """Every configuration is that of its preset as it is now, and every member is there once."""
+    assert {name: run.config for name, run in runs.items()} == STUDIES[study]
     for run in runs.values():
         assert tuple(run.trajectories) == run.config.seeds
 
 
-def test_figure_is_that_of_the_series(runs):
+def test_figure_is_that_of_the_series(study, runs):
     """The CSV files of panels (a) to (e) have the numbers that the series give."""
     members = {run.config.samples: list(run.trajectories.values()) for run in runs.values()}
     for name, table in tables(groups(members)).items():
-        with (SMALL / "figure1" / f"panel_{name}.csv").open(newline="") as file:
+        with (FOLDER / study / "figure1" / f"panel_{name}.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         for column, values in table.items():
             written = np.array([row[column] for row in rows])
@@ -42,7 +53,7 @@ def test_figure_is_that_of_the_series(runs):
                 assert written.tolist() == [str(value) for value in values.tolist()]
 
 
-def test_claims_are_those_of_the_series(runs):
+def test_claims_are_those_of_the_series(study, runs):
     """The paper's claims with their verdicts, as they are printed in the documentation."""
     shown = runs["myrtle-n00500"]
     found = groups({run.config.samples: list(run.trajectories.values()) for run in runs.values()})
@@ -53,7 +64,7 @@ def test_claims_are_those_of_the_series(runs):
         held_out=shown.summary["held_out"],
         kernel=KernelRecord.of_run(shown),
     )
-    assert markdown(judged) == (SMALL / "figure1" / "claims.md").read_text(encoding="utf-8")
+    assert markdown(judged) == (FOLDER / study / "figure1" / "claims.md").read_text(encoding="utf-8")
 
 
 def test_inequalities_hold_in_every_member(runs):

@@ -173,6 +173,18 @@ def test_claims_of_a_study_that_does_not_grow():
     assert verdicts[5:] == [OPEN] * 3
 
 
+def test_one_size_says_nothing_on_growth_or_constancy():
+    """With one n, O(1) can be missed but "roughly constant in n" not be met; a range of one number is the number."""
+    alone = {50: MEMBERS[50]}
+    found = groups(alone, start_time=0.05)
+    said = claims(found, tables(found), width=128, held_out=TEST_SET)
+    assert [claim.verdict for claim in said[1:3]] == [OPEN, OPEN]
+    assert "at n = 50, to agree below 10; no other n to compare with" in said[1].ours
+    assert " to " not in said[3].ours
+    far = {50: [slower(run, 1e3) for run in MEMBERS[50]]}
+    assert judged(far, start_time=0.05)[1] == DISAGREES
+
+
 def test_growth_with_n_is_seen_and_its_opposite_too():
     """T/T_SL ∝ n agrees with the paper's growth, ∝ 1/n contradicts it; neither is roughly constant."""
     up = {n: [slower(run, n / 50) for run in runs] for n, runs in MEMBERS.items()}
