@@ -58,16 +58,25 @@ def test_second_derivatives_and_vmap():
     )
 
 
-def test_rounding_in_float32():
-    """At the paper's width the error is 1e-6 of the norm, within 2.5 times that of the direct sum."""
+def test_rounding_in_float32(monkeypatch):
+    """At the paper's width the error is 1e-6 of the norm, 2.5 times that of the direct sum at most.
+
+    The points that are usual would give twice as much.
+    """
     x, weight = normal(2, 128, 16, 16).relu(), normal(128, 128, 3, 3, seed=1)
     expected = direct(x, weight)
-    errors = [
-        float((way(x.float(), weight.float()) - expected).norm() / expected.norm())
-        for way in (winograd.by_products, direct)
-    ]
-    assert errors[0] < 1.2e-6
-    assert errors[0] < 2.5 * errors[1]
+
+    def error(way) -> float:
+        return float((way(x.float(), weight.float()) - expected).norm() / expected.norm())
+
+    found = error(winograd.by_products)
+    assert found < 1.2e-6
+    assert found < 2.5 * error(direct)
+    monkeypatch.setattr(winograd, "POINTS", (0.0, 1.0, -1.0, 2.0, -2.0))
+    # Past their caches, which keep the points of everybody else.
+    for name in ("_tiles", "_filters_and_results"):
+        monkeypatch.setattr(winograd, name, getattr(winograd, name).__wrapped__)
+    assert error(winograd.by_products) > 1.9 * found
 
 
 def test_narrow_convolutions_are_torch_own():
