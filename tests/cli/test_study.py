@@ -120,3 +120,12 @@ def test_wrong_folder_is_refused_before_any_download(tmp_path, capsys, monkeypat
     (tmp_path / "foreign").write_text("")
     assert main(["study", "--out", str(tmp_path), *arguments]) == 1
     assert capsys.readouterr().err == f"speedlimits: {message.format(tmp_path)}\n"
+
+
+def test_figure_is_drawn_again_without_weights(tmp_path, capsys):
+    """A study kept without its weights and without a kernel gives all panels but (f), and says so."""
+    kept = Path(__file__).parents[2] / "studies" / "width128"
+    assert main(["figure1", str(kept), "--out", str(tmp_path)]) == 0
+    assert f"Panel (f) is left out: {kept / 'myrtle-n00500'} is without its weights." in capsys.readouterr().err
+    assert (tmp_path / "claims.md").read_text() == (kept / "figure1" / "claims.md").read_text()
+    assert not (tmp_path / "panel_f.csv").exists()

@@ -16,7 +16,7 @@ from speedlimits.cli.text import say
 from speedlimits.report.words import loss_label, name
 from speedlimits.runs.config import problem_name
 from speedlimits.runs.kernel import KernelRecord
-from speedlimits.runs.run import Run
+from speedlimits.runs.run import Run, RunFolder
 from speedlimits.runs.study import load_study
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Figure1Command:
     def _kernel(self, folder: Path, run: Run, group: "Group") -> KernelRecord | None:
         """The kernel of one member of a run, at initialisation and at its warm start: kept from before, or found now.
 
-        None where it would need code that this command line does not name.
+        None where it would need code that this command line does not name, or weights that were not kept.
         """
         start = group.warm[0].start_time if group.warm else None
         record = KernelRecord.of_run(run)
@@ -107,6 +107,9 @@ class Figure1Command:
             return record
         if run.config.problem is not None and self.problem is None:
             say(f"Panel (f) is left out: --problem {problem_name(run.config.problem)} draws it.", file=sys.stderr)
+            return None
+        if all(RunFolder.open(folder).member(seed).bare for seed in run.config.seeds):
+            say(f"Panel (f) is left out: {folder} is without its weights.", file=sys.stderr)
             return None
         # Late: only this needs torch, which takes seconds to import.
         from speedlimits.training.kernel import analyse_kernel

@@ -79,6 +79,8 @@ def analyse_kernel(
     check_integer("adapt", adapt, minimum=0)
     if adapt % 2:
         raise ValueError(f"`adapt` must be even, because half as many intervals tell the error; adapt = {adapt}.")
+    # Weights that were not kept are missed at once, not when the data have been downloaded.
+    folder.member(seed).weights(int(run.trajectories[seed].snapshot_records[0]))
     member = _Member(folder, run, seed, memory, _problem(run, seed, problem, changed=changed))
     if not matrix_free:
         member.check_fits(MATRICES + KEPT * bool(adapt))
