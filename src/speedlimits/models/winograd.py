@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.polynomial import polynomial
 from torch import Tensor, nn
 from torch.overrides import has_torch_function
 
@@ -73,16 +74,15 @@ def by_products(
 
 def _transforms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """B (6, 6) for pixels, G (6, 3) for filters and A (4, 6) for results, in one direction."""
-    everywhere = np.polynomial.polynomial.polyfromroots(POINTS)
     pixels, filters = np.zeros((VALUES, VALUES)), np.zeros((VALUES, TAPS))
     results = np.zeros((RESULTS, VALUES))
     for k, point in enumerate(POINTS):
-        others = np.polynomial.polynomial.polyfromroots([other for other in POINTS if other != point])
-        scale = np.polynomial.polynomial.polyval(point, others)
+        others = polynomial.polyfromroots([other for other in POINTS if other != point])
+        scale = polynomial.polyval(point, others)
         pixels[k, :-1] = others
         filters[k] = point ** np.arange(TAPS) / scale
         results[:, k] = point ** np.arange(RESULTS)
-    pixels[-1] = everywhere
+    pixels[-1] = polynomial.polyfromroots(POINTS)
     filters[-1, -1] = results[-1, -1] = 1.0
     return pixels, filters, results
 

@@ -263,6 +263,11 @@ class MemberStore:
         """Whether none of its weights is there: a copy may be made without them, for the numbers need none."""
         return not any((self.folder / "snapshots" / entry["file"]).exists() for entry in self._manifest())
 
+    def check_kept(self) -> None:
+        """Raise a RunFolderError where its weights were left out."""
+        if self.bare:
+            raise RunFolderError(f"{self.folder} is without its weights: {remedy(self.folder)}.")
+
     def weights(self, record: int) -> dict[str, np.ndarray]:
         """The weights kept at one record, by their names in the model.
 
@@ -279,8 +284,8 @@ class MemberStore:
         if record not in entries:
             raise RunFolderError(f"`record` must be one of {sorted(entries)} in {self.folder}; record = {record}.")
         path = self.folder / "snapshots" / entries[record]["file"]
-        if not path.exists() and self.bare:
-            raise RunFolderError(f"{self.folder} is without its weights: {remedy(self.folder)}.")
+        if not path.exists():
+            self.check_kept()
         content = read_bytes(path)
         if hashlib.sha256(content).hexdigest() != entries[record]["sha256"]:
             raise RunFolderError(f"{path} is damaged: its SHA-256 is not the one in manifest.json.")

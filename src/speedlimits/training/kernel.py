@@ -80,7 +80,7 @@ def analyse_kernel(
     if adapt % 2:
         raise ValueError(f"`adapt` must be even, because half as many intervals tell the error; adapt = {adapt}.")
     # Weights that were not kept are missed at once, not when the data have been downloaded.
-    folder.member(seed).weights(int(run.trajectories[seed].snapshot_records[0]))
+    folder.member(seed).check_kept()
     member = _Member(folder, run, seed, memory, _problem(run, seed, problem, changed=changed))
     if not matrix_free:
         member.check_fits(MATRICES + KEPT * bool(adapt))
