@@ -5,7 +5,7 @@ from typing import Any
 
 QUANTITIES = ("w2_squared", "inefficiency", "warm_inefficiency", "arc_length", "loss_drop")
 
-OURS = {"rkc2", "rock4", "smooth"}
+OURS = {"rkc2", "rock4", "smooth", "rkc2_float64"}
 
 
 def errors(found: dict[str, float], exact: dict[str, float]) -> dict[str, float]:

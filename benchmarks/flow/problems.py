@@ -1,5 +1,6 @@
 """The networks that `gradient_flow.py` trains, and how stiff their training is."""
 
+import copy
 import dataclasses
 import itertools
 import math
@@ -68,6 +69,14 @@ def build(name: str, seed: int | None = None) -> FlatLoss:
     else:
         model = CNN(4, nn.functional.gelu if name == "GELU CNN" else torch.relu, generator)
     return FlatLoss(model, torch.from_numpy(data.inputs), torch.from_numpy(data.targets))
+
+
+def in_double(loss: FlatLoss) -> FlatLoss:
+    """The same loss, of the same weights and data, computed in float64."""
+    inputs = loss.inputs
+    assert isinstance(inputs, Tensor)
+    model = copy.deepcopy(loss.model).double()
+    return FlatLoss(model, inputs.double(), loss.targets.double(), criterion=loss.criterion, chunk=loss.chunk)
 
 
 def realistic() -> FlatLoss:

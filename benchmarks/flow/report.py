@@ -138,6 +138,7 @@ def label(row: dict[str, Any]) -> str:
     method, setting = row["method"], row["setting"]
     words = {
         "smooth": "rkc2 0.001, ε = {:g}",
+        "rkc2_float64": "rkc2 {:g} in float64",
         "gd": "descent, η = {:g}/λ_max",
         "gd_steepest": "descent, η = {:g}/λ_max (steepest)",
     }
