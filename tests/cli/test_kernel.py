@@ -1,6 +1,7 @@
 """`speedlimits kernel` as a user meets it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,16 @@ def test_wrong_usage_is_one_line(finished, capfd, options, code, message):
     printed = capfd.readouterr()
     assert printed.err.count("\n") == 1
     assert message in printed.err
+
+
+def test_missing_weights_cost_no_download(tmp_path, capsys, monkeypatch):
+    """Of a study kept without its weights: they are missed before CIFAR-10 is looked for, which would fail here."""
+    monkeypatch.setenv("SPEEDLIMITS_DATA", str(tmp_path / "none"))
+    kept = Path(__file__).parents[2] / "studies" / "width128" / "myrtle-n00500"
+    copy = shutil.copytree(kept, tmp_path / "run")
+    assert main(["kernel", str(copy)]) == 1
+    member = copy / "members" / "seed-00000"
+    assert f"speedlimits: {member} is without its weights: delete {member}, and" in capsys.readouterr().err
 
 
 def test_damaged_kernel_is_one_line(finished, capsys):
