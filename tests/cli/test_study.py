@@ -1,6 +1,7 @@
 """`speedlimits study` and `figure1`: from nothing to the paper's figure, and what is refused on the way."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,14 @@ def test_figure_is_drawn_again_without_weights(tmp_path, capsys):
     assert f"Panel (f) is left out: {kept / 'myrtle-n00500'} is without its weights." in capsys.readouterr().err
     assert (tmp_path / "claims.md").read_text() == (kept / "figure1" / "claims.md").read_text()
     assert not (tmp_path / "panel_f.csv").exists()
+
+
+@pytest.mark.slow
+def test_kernel_is_that_of_the_largest_run_that_can_have_one(study, tmp_path, capsys):
+    """The run of the most images is kept without its weights: the next one's kernel is found and shown."""
+    copy = shutil.copytree(study, tmp_path / "kept", ignore=shutil.ignore_patterns("kernel.npz", "figure1"))
+    for weights in (copy / "myrtle-n00040").rglob("snapshots/*.safetensors"):
+        weights.unlink()
+    assert main(["figure1", str(copy), "--out", str(tmp_path / "figure")]) == 0
+    assert f"The tangent kernel of {copy / 'myrtle-n00020'} takes a while." in capsys.readouterr().err
+    assert (tmp_path / "figure" / "panel_f.csv").exists()

@@ -78,7 +78,7 @@ class Figure1Command:
             f"{name(first.summary)}{'' if width is None else f', width {width}'}, {len(config.seeds)} networks each, "
             f"T = {config.time:g}; (a)-(c) and map: n = {focus(found).samples}"
         )
-        record, shown = None, None if self.no_kernel else _kernel_run(runs)
+        record, shown = None, None if self.no_kernel else _kernel_run(self.directory, runs)
         if shown is not None:
             samples = runs[shown].summary["samples"]
             group = next(group for group in found if group.samples == samples)
@@ -108,7 +108,7 @@ class Figure1Command:
         if run.config.problem is not None and self.problem is None:
             say(f"Panel (f) is left out: --problem {problem_name(run.config.problem)} draws it.", file=sys.stderr)
             return None
-        if all(RunFolder.open(folder).member(seed).bare for seed in run.config.seeds):
+        if _bare(folder, run):
             say(f"Panel (f) is left out: {folder} is without its weights.", file=sys.stderr)
             return None
         # Late: only this needs torch, which takes seconds to import.
@@ -118,14 +118,24 @@ class Figure1Command:
         return analyse_kernel(folder, at=start, problem=self.problem, changed=self.changed)
 
 
-def _kernel_run(runs: Mapping[str, Run]) -> str | None:
-    """The run whose kernel is shown: the most images up to the paper's 500; None where no kernel moves the residual."""
+def _kernel_run(directory: Path, runs: Mapping[str, Run]) -> str | None:
+    """The run whose kernel is shown: the most images up to the paper's 500; None where no kernel moves the residual.
+
+    Runs come last that have neither a kernel nor the weights for one: studies are kept so, their largest runs first.
+    """
     sizes = {
         folder: run.summary["samples"]
         for folder, run in runs.items()
         if run.summary["samples"] <= KERNEL_SAMPLES and run.summary.get("loss_name", "squared") == "squared"
     }
-    return max(sizes, key=lambda folder: sizes[folder], default=None)
+    ordered = sorted(sizes, key=lambda folder: sizes[folder], reverse=True)
+    able = (each for each in ordered if KernelRecord.of_run(runs[each]) or not _bare(directory / each, runs[each]))
+    return next(able, next(iter(ordered), None))
+
+
+def _bare(folder: Path, run: Run) -> bool:
+    """Whether a run is kept without any weights."""
+    return all(RunFolder.open(folder).member(seed).bare for seed in run.config.seeds)
 
 
 def _places(problems: Mapping[str, Mapping[str, Run]]) -> list[str]:
