@@ -56,7 +56,7 @@ JOBS = [
 ]
 # Where descents at two small steps, 86,000 gradients, judge `rkc2` in float64; where that judges the rest, it takes
 # some thousands.
-BY_DESCENT = [("Myrtle5 w8 n50", 1e3), ("Myrtle5 w4 n10", 10.0)]
+BY_DESCENT = [("Myrtle5 w8 n50", 500.0), ("Myrtle5 w8 n50", 1e3), ("Myrtle5 w4 n10", 10.0)]
 # Gradients that one run may take: a quarter of an hour or so for descent, a minute for the other peers. What would take
 # more is written down as not run.
 BUDGET = {"tanh FCN": 4_000_000, "GELU CNN": 1_000_000, "ReLU CNN": 1_000_000}
@@ -82,8 +82,10 @@ def settings(name: str, product: float, quick: bool) -> tuple[list[Setting], lis
     rkc2 on a float32 network in float64.
     """
     if name in MYRTLE:
-        # Float32 allows no tolerance below 1e-3; float64 does.
-        doubles: list[Setting] = [("rkc2_float64", rtol) for rtol in (1e-5, 1e-4)]
+        # Float32 allows no tolerance below 1e-3; float64 does. To 1e4 one of 1e-5 did not end in three quarters of an
+        # hour.
+        fine = (1e-5, 1e-4) if product <= 1e3 else (1e-4, 3e-4)
+        doubles: list[Setting] = [("rkc2_float64", rtol) for rtol in fine]
         ours: list[Setting] = [("rkc2", rtol) for rtol in (3e-2, 1e-2, 3e-3, 1e-3)]
         runs = [*ours, *doubles, ("gd", 0.1), ("gd", 1.96)]
         if (name, product) not in BY_DESCENT:

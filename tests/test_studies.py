@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[1] / "studies"
 # Each with what it was made of, as docs/study.md and studies/README.md say.
 STUDIES = {
     "small": preset("small"),
-    "width128": preset("paper", samples=(500,), seeds=(0, 1), time=2.0),
+    "width128": preset("paper", samples=(500,), seeds=(0, 1, 2), time=2.0),
 }
 
 
