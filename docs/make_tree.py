@@ -80,7 +80,7 @@ SENTENCES = {
     "tests/mutation/results.json": "What `make mutation` counted last, a row of EQUATIONS.md each, and where.",
     "tests/torture/results/": "What the campaigns of `make torture` counted last, each with its environment.",
     "studies/small/": "The paper's experiment at small size: configuration, series, figure and claims; no weights.",
-    "studies/width128/": "Three networks of the paper's width on 500 images, in the same form.",
+    "studies/width128/": "Three networks of the paper's width on 125 and on 500 images, in the same form.",
 }
 
 

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[1] / "studies"
 # Each with what it was made of, as docs/study.md and studies/README.md say.
 STUDIES = {
     "small": preset("small"),
-    "width128": preset("paper", samples=(500,), seeds=(0, 1, 2), time=2.0),
+    "width128": preset("paper", samples=(125, 500), seeds=(0, 1, 2), time=2.0),
 }
 
 
@@ -55,14 +55,15 @@ def test_figure_is_that_of_the_series(study, runs):
 
 def test_claims_are_those_of_the_series(study, runs):
     """The paper's claims with their verdicts, as they are printed in the documentation."""
-    shown = runs["myrtle-n00500"]
+    first = next(iter(runs.values()))
+    kernels = [record for run in runs.values() if (record := KernelRecord.of_run(run))]
     found = groups({run.config.samples: list(run.trajectories.values()) for run in runs.values()})
     judged = claims(
         found,
         tables(found),
-        width=shown.config.width,
-        held_out=shown.summary["held_out"],
-        kernel=KernelRecord.of_run(shown),
+        width=first.config.width,
+        held_out=first.summary["held_out"],
+        kernel=kernels[0] if kernels else None,
     )
     assert markdown(judged) == (FOLDER / study / "figure1" / "claims.md").read_text(encoding="utf-8")
 
