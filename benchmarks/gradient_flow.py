@@ -5,7 +5,8 @@ Run: OMP_NUM_THREADS=1 python benchmarks/gradient_flow.py [--quick] [--out FILE]
      [--extend], which keeps the runs that FILE has of these, too
      [--kept FOLDER], where descents are kept and looked for, so that what was interrupted does not make them twice
 
-Draws: docs/gradient_flow/tanh-fcn.png, gelu-cnn.png, relu-cnn.png and myrtle5-w8-n50.png, with --report docs
+Draws: docs/gradient_flow/tanh-fcn.png, gelu-cnn.png, relu-cnn.png, myrtle5-w8-n50.png and myrtle5-w16-n125.png,
+       with --report docs
 
 Errors are relative, at the end T, against a reference solution; a second one, by another method where that is
 affordable, tells how far it can be trusted. With ReLU the references are descents, their length that by chords: step by

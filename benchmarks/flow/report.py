@@ -23,7 +23,9 @@ AIMS = [
     ("tanh FCN", 1e5, 0.1, 250),
     ("GELU CNN", 1e4, 0.1, 30),
     ("ReLU CNN", 1e4, 0.1, 30),
+    ("Myrtle5 w8 n50", 500.0, 0.1, 25),
     ("Myrtle5 w8 n50", 1e3, 0.1, 25),
+    ("Myrtle5 w16 n125", 500.0, 0.1, 25),
 ]
 STYLES = {"rkc2": "o-", "rock4": "s-", "smooth": "P", "gd": "^", "gd_steepest": "v", "rk4": "D", "dopri5": "x"}
 
@@ -169,6 +171,7 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 def draw(results: dict[str, Any], folder: Path) -> None:
     """Work–precision diagrams, one figure a network: error of |Δθ|² and of the worst quantity against gradients."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     folder.mkdir(parents=True, exist_ok=True)
     for name in sorted({case["problem"] for case in results["measured"]}):
@@ -191,6 +194,8 @@ def draw(results: dict[str, Any], folder: Path) -> None:
                     case["disagreement"][quantity], color="grey", linestyle=":"
                 )
                 axis.set_xlabel("gradients")
+                # Over less than two decades these would be written, over one another.
+                axis.xaxis.set_minor_formatter(NullFormatter())
             axes[0, column].set_title(f"λ_max·T = {short(case['sharpness_time'])}", fontsize=10)
         axes[0, 0].set_ylabel("error of |Δθ|²")
         axes[1, 0].set_ylabel("worst of all errors")
