@@ -11,6 +11,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any
 
 import speedlimits
@@ -132,10 +133,23 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
     print(f"{PROGRAM}: warning: {one_line(str(message))}", file=sys.stderr)
 
 
-def _interrupt(number: int, frame: object) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     global _interrupted
     _interrupted = True
+    if _importing(frame):
+        # A compiled library that is being imported ends the process at any exception, with words of its own.
+        said, code = _failure(KeyboardInterrupt(), sys.argv[1:])
+        os.write(2, f"{PROGRAM}: {said}\n".encode())
+        os._exit(code)
     raise KeyboardInterrupt
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _unraisable(lost: Any) -> None:
