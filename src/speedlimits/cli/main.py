@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from types import FrameType
-from typing import Any
+from typing import IO, Any, NoReturn
 
 import speedlimits
 from speedlimits._extras import missing
@@ -83,10 +83,13 @@ def entry() -> None:
     for stream in streams:
         # A terminal without Greek letters, or a file name that is no text: its code stands for what cannot be printed.
         stream.reconfigure(errors="backslashreplace")
-    code = main()
+    _end(main(), streams)
+
+
+def _end(code: int, streams: Sequence[IO[str]]) -> NoReturn:
     for stream in streams:
-        # Whoever read it may be gone.
-        with contextlib.suppress(OSError, ValueError):
+        # Whoever read it may be gone; and where a signal hit, it may be in use.
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
             stream.flush()
     os._exit(code)
 
@@ -139,8 +142,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     if _importing(frame):
         # A compiled library that is being imported ends the process at any exception, with words of its own.
         said, code = _failure(KeyboardInterrupt(), sys.argv[1:])
-        os.write(2, f"{PROGRAM}: {said}\n".encode())
-        os._exit(code)
+        with contextlib.suppress(OSError):
+            os.write(2, f"{PROGRAM}: {said}\n".encode())
+        _end(code, [stream for stream in (sys.stdout, sys.stderr) if stream is not None])
     raise KeyboardInterrupt
 
 
